@@ -1,0 +1,162 @@
+"""A genotype: which primitives stand on which edges of a cell, and which nodes are joined at its output.
+
+Nodes are numbered as in the DARTS papers: 0 and 1 are the cell's inputs, 2, 3, ... its intermediate nodes. Every
+intermediate node has two incoming edges, so a cell of N nodes is a list of 2 N pairs (primitive, source).
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+EDGES_PER_NODE = 2
+
+
+class GenotypeError(ValueError):
+    """A text, a JSON object or a pair of lists that is no genotype."""
+
+
+@dataclass(frozen=True)
+class CellGenotype:
+    """One kind of cell: ``edges[2 n]`` and ``edges[2 n + 1]`` enter node n + 2; ``concat`` lists joined nodes."""
+
+    edges: tuple[tuple[str, int], ...]
+    concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.edges or len(self.edges) % EDGES_PER_NODE:
+            raise GenotypeError(f"a cell needs {EDGES_PER_NODE} edges for every node, but got {len(self.edges)} edges")
+        for position, (_, source) in enumerate(self.edges):
+            node = position // EDGES_PER_NODE + 2
+            if not 0 <= source < node:
+                raise GenotypeError(f"an edge into node {node} must leave a node before it, but got {source}")
+        if not self.concat or any(not 0 <= node < self.nodes + 2 for node in self.concat):
+            raise GenotypeError(f"`concat` must list nodes from 0 to {self.nodes + 1}, but got {list(self.concat)}")
+
+    @property
+    def nodes(self) -> int:
+        """Intermediate nodes of the cell."""
+        return len(self.edges) // EDGES_PER_NODE
+
+    def incoming(self, node: int) -> tuple[tuple[str, int], ...]:
+        """Return the (primitive, source) pairs that enter intermediate node ``node`` (counted from 0)."""
+        return self.edges[EDGES_PER_NODE * node : EDGES_PER_NODE * (node + 1)]
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """The architecture that a search derives: a normal cell and, where the space has reductions, a reduction cell."""
+
+    normal: CellGenotype
+    reduce: CellGenotype | None = field(default=None)
+
+    @classmethod
+    def parse(cls, text: str) -> Genotype:
+        """Read the text form that the DARTS papers publish, ``Genotype(normal=[...], normal_concat=...)``.
+
+        The text is parsed as a literal and never evaluated; ``range(2, 6)`` is understood as a list of nodes.
+
+        Raises:
+            GenotypeError: the text is no such call, or its content is no genotype.
+        """
+        try:
+            call = ast.parse(text.strip().removeprefix("DARTS = "), mode="eval").body
+        except (SyntaxError, ValueError) as error:
+            raise GenotypeError(f"a genotype must read `Genotype(normal=[...], ...)`, but got {text[:60]!r}") from error
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype") or call.args:
+            raise GenotypeError(f"a genotype must read `Genotype(normal=[...], ...)`, but got {text[:60]!r}")
+        return cls.from_dict({str(keyword.arg): _literal(keyword.value) for keyword in call.keywords})
+
+    @classmethod
+    def from_json(cls, text: str) -> Genotype:
+        """Read what :meth:`to_json` writes.
+
+        Raises:
+            GenotypeError: the text is no JSON, or its content is no genotype.
+        """
+        try:
+            return cls.from_dict(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise GenotypeError(f"a genotype must be a JSON object, but got {text[:60]!r}") from error
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Genotype:
+        """Build from the four published lists; ``reduce`` and ``reduce_concat`` may be missing together."""
+        keys = {"normal", "normal_concat", "reduce", "reduce_concat"}
+        if not isinstance(content, Mapping) or not {"normal", "normal_concat"} <= set(content) <= keys:
+            raise GenotypeError(f"a genotype must hold {', '.join(sorted(keys))}, but got {str(content)[:60]!r}")
+        reduce = _cell(content["reduce"], content.get("reduce_concat")) if content.get("reduce") is not None else None
+        return cls(normal=_cell(content["normal"], content["normal_concat"]), reduce=reduce)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the published lists as plain JSON types."""
+        content: dict[str, Any] = {}
+        for kind, cell in self.cells().items():
+            content[kind] = [list(edge) for edge in cell.edges]
+            content[f"{kind}_concat"] = list(cell.concat)
+        return content
+
+    def to_json(self) -> str:
+        """Return one line of JSON; equal genotypes give equal text."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    def __str__(self) -> str:
+        """Return the published text form, which :meth:`parse` reads back."""
+        parts = []
+        for kind, cell in self.cells().items():
+            parts += [f"{kind}={list(cell.edges)}", f"{kind}_concat={list(cell.concat)}"]
+        return f"Genotype({', '.join(parts)})"
+
+    def cells(self) -> dict[str, CellGenotype]:
+        """Return the cells by kind, ``normal`` first."""
+        return {"normal": self.normal} | ({"reduce": self.reduce} if self.reduce else {})
+
+    def skip_share(self) -> float:
+        """Return the share of edges, over all kinds of cell, that are skip connections (0 to 1)."""
+        edges = [primitive for cell in self.cells().values() for primitive, _ in cell.edges]
+        return edges.count("skip_connect") / len(edges)
+
+
+def derive_cell(weights: Sequence[Sequence[float]], primitives: Sequence[str], nodes: int) -> CellGenotype:
+    """Derive one kind of cell from its edge weights, as in DARTS (Liu et al., ICLR 2019, section 2.4).
+
+    Every edge is as strong as its strongest primitive other than ``none``; a node keeps its two strongest edges,
+    each with that primitive. Equal strengths keep the order of the primitives and of the sources.
+
+    Args:
+        weights: [E, P], softmax of the alphas (times the edge weights, where there are any); edges ordered by
+            node, then by source.
+        primitives: the P names.
+        nodes: intermediate nodes N; E = 2 + 3 + ... + (N + 1).
+    """
+    usable = [index for index, primitive in enumerate(primitives) if primitive != "none"]
+    edges: list[tuple[str, int]] = []
+    first = 0
+    for node in range(nodes):
+        incoming = weights[first : first + node + 2]
+        best = [max(usable, key=lambda index, row=row: row[index]) for row in incoming]  # type: ignore[misc]
+        strongest = sorted(range(len(incoming)), key=lambda source: -incoming[source][best[source]])
+        edges += [(primitives[best[source]], source) for source in strongest[:EDGES_PER_NODE]]
+        first += node + 2
+    return CellGenotype(tuple(edges), tuple(range(2, nodes + 2)))
+
+
+def _cell(edges: Any, concat: Any) -> CellGenotype:
+    try:
+        pairs = tuple((str(primitive), int(source)) for primitive, source in edges)
+        joined = tuple(int(node) for node in concat)
+    except (TypeError, ValueError) as error:
+        raise GenotypeError(f"a cell must be pairs (primitive, source) and a list of nodes, but got {str(edges)[:60]}") from error
+    return CellGenotype(pairs, joined)
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
+        return list(range(*(int(_literal(argument)) for argument in node.args)))
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise GenotypeError(f"a genotype holds only lists, names and numbers, but got {ast.unparse(node)[:60]!r}") from error

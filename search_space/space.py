@@ -1,0 +1,140 @@
+"""Search spaces: a name, a tuple of primitives and a skeleton. Everything else is shared.
+
+A new space is one ``register(SearchSpace(...))``: cell, output node, supernet, genotype and cost model are the
+same code for all of them. Kept free of torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from search_space.splitting import output_channels
+
+
+class SpaceError(ValueError):
+    """A network that cannot be built: unknown space, or widths and sizes that do not fit."""
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """How cells are stacked between the image and the classifier.
+
+    Attributes:
+        stem: ``conv`` is a 3x3 convolution to three times the width (DARTS); ``patch`` is a patch embedding.
+        reductions: where, as a fraction of the depth, a reduction cell halves height and width and doubles
+            the channels. Empty: normal cells only.
+    """
+
+    stem: Literal["conv", "patch"] = "conv"
+    reductions: tuple[Fraction, ...] = ()
+
+    def reduction_cells(self, cells: int) -> frozenset[int]:
+        """Return the indices of the reduction cells in a stack of ``cells`` cells."""
+        return frozenset(int(cells * fraction) for fraction in self.reductions)
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What can stand on an edge (``primitives``, ``none`` among them) and how cells are stacked."""
+
+    name: str
+    primitives: tuple[str, ...]
+    skeleton: Skeleton
+
+    def cell_kinds(self) -> tuple[str, ...]:
+        """Return the kinds of cell that are searched: ``normal``, and ``reduce`` where there are reductions."""
+        return ("normal", "reduce") if self.skeleton.reductions else ("normal",)
+
+
+_DARTS_PRIMITIVES = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+_DARTS_SKELETON = Skeleton(stem="conv", reductions=(Fraction(1, 3), Fraction(2, 3)))
+
+SPACES: dict[str, SearchSpace] = {}
+
+
+def register(space: SearchSpace) -> SearchSpace:
+    """Make ``space`` known by its name, so that sweep files can ask for it."""
+    SPACES[space.name] = space
+    return space
+
+
+register(SearchSpace("darts", _DARTS_PRIMITIVES, _DARTS_SKELETON))
+register(SearchSpace("hybrid", (*_DARTS_PRIMITIVES, "self_attention"), _DARTS_SKELETON))
+register(
+    SearchSpace(
+        "attention",
+        (
+            "none",
+            "skip_connect",
+            "self_attention_2h",
+            "self_attention_4h",
+            "window_attention",
+            "mlp_2x",
+            "mlp_4x",
+            "dw_conv_3x3",
+        ),
+        Skeleton(stem="patch"),
+    )
+)
+
+HEADS = {"self_attention": 4, "self_attention_2h": 2, "self_attention_4h": 4, "window_attention": 4}
+"""Attention heads of each attention primitive; the width of a node must be a multiple of them."""
+
+
+def check_fit(
+    space: SearchSpace,
+    *,
+    cells: int,
+    channels: int,
+    nodes: int,
+    output_node: str,
+    splitting: int,
+    width_growth: float,
+    patch_size: int,
+    input_shape: tuple[int, int, int] | None = None,
+) -> None:
+    """Check that a network of these sizes can be built, for images of ``input_shape`` [C, H, W] if given.
+
+    Raises:
+        SplittingError: ``splitting`` does not fit the output node.
+        SpaceError: heads that do not divide the width, or an image too small for the stem or the reductions.
+    """
+    for width in stage_widths(space, cells=cells, channels=channels, width_growth=width_growth):
+        output_channels(output_node, splitting, nodes, width)
+        for primitive in space.primitives:
+            heads = HEADS.get(primitive, 1)
+            if width % heads:
+                raise SpaceError(f"the {heads} heads of {primitive} must divide the node width, but got {width} channels")
+    if input_shape is None:
+        return
+    height, width = input_shape[1:]
+    if space.skeleton.stem == "patch":
+        if height % patch_size or width % patch_size:
+            raise SpaceError(f"`patch_size` must divide the image's {height}x{width} pixels, but got patch_size={patch_size}")
+        return
+    halvings = len(space.skeleton.reduction_cells(cells))
+    if min(height, width) < 2**halvings * 2:
+        raise SpaceError(
+            f"{halvings} reduction cells need images of at least {2**halvings * 2} pixels a side, but got {height}x{width}"
+        )
+
+
+def stage_widths(space: SearchSpace, *, cells: int, channels: int, width_growth: float) -> list[int]:
+    """Return the node width C of every cell: doubled at each reduction, times ``width_growth`` rounded."""
+    reductions = space.skeleton.reduction_cells(cells)
+    widths, width = [], channels
+    for index in range(cells):
+        width *= 2 if index in reductions else 1
+        widths.append(round(width * width_growth))
+    return widths
