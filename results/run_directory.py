@@ -1,0 +1,266 @@
+"""The run directory: the only code that opens a run's files.
+
+Every file has one writer and is replaced in one step, so a run can be killed anywhere and read at any time.
+What cannot be read is named (a warning in the log, and ``problems()``) and skipped by readers; only a writer
+sets it aside, into ``aside/``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from results import checkpoints, parquet
+from results.errors import BrokenFileError, NotStoredError, ResultsError
+from results.ledger import LedgerEntry
+from results.problems import Problem, Problems
+from results.rows import table_from_rows
+from results.schema import POINTS, PROGRESS
+from results.storage import LocalStorage, open_storage
+from results.trial_files import TrialFiles, checked_key
+
+SWEEP = "sweep.yaml"
+FRONT = "front.parquet"
+FOLDERS = ("ledger", "progress", "points", "checkpoints", "networks")
+STALE_S = 86_400  # a temporary file older than a day is a killed writer's
+
+_ENTRY_NAME = re.compile(r"\d{6,}\.json")
+
+
+class RunDirectory:
+    """The files of one run, on a local disk or behind any ``pyarrow.fs`` URI. Picklable.
+
+    ``path`` is a local path or a URI such as ``s3://bucket/runs/digits``; with an explicit ``filesystem`` it
+    is a path in that one. ``create`` makes the folders at once, so that a place that cannot be written to
+    shows itself early. Error: ``ResultsError`` for a URI of an unknown kind.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = False, filesystem: Any = None) -> None:
+        self.storage = open_storage(path, filesystem)
+        self._problems = Problems(self.uri)
+        self._progress = TrialFiles(self.storage, self._problems, "progress", PROGRESS, "step")
+        self._points = TrialFiles(self.storage, self._problems, "points", POINTS, "rung", "points.parquet")
+        if create:
+            for folder in FOLDERS:
+                self.storage.make_folder(folder)
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({self.uri!r})"
+
+    @property
+    def uri(self) -> str:
+        """The directory as it can be opened again: an absolute path, or the URI."""
+        return self.storage.uri
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for Tune's scratch files; may be deleted at any time. Error: ``ResultsError`` when not
+        local.
+        """
+        if not isinstance(self.storage, LocalStorage):
+            raise ResultsError(f"scratch files need a local run directory, but got {self.uri}")
+        return self.storage.root / "ray"
+
+    def exists(self) -> bool:
+        """Say whether there is a run here at all."""
+        return self.storage.exists(SWEEP) or any(self.storage.list(name) for name in ("ledger", "points"))
+
+    # --- the sweep and its ledger ---
+
+    def write_sweep(self, sweep: Mapping[str, Any], versions: Mapping[str, Any]) -> None:
+        """Store the sweep as validated, and the versions of what will run it. Error: ``ResultsError``."""
+        if "versions" in sweep:
+            raise ResultsError(f"`versions` must not be a field of the sweep, but got {sweep['versions']!r}")
+        try:
+            text = yaml.safe_dump({**sweep, "versions": dict(versions)}, sort_keys=False, allow_unicode=True)
+        except yaml.YAMLError as error:
+            raise ResultsError(f"a sweep must be plain YAML, but got {_one_line(error)}") from error
+        self.storage.write(SWEEP, text.encode())
+
+    def read_sweep(self) -> dict[str, Any] | None:
+        """Return the sweep, or None when none was stored yet. Error: ``BrokenFileError``."""
+        content = self._sweep_file()
+        return None if content is None else {name: content[name] for name in content if name != "versions"}
+
+    def read_versions(self) -> dict[str, Any]:
+        """Return the versions that the sweep was stored with; empty when there is no sweep yet."""
+        return dict((self._sweep_file() or {}).get("versions") or {})
+
+    def _sweep_file(self) -> dict[str, Any] | None:
+        try:
+            content = yaml.safe_load(self.storage.read(SWEEP))
+        except FileNotFoundError:
+            return None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise BrokenFileError(f"{SWEEP} of {self.uri} must be YAML, but: {_one_line(error)}") from error
+        if not isinstance(content, dict):
+            raise BrokenFileError(f"{SWEEP} of {self.uri} must be a mapping, but got {content!r}")
+        return content
+
+    def write_entry(self, entry: LedgerEntry) -> None:
+        """Store one ledger entry, replacing the one of the same index."""
+        self.storage.write(f"ledger/{entry.index:06d}.json", entry.to_json().encode())
+
+    def read_ledger(self) -> list[LedgerEntry]:
+        """Return every readable ledger entry, by index."""
+        names = [file.name for file in self.storage.list("ledger")]
+        with ThreadPoolExecutor(parquet.thread_count(self.storage)) as pool:
+            entries = pool.map(self._read_entry, names)
+        return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.index)
+
+    def _read_entry(self, name: str) -> LedgerEntry | None:
+        path = f"ledger/{name}"
+        try:
+            if not _ENTRY_NAME.fullmatch(name):
+                raise BrokenFileError("not the name of a ledger entry")
+            entry = LedgerEntry.from_json(self.storage.read(path))
+            if name != f"{entry.index:06d}.json":
+                raise BrokenFileError(
+                    f"it must hold the entry of its name, but holds that of index {entry.index}"
+                )
+        except FileNotFoundError:
+            return None
+        except BrokenFileError as error:
+            self._problems.note(path, str(error))
+            return None
+        self._problems.clear(path)
+        return entry
+
+    # --- progress and points ---
+
+    def write_progress(self, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store all epochs of a trial so far, replacing what was there. Error: ``SchemaError``."""
+        self._write_rows(self._progress, key, rows)
+
+    def read_progress(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
+        """Return the epochs of one trial, or of all, as a ``pa.Table`` by trial_index and step."""
+        return self._progress.read(key, columns)
+
+    def write_points(self, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store the whole ladder of a trial, which makes it finished. Error: ``SchemaError``."""
+        self._write_rows(self._points, key, rows)
+
+    def read_points(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
+        """Return the points of one trial, or of all, as a ``pa.Table`` by trial_index and rung; none is
+        doubled.
+        """
+        return self._points.read(key, columns)
+
+    def has_points(self, key: str) -> bool:
+        """Say whether a trial is finished: its points are on storage and readable to the last byte."""
+        return self._points.is_good(key) or self._points.read(key, ["rung"]).num_rows > 0
+
+    def finished_keys(self) -> set[str]:
+        """Return the keys of all trials that have points; truncated files do not count."""
+        return self._points.keys()
+
+    def compact(self) -> int:
+        """Bring ``points.parquet`` up to date, clear away what killed writers left, and return the number of
+        rows.
+        """
+        for folder in ("", *FOLDERS):
+            for file in self.storage.list(folder, temporary=True):
+                if time.time() - file.modified_ns / 1e9 > STALE_S:
+                    self.storage.remove(f"{folder}/{file.name}" if folder else file.name)
+        return self._points.compact()
+
+    def _write_rows(self, files: TrialFiles, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        others = {row.get("trial_key") for row in rows} - {key}
+        if not rows or others:
+            raise ResultsError(
+                f"{files.folder} of trial {key} must be rows of that trial, but got {others or 'none'}"
+            )
+        content = parquet.small_file(table_from_rows(files.schema, rows))
+        path = files.path(key)
+        if self.storage.exists(path) and not files.is_good(key):
+            self._move_aside(path)
+        self.storage.write(path, content)
+        self._problems.clear(path)
+
+    # --- checkpoints and networks ---
+
+    def write_checkpoint(self, key: str, step: int, payload: bytes) -> None:
+        """Store a trial's checkpoint with a checksum; only the newest two are kept."""
+        checkpoints.write(self.storage, checked_key(key), step, payload)
+
+    def read_checkpoints(self, key: str) -> Iterator[bytes]:
+        """Yield a trial's checkpoints, newest first; truncated and damaged ones are skipped and named."""
+        return checkpoints.read(self.storage, checked_key(key), self._problems)
+
+    def delete_checkpoints(self, key: str) -> None:
+        """Delete a trial's checkpoints."""
+        checkpoints.delete(self.storage, checked_key(key))
+
+    def write_network(self, key: str, payload: bytes) -> None:
+        """Store a trial's trained network."""
+        self.storage.write(f"networks/{checked_key(key)}.pt", payload)
+
+    def read_network(self, key: str) -> bytes:
+        """Return a trial's trained network. Error: ``NotStoredError``."""
+        try:
+            return self.storage.read(f"networks/{checked_key(key)}.pt")
+        except FileNotFoundError:
+            raise NotStoredError(
+                f"{self.uri} must hold the network of trial {key}, but it was not stored"
+            ) from None
+
+    # --- the front ---
+
+    def write_front(self, table: Any) -> None:
+        """Store the front, a ``pa.Table`` of points."""
+        self.storage.write(FRONT, parquet.large_file(table))
+
+    def read_front(self) -> Any:
+        """Return the front as it was last stored, a ``pa.Table``; None when there is none yet, or a broken
+        one.
+        """
+        try:
+            front = parquet.read_large(self.storage, FRONT, POINTS)
+        except FileNotFoundError:
+            return None
+        except BrokenFileError as error:
+            self._problems.note(FRONT, str(error))
+            return None
+        self._problems.clear(FRONT)
+        return front
+
+    # --- broken and foreign files ---
+
+    def problems(self) -> list[Problem]:
+        """Return the files that reading so far found broken or foreign, by path."""
+        return self._problems.all()
+
+    def set_aside(self) -> list[Problem]:
+        """Look at every file of ledger, progress and points, and move those that cannot be read into
+        ``aside/``.
+
+        For the one process that launches the run, before its trials start: their work is then done again, not
+        lost.
+        """
+        self.read_ledger()
+        self._progress.broken()
+        self._points.broken()
+        moved = [p for p in self.problems() if p.path.split("/")[0] in ("ledger", "progress", "points")]
+        for problem in moved:
+            self._move_aside(problem.path)
+        return moved
+
+    def _move_aside(self, path: str) -> None:
+        try:
+            self.storage.move(path, f"aside/{path}.{uuid.uuid4().hex[:8]}")
+        except FileNotFoundError:
+            return  # replaced or moved by somebody else meanwhile
+        finally:
+            self._problems.clear(path)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,244 @@
+"""The columns of the tables: name, type, unit and meaning, one explicit Arrow schema a table.
+
+Text with few different values is dictionary-encoded, so that pandas reads it as a categorical. A column is
+nullable only where "not measured" is possible; not measured is null, never 0 or -1. Columns that hold a time
+or a host are *volatile*: they alone may differ between two identical runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pyarrow as pa
+
+VERSION = 1
+"""Version of the three schemas; a later version only ever adds columns."""
+
+VERSION_KEY = b"shrinksweep.schema_version"
+TABLE_KEY = b"shrinksweep.table"
+
+TEXT = pa.string()
+LABEL = pa.dictionary(pa.int32(), pa.string())  # text with few different values
+INT = pa.int32()
+LONG = pa.int64()
+REAL = pa.float64()
+TIME = pa.timestamp("us", tz="UTC")
+
+
+def _column(
+    name: str, kind: Any, description: str, *, unit: str = "", null: bool = False, volatile: bool = False
+) -> Any:
+    metadata = {"description": description, "unit": unit}
+    if volatile:
+        metadata["volatile"] = "true"
+    return pa.field(name, kind, nullable=null, metadata=metadata)
+
+
+def _table(name: str, *columns: Any) -> Any:
+    return pa.schema(columns, metadata={TABLE_KEY: name.encode(), VERSION_KEY: str(VERSION).encode()})
+
+
+_POINT_TAP = pa.struct(
+    [
+        pa.field("tap", TEXT, nullable=False),
+        pa.field("elements", LONG, nullable=False),
+        pa.field("sparsity", REAL, nullable=False),
+        pa.field("mean_magnitude", REAL, nullable=False),
+        pa.field("bytes", REAL, nullable=False),
+    ]
+)
+_PROGRESS_TAP = pa.struct(
+    [
+        pa.field("tap", TEXT, nullable=False),
+        pa.field("sparsity", REAL, nullable=False),
+        pa.field("mean_magnitude", REAL, nullable=False),
+    ]
+)
+
+POINTS = _table(
+    "points",
+    _column("point", TEXT, "name of the point: `<trial_key>-<rung>`, the rung with two digits"),
+    _column("trial_key", TEXT, "name of the trial: 16 hex digits of its configuration and seed"),
+    _column("trial_index", INT, "place of the trial in the ledger, from 0"),
+    _column("rung", INT, "place of the point in the trial's ladder, from 0"),
+    _column("seed", LONG, "seed of weights, data order and augmentation"),
+    _column("sweep", LABEL, "name of the sweep"),
+    _column("space", LABEL, "search space"),
+    _column("cells", INT, "cells of the supernet", unit="cells"),
+    _column("channels", INT, "node width of the supernet's first cell", unit="channels"),
+    _column("nodes", INT, "intermediate nodes of a cell", unit="nodes"),
+    _column("output_node", LABEL, "how the output node joins the intermediate nodes"),
+    _column("splitting", INT, "s: splitting parameter of the output node"),
+    _column("width_growth", REAL, "factor on the node width of every cell", unit="factor"),
+    _column("network_cells", INT, "cells of the discrete network", unit="cells"),
+    _column("network_channels", INT, "node width of the discrete network's first cell", unit="channels"),
+    _column("data", LABEL, "source of the images"),
+    _column("algorithm", LABEL, "search algorithm"),
+    _column("search_epochs", INT, "epochs of the supernet search", unit="epochs"),
+    _column("train_epochs", INT, "epochs of the discrete network's training", unit="epochs"),
+    _column("regularization", REAL, "lambda: weight of the feature-map term in the loss"),
+    _column("measure", LABEL, "what the feature-map term sums over the taps"),
+    _column("threshold", REAL, "tau: features of smaller magnitude are zero at inference", unit="feature"),
+    _column("threshold_mode", LABEL, "tau as it is, or times each tap's mean magnitude"),
+    _column("weight_bits", INT, "bits of a weight; 32 is not quantized", unit="bits"),
+    _column("feature_map_bits", INT, "bits of a feature; 32 is not quantized", unit="bits"),
+    _column("codec", LABEL, "how quantized weights and feature maps are stored"),
+    _column("accuracy", REAL, "share of the test images classified right", unit="fraction"),
+    _column("loss", REAL, "mean cross-entropy on the test images", unit="nats"),
+    _column("macs", LONG, "multiply-adds of one inference", unit="macs/image"),
+    _column("flops", LONG, "floating-point operations of one inference: 2 x macs", unit="flops/image"),
+    _column("effective_macs", REAL, "macs whose feature-map operand is not zero, mean", unit="macs/image"),
+    _column("params", LONG, "parameters of the discrete network", unit="parameters"),
+    _column("weight_bytes", REAL, "weights as stored", unit="bytes"),
+    _column(
+        "feature_map_bytes", REAL, "sum over the taps as stored, mean over the images", unit="bytes/image"
+    ),
+    _column(
+        "peak_bytes",
+        REAL,
+        "largest set of live feature maps + weights, one image, dense, float32 unless quantized",
+        unit="bytes",
+    ),
+    _column("memory_bytes", REAL, "weights as stored + peak live feature maps as stored", unit="bytes"),
+    _column("sparsity", REAL, "share of zero features over all taps", unit="fraction"),
+    _column("weight_sparsity", REAL, "share of zero weights", unit="fraction"),
+    _column(
+        "entropy_bytes", REAL, "Shannon bound of the quantized feature maps", unit="bytes/image", null=True
+    ),
+    _column(
+        "latency_1_ms", REAL, "time of a batch of 1 at inference, median", unit="ms", null=True, volatile=True
+    ),
+    _column(
+        "latency_64_ms",
+        REAL,
+        "time of a batch of 64 at inference, median",
+        unit="ms",
+        null=True,
+        volatile=True,
+    ),
+    _column("search_peak_bytes", LONG, "the accelerator's peak in the search", unit="bytes", null=True),
+    _column("skip_share", REAL, "share of skip connections among the genotype's edges", unit="fraction"),
+    _column("genotype", LABEL, "the derived architecture, JSON"),
+    _column("config", LABEL, "the whole trial configuration, canonical JSON"),
+    _column(
+        "taps", pa.list_(pa.field("item", _POINT_TAP, nullable=False)), "each feature-map tap on its own"
+    ),
+    _column("versions", LABEL, "versions of what computed the point, JSON"),
+    _column("device", LABEL, "device the trial ran on", volatile=True),
+    _column("host", LABEL, "host of the trial's first worker", volatile=True),
+    _column("search_s", REAL, "wall time of the search", unit="s", volatile=True),
+    _column("train_s", REAL, "wall time of the training", unit="s", volatile=True),
+    _column("ladder_s", REAL, "wall time of the whole ladder", unit="s", volatile=True),
+    _column("finished_at", TIME, "when the trial's points were computed", unit="UTC", volatile=True),
+)
+"""One row a ladder rung: what one trained network is worth at one threshold, precision and codec."""
+
+PROGRESS = _table(
+    "progress",
+    _column("trial_key", TEXT, "name of the trial"),
+    _column("trial_index", INT, "place of the trial in the ledger, from 0"),
+    _column("seed", LONG, "seed of weights, data order and augmentation"),
+    _column("step", INT, "epochs done in the trial, over both phases, from 1", unit="epochs"),
+    _column("phase", LABEL, "`search` or `train`"),
+    _column("epoch", INT, "epochs done in this phase, from 1", unit="epochs"),
+    _column("epochs", INT, "epochs of this phase in all", unit="epochs"),
+    _column("loss", REAL, "mean loss on the training images of this epoch", unit="nats"),
+    _column("accuracy", REAL, "share of the epoch's training images classified right", unit="fraction"),
+    _column("validation_loss", REAL, "mean loss on the held-out half", unit="nats", null=True),
+    _column("validation_accuracy", REAL, "accuracy on the held-out half", unit="fraction", null=True),
+    _column("learning_rate", REAL, "rate of the weights' optimizer in this epoch"),
+    _column("regularization_term", REAL, "mean feature-map term, without lambda", null=True),
+    _column("alpha_entropy", REAL, "entropy of the mixture weights, mean over edges", unit="nats", null=True),
+    _column(
+        "skip_share", REAL, "share of skip connections in the current genotype", unit="fraction", null=True
+    ),
+    _column("expected_macs", REAL, "macs under the mixture weights", unit="macs/image", null=True),
+    _column("genotype", TEXT, "the architecture that the alphas now stand for, JSON", null=True),
+    _column(
+        "taps", pa.list_(pa.field("item", _PROGRESS_TAP, nullable=False)), "each tap on its own", null=True
+    ),
+    _column("epoch_s", REAL, "wall time of the epoch", unit="s", volatile=True),
+    _column("images_per_s", REAL, "training images a second, all workers", unit="images/s", volatile=True),
+    _column(
+        "peak_bytes",
+        LONG,
+        "the accelerator's peak so far in the phase",
+        unit="bytes",
+        null=True,
+        volatile=True,
+    ),
+    _column("host", LABEL, "host of the trial's first worker", volatile=True),
+    _column("at", TIME, "end of the epoch", unit="UTC", volatile=True),
+)
+"""One row an epoch."""
+
+TRIALS = _table(
+    "trials",
+    _column("trial_index", INT, "place of the trial in the ledger, from 0"),
+    _column("trial_key", TEXT, "name of the trial"),
+    _column("seed", LONG, "seed of weights, data order and augmentation"),
+    _column("state", LABEL, "`proposed` (waiting), `running`, `finished`, `failed` or `stopped`"),
+    _column("phase", LABEL, "phase of the last epoch: `search` or `train`", null=True),
+    _column("epochs_done", INT, "epochs done over both phases", unit="epochs"),
+    _column(
+        "epochs", INT, "epochs that the configuration asks for, over both phases", unit="epochs", null=True
+    ),
+    _column("points", INT, "points that the trial has left", unit="points"),
+    _column("attempts_failed", INT, "attempts that failed", unit="attempts"),
+    _column("reason", TEXT, "why the last failed attempt failed", null=True),
+    _column("failures", pa.list_(TEXT), "why each failed attempt failed, oldest first"),
+    _column("config", LABEL, "the whole trial configuration, JSON"),
+    _column("elapsed_s", REAL, "wall time of the epochs done", unit="s", volatile=True),
+    _column("host", LABEL, "host of the last epoch", null=True, volatile=True),
+    _column("last_at", TIME, "last sign of life on storage", unit="UTC", null=True, volatile=True),
+)
+"""One row a trial: the ledger joined with progress and points. Computed, never stored."""
+
+TABLES = {"points": POINTS, "progress": PROGRESS, "trials": TRIALS}
+
+
+def volatile_columns(schema: Any) -> list[str]:
+    """Return the names of the columns that may differ between two identical runs (times, hosts)."""
+    return [field.name for field in schema if (field.metadata or {}).get(b"volatile") == b"true"]
+
+
+def bare(schema: Any) -> Any:
+    """Return ``schema`` without descriptions: what a small file carries, so that thousands of them stay
+    small.
+    """
+    return pa.schema([field.remove_metadata() for field in schema], metadata=schema.metadata)
+
+
+def schema_version(schema: Any) -> int | None:
+    """Return the version that a stored table was written with; None when it is none of ours."""
+    text = (schema.metadata or {}).get(VERSION_KEY)
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def describe(schema: Any) -> str:
+    """Return the columns of ``schema`` as a Markdown table: name, type, unit, null, volatile, meaning."""
+    lines = ["| column | type | unit | null | volatile | meaning |", "|---|---|---|---|---|---|"]
+    for field in schema:
+        notes = {key.decode(): value.decode() for key, value in field.metadata.items()}
+        marks = ["yes" if field.nullable else "", "yes" if "volatile" in notes else ""]
+        cells = [f"`{field.name}`", type_name(field.type), notes["unit"], *marks, notes["description"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def type_name(kind: Any) -> str:
+    """Return a short name of an Arrow type: ``text``, ``label`` (text with few values), ``list<...>``, ..."""
+    if pa.types.is_dictionary(kind):
+        return "label"
+    if pa.types.is_string(kind):
+        return "text"
+    if pa.types.is_list(kind):
+        return f"list<{type_name(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return "struct<" + ", ".join(f"{field.name} {type_name(field.type)}" for field in kind) + ">"
+    return str(kind)
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(f"## {name}\n\n{describe(schema)}" for name, schema in TABLES.items()))

@@ -1,0 +1,153 @@
+"""The Parquet files of many trials, one a trial, and the compacted file that may hold their rows as well.
+
+``points/<key>.parquet`` is the record. ``points.parquet`` is a copy that reads fast; its manifest remembers
+the size and time of every file it was made of. Reading takes from the copy whatever is unchanged, and from
+the trials' own files the rest: no row is ever doubled, and where both differ the trial's own file wins.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from results import parquet
+from results.errors import BrokenFileError, ResultsError
+from results.problems import Problems
+from results.storage import Storage
+
+_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+_SUFFIX = ".parquet"
+
+
+def checked_key(key: str) -> str:
+    """Return ``key`` if it can name a file. Error: ``ResultsError``."""
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise ResultsError(f"a trial's key must be letters, digits, - and _, but got {key!r}")
+    return key
+
+
+@dataclass
+class TrialFiles:
+    """One table of a run: a folder of trials' files, each in ascending ``order``, and ``compacted`` if there
+    is one.
+    """
+
+    storage: Storage
+    problems: Problems
+    folder: str
+    schema: Any
+    order: str
+    compacted: str | None = None
+
+    def path(self, key: str) -> str:
+        """Return the path of a trial's own file."""
+        return f"{self.folder}/{checked_key(key)}{_SUFFIX}"
+
+    def is_good(self, key: str) -> bool:
+        """Say whether a trial's own file is there and can be read to its last byte."""
+        return key in self._read_own([key], None)
+
+    def keys(self) -> set[str]:
+        """Return the trials that have rows. A look at the ends of their files only: finds truncated ones."""
+        versions, manifest = self._versions(), self._manifest()
+        doubtful = [key for key, version in versions.items() if manifest.get(key) != version]
+        whole = {key for key in doubtful if self._looks_whole(key)}
+        return whole | set(manifest) | (set(versions) - set(doubtful))
+
+    def read(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
+        """Return the rows of one trial or of all, by trial_index and ``order``, as a ``pa.Table``."""
+        names = list(self.schema.names if columns is None else columns)
+        wanted = list(dict.fromkeys([*names, "trial_key", "trial_index", self.order]))
+        versions, manifest = self._versions(key), self._manifest()
+        own = self._read_own([k for k, seen in versions.items() if manifest.get(k) != seen], wanted)
+        tables = sorted(own.values(), key=lambda table: table["trial_index"][0].as_py() or 0)
+        copied = self._read_compacted(wanted, key, own) if manifest else None
+        if copied is None or not copied.num_rows:
+            return parquet.join(self.schema, tables, wanted).select(names)
+        if not tables:
+            return copied.select(names)
+        table = parquet.join(self.schema, [copied, *tables], wanted)
+        return table.take(_order(table, self.order)).select(names)
+
+    def compact(self) -> int:
+        """Write the compacted file anew and return its number of rows."""
+        assert self.compacted is not None
+        seen = self._versions()  # before reading: a file that changes meanwhile counts as changed
+        table = self.read()
+        held = set(pc.unique(table["trial_key"]).to_pylist())
+        manifest = {key: seen.get(key, (0, 0)) for key in sorted(held)}
+        self.storage.write(self.compacted, parquet.large_file(table.unify_dictionaries(), manifest))
+        return int(table.num_rows)
+
+    def broken(self) -> list[str]:
+        """Read every file that the compacted one does not hold, and return the paths that cannot be read."""
+        versions, manifest = self._versions(), self._manifest()
+        self._read_own([key for key, version in versions.items() if manifest.get(key) != version], None)
+        return [p.path for p in self.problems.all() if p.path.startswith(f"{self.folder}/")]
+
+    def _versions(self, key: str | None = None) -> dict[str, tuple[int, int]]:
+        """List the trials' own files: {key: (size, time)}."""
+        found = {}
+        for file in self.storage.list(self.folder):
+            stem = file.name.removesuffix(_SUFFIX)
+            if stem == file.name or not _KEY.fullmatch(stem):
+                self.problems.note(f"{self.folder}/{file.name}", "not the name of a trial's file")
+            elif key is None or key == stem:
+                found[stem] = (file.size, file.modified_ns)
+        return found
+
+    def _manifest(self) -> dict[str, tuple[int, int]]:
+        if self.compacted is None:
+            return {}
+        try:
+            manifest = parquet.read_manifest(self.storage, self.compacted)
+        except BrokenFileError as error:
+            self.problems.note(self.compacted, str(error))
+            return {}
+        self.problems.clear(self.compacted)
+        return manifest
+
+    def _looks_whole(self, key: str) -> bool:
+        path = self.path(key)
+        if parquet.looks_whole(self.storage, path):
+            return True
+        self.problems.note(path, "not a Parquet file, or a truncated one")
+        return False
+
+    def _read_own(self, keys: Sequence[str], columns: Sequence[str] | None) -> dict[str, Any]:
+        paths = {self.path(key): key for key in keys}
+        tables, faults = parquet.read_many(self.storage, paths, self.schema, columns)
+        for path in paths:
+            self.problems.clear(path)
+        for path, reason in faults.items():
+            self.problems.note(path, reason)
+        return {paths[path]: table for path, table in tables.items()}
+
+    def _read_compacted(self, columns: Sequence[str], key: str | None, own: Collection[str]) -> Any:
+        """Return the compacted rows of ``key`` (None: of all) but those of trials read from their ``own``
+        files.
+        """
+        assert self.compacted is not None
+        try:
+            table = parquet.read_large(self.storage, self.compacted, self.schema, columns)
+        except FileNotFoundError:
+            return None
+        except BrokenFileError as error:
+            self.problems.note(self.compacted, str(error))
+            return None
+        if key is not None:
+            table = table.filter(pc.equal(table["trial_key"], key))
+        if own:
+            table = table.filter(pc.invert(pc.is_in(table["trial_key"], pa.array(sorted(own), pa.string()))))
+        return table
+
+
+def _order(table: Any, column: str) -> Any:
+    return pc.sort_indices(
+        table.select(["trial_index", column]), [("trial_index", "ascending"), (column, "ascending")]
+    )
