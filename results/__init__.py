@@ -9,7 +9,11 @@ from results.errors import (
     UnknownColumnError,
     WhereError,
 )
+from results.front_file import refresh_front
 from results.ledger import LedgerEntry
+from results.opening import open_run, open_runs
+from results.pareto import hypervolume, pareto_front, ranks
+from results.run import Run
 from results.run_directory import RunDirectory
 
 __all__ = [
@@ -18,8 +22,15 @@ __all__ = [
     "NoRunError",
     "NotStoredError",
     "ResultsError",
+    "Run",
     "RunDirectory",
     "SchemaError",
     "UnknownColumnError",
     "WhereError",
+    "hypervolume",
+    "open_run",
+    "open_runs",
+    "pareto_front",
+    "ranks",
+    "refresh_front",
 ]

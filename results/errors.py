@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class ResultsError(ValueError):
-    """Base of every error that this room raises for its user. The message is the rule and the value received."""
+    """Base of every error that this room raises for its user: one line, the rule and the value received."""
 
 
 class SchemaError(ResultsError):

@@ -197,6 +197,30 @@ TRIALS = _table(
 
 TABLES = {"points": POINTS, "progress": PROGRESS, "trials": TRIALS}
 
+_COLUMN_OF_PATH = {
+    "space.name": "space",
+    "data.name": "data",
+    "search.algorithm": "algorithm",
+    "feature_maps.regularization": "regularization",
+    "feature_maps.measure": "measure",
+    "train.cells": "network_cells",
+    "train.channels": "network_channels",
+    **{f"space.{name}": name for name in ("cells", "channels", "nodes", "output_node", "splitting")},
+    "space.width_growth": "width_growth",
+    **{f"ladder.{name}": name for name in ("threshold", "threshold_mode", "codec")},
+    **{f"ladder.{name}_bits": f"{name}_bits" for name in ("weight", "feature_map")},
+}
+
+
+def column_of_path(path: str) -> str:
+    """Return the column that holds the configuration's field ``path``; a swept field without one makes its
+    own.
+
+    >>> column_of_path("space.splitting"), column_of_path("search.epochs"), column_of_path("train.momentum")
+    ('splitting', 'search_epochs', 'train_momentum')
+    """
+    return _COLUMN_OF_PATH.get(path, path.replace(".", "_"))
+
 
 def volatile_columns(schema: Any) -> list[str]:
     """Return the names of the columns that may differ between two identical runs (times, hosts)."""

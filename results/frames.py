@@ -1,0 +1,76 @@
+"""Tables to pandas: labels as categoricals, nullable whole numbers as Int64, nested lists left in Arrow's
+hands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from results.schema import column_of_path
+
+_NULLABLE = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+
+
+def to_frame(table: Any) -> pd.DataFrame:
+    """Return a ``pa.Table`` as a data frame.
+
+    Labels become categoricals, text ``str``, times ``datetime64[us, UTC]``, whole numbers that may be null
+    ``Int64`` (or ``Int32``), real numbers float64 with null as NaN, lists Arrow's own lists.
+    """
+    special = {  # one by one: pandas would make float64 of whole numbers with nulls, and objects of lists
+        field.name: _NULLABLE.get(field.type) or pd.ArrowDtype(field.type)
+        for field in table.schema
+        if pa.types.is_list(field.type) or (field.nullable and field.type in _NULLABLE)
+    }
+    plain = table.select([name for name in table.column_names if name not in special])
+    frame = plain.to_pandas(split_blocks=True)
+    columns = {name: frame[name] for name in plain.column_names}
+    for name, dtype in special.items():
+        columns[name] = table.column(name).to_pandas(types_mapper=lambda _, dtype=dtype: dtype)
+    return pd.DataFrame({name: columns[name] for name in table.column_names}, copy=False)
+
+
+def with_fields(frame: pd.DataFrame, paths: Iterable[str]) -> pd.DataFrame:
+    """Add a column for each of the configuration's fields (dotted paths) that has none of its own.
+
+    The values are taken from the column ``config``; where a configuration lacks the field they are null.
+    """
+    missing = {column_of_path(path): path for path in paths if column_of_path(path) not in frame.columns}
+    if not missing:
+        return frame
+    config = frame["config"].astype("category")
+    configs = [json.loads(text) for text in config.cat.categories]
+    codes = config.cat.codes.to_numpy()
+    added = {}
+    for name, path in missing.items():
+        values = pd.Series([_field(content, path) for content in configs], dtype=object)
+        typed = _typed(values)
+        added[name] = typed.reindex(codes).set_axis(frame.index)
+    return frame.assign(**added)
+
+
+def _field(config: Mapping[str, Any], path: str) -> Any:
+    value: Any = config
+    for part in path.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value)
+
+
+def _typed(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Give the values of one field the narrowest type that holds them all."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {bool}:
+        return values.astype("boolean")
+    if kinds <= {int}:
+        return values.astype("Int64")
+    if kinds <= {int, float}:
+        return values.astype("float64")
+    texts = [value if value is None or isinstance(value, str) else str(value) for value in values]
+    return pd.Series(texts, dtype="category")

@@ -1,0 +1,37 @@
+"""``front.parquet``: kept up to date while the sweep runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from results import pareto
+from results.frames import to_frame
+from results.objectives import Objectives
+from results.parquet import join
+from results.run_directory import RunDirectory
+from results.schema import POINTS
+
+
+def refresh_front(directory: RunDirectory, directions: Mapping[str, str], key: str | None = None) -> Any:
+    """Bring ``front.parquet`` up to date and return it, a ``pa.Table`` in order of trials and rungs.
+
+    ``directions`` are the sweep's objectives, {column: "max" or "min"}. With the ``key`` of the trial that
+    has just finished only its points are read: what the front dominated before stays dominated. Without, all
+    points are.
+    """
+    objectives = Objectives.of_sweep(directions)
+    front = directory.read_front() if key is not None else None
+    if front is None:
+        candidates = directory.read_points()
+    else:
+        others = front.filter(pc.invert(pc.equal(front["trial_key"], key)))
+        candidates = join(POINTS, [others, directory.read_points(key)])
+    frame = to_frame(candidates.select(list(objectives.names)))
+    chosen = candidates.filter(pa.array(pareto.front_mask(frame, objectives)))
+    chosen = chosen.sort_by([("trial_index", "ascending"), ("rung", "ascending")])
+    directory.write_front(chosen)
+    return chosen
