@@ -1,0 +1,223 @@
+"""What a launch would do, and everything that speaks against it, before anything starts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator import combinations
+from orchestrator.dimensions import Dimension
+from orchestrator.errors import SweepError
+from orchestrator.sweep import ResourcesConfig, Sweep
+from results import RunDirectory
+from search_space.space import SPACES, SpaceError, check_fit
+from search_space.splitting import SplittingError
+from trials.config import DataConfig
+
+Node = Mapping[str, float]
+"""The resources of one node of a cluster: ``{"CPU": 8.0, "GPU": 1.0}``."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a launch would do."""
+
+    sweep: Sweep
+    trials: int
+    """Trials in all."""
+    to_run: int
+    """Trials that are not finished yet."""
+    rungs: int
+    """Points that each trial leaves."""
+    epochs: int
+    """Epochs still to be computed, roughly: the mean of what is swept."""
+    at_a_time: int
+    """Trials that fit on the nodes at a time."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing before the launch."""
+
+
+def make_plan(sweep: Sweep, directory: RunDirectory | None, nodes: Sequence[Node]) -> Plan:
+    """Check a launch and describe it. Error: ``SweepError`` with every fault at once."""
+    faults = data_faults(sweep)
+    if fault := gang_fault(sweep.resources, nodes):
+        faults.append(fault)
+    stored = directory.read_sweep() if directory is not None else None
+    if stored is not None and directory is not None:
+        faults += [f"{directory.uri} holds a different sweep: {line}" for line in differences(stored, sweep)]
+    if faults:
+        raise SweepError(faults)
+    entries = directory.read_ledger() if directory is not None else []
+    finished = directory.finished_keys() if directory is not None else set()
+    trials = max(sweep.budget, len(entries))
+    settled = sum(entry.key in finished or entry.state != "proposed" for entry in entries)
+    at_a_time = min(held(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
+    return Plan(
+        sweep,
+        trials=trials,
+        to_run=trials - settled,
+        rungs=len(sweep.trial.ladder.rungs()),
+        epochs=round((trials - settled) * mean_epochs(sweep)),
+        at_a_time=at_a_time,
+        notes=_notes(sweep, at_a_time),
+    )
+
+
+def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
+    notes = []
+    if sweep.strategy.searcher in ("nsga2", "tpe") and at_a_time > 1:
+        notes.append(
+            f"{sweep.strategy.searcher} learns from results as they arrive: with {at_a_time} trials at a "
+            "time, the order of arrival decides what is proposed (`resources.max_concurrent: 1` does not)"
+        )
+    wanted = sweep.strategy.trials
+    if wanted is not None and sweep.combinations is not None and wanted > sweep.combinations:
+        notes.append(f"{wanted} trials are asked for, but there are only {sweep.combinations} combinations")
+    return notes
+
+
+def mean_epochs(sweep: Sweep) -> float:
+    """Return the epochs of a trial, the middle of what is swept."""
+    middle = combinations.configured(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
+    return middle.search.epochs + middle.train.epochs
+
+
+# --- gangs and nodes ---
+
+
+def held(resources: ResourcesConfig, nodes: Sequence[Node]) -> int:
+    """Return how many whole gangs the nodes hold at a time, if nothing else runs there."""
+    workers = sum(_workers_on(resources, node) for node in nodes)
+    return workers // resources.workers
+
+
+def gang_fault(resources: ResourcesConfig, nodes: Sequence[Node]) -> str | None:
+    """Return what is wrong when no node, or not all nodes together, can hold one gang; else None."""
+    if held(resources, nodes):
+        return None
+    need = f"{resources.cpus_per_worker:g} CPU and {resources.gpus_per_worker:g} GPU"
+    there = ", ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes[:4])
+    there += f" and {len(nodes) - 4} more" if len(nodes) > 4 else ""
+    workers = sum(_workers_on(resources, node) for node in nodes)
+    return (
+        f"a gang needs {resources.workers} x ({need}), but the nodes can hold only {workers} such workers: "
+        f"{there or 'there is no node'}"
+    )
+
+
+def _workers_on(resources: ResourcesConfig, node: Node) -> int:
+    cpus, gpus = resources.cpus_per_worker, resources.gpus_per_worker
+    limits = []
+    if cpus > 0:
+        limits.append(math.floor(node.get("CPU", 0.0) / cpus + 1e-9))
+    if gpus >= 1:  # whole GPUs
+        limits.append(int(node.get("GPU", 0.0) // math.ceil(gpus)))
+    elif gpus > 0:  # a share of one GPU
+        limits.append(int(node.get("GPU", 0.0)) * math.floor(1 / gpus + 1e-9))
+    return min(limits, default=1_000)
+
+
+def this_machine() -> list[Node]:
+    """Return this machine as a cluster of one node, without starting anything."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    gpus = len(list(folder.iterdir())) if folder.is_dir() else 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        gpus = min(gpus, len([name for name in visible.split(",") if name.strip() not in ("", "-1")]))
+    return [{"CPU": float(os.cpu_count() or 1), "GPU": float(gpus)}]
+
+
+# --- data ---
+
+
+def data_faults(sweep: Sweep) -> list[str]:
+    """Return a line for all data that is missing, and for images that a network is too large for."""
+    from trials import sources
+
+    lines: list[str] = []
+    for data in _data_configs(sweep):
+        try:
+            sources.locate(data)
+            shape = sources.image_shape(data)
+        except (ValueError, OSError) as error:
+            lines.append(" ".join(str(error).split()))
+            continue
+        lines += _shape_faults(sweep, shape)
+    return list(dict.fromkeys(lines))
+
+
+def _data_configs(sweep: Sweep) -> list[DataConfig]:
+    found = [combinations.configured(sweep.trial, a).data for a in _swept(sweep, ("data.",))]
+    return list(
+        {data.model_dump_json(include={"name", "path", "image_size"}): data for data in found}.values()
+    )
+
+
+def _swept(sweep: Sweep, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    dims = [d for d in sweep.dimensions if d.path.startswith(prefixes)]
+    for values in itertools.islice(itertools.product(*map(_ends, dims)), 10_000):
+        yield {d.path: value for d, value in zip(dims, values, strict=True)}
+
+
+def _ends(dimension: Dimension) -> list[Any]:
+    if dimension.size is not None and dimension.size <= 100:
+        return [dimension.value(i) for i in range(dimension.size)]
+    return [dimension.at(0.0), dimension.at(1.0)]
+
+
+def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
+    sizes = ("space.name", "space.cells", "space.patch_size", "train.cells")
+    for assignment in _swept(sweep, sizes):
+        config = combinations.configured(sweep.trial, assignment)
+        try:
+            for fields in (config.space.sizes(), config.network_sizes()):
+                check_fit(SPACES[config.space.name], **fields, input_shape=shape)
+        except (SpaceError, SplittingError) as error:
+            return [str(error)]
+    return []
+
+
+# --- the run directory of another sweep ---
+
+_FREE = ("strategy.trials", "retries", "resources.")  # may change from launch to launch
+
+
+def differences(stored: Mapping[str, Any], sweep: Sweep) -> list[str]:
+    """Return a line for each field in which ``sweep`` cannot go on with the run of the ``stored`` sweep.
+
+    Another budget, other resources and retries are the same sweep; so are more values in a swept list.
+    """
+    old, new = _flat(stored), _flat(sweep.model_dump(mode="json"))
+    return [
+        f"`{path}` is {_shown(old, path)} there, but got {_shown(new, path)}"
+        for path in sorted(old.keys() | new.keys())
+        if not path.startswith(_FREE) and not _extends(path, old.get(path, _ABSENT), new.get(path, _ABSENT))
+    ]
+
+
+_ABSENT = object()
+
+
+def _extends(path: str, old: Any, new: Any) -> bool:
+    if old == new:
+        return True
+    if not path.startswith("sweep.") or not isinstance(old, list) or not isinstance(new, list):
+        return False
+    return all(value in new for value in old)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        nested = isinstance(value, Mapping) and not prefix.startswith("sweep.")
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return flat
+
+
+def _shown(flat: Mapping[str, Any], path: str) -> str:
+    return repr(flat[path]) if path in flat else "not given"

@@ -1,0 +1,187 @@
+"""A sweep: a trial configuration, what differs between trials, and how to go about it.
+
+``Sweep.from_yaml("sweep.yaml")`` and ``Sweep(name=..., sweep={...})`` check everything that can be checked
+without a cluster, and raise one :class:`SweepError` that holds every fault, one line each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import Field, PositiveInt, ValidationError, field_validator
+
+from orchestrator import combinations, dimensions, yaml_text
+from orchestrator.dimensions import Assignment, Dimension, Range
+from orchestrator.errors import SweepError, fault_lines
+from results.errors import nearest
+from results.schema import POINTS
+from trials.config import Config, TrialConfig
+
+
+class StrategyConfig(Config):
+    """Which trials are proposed, how many, and which are stopped early."""
+
+    searcher: Literal["grid", "random", "nsga2", "tpe"] = "random"
+    """grid: every combination; random: scrambled Sobol points; nsga2, tpe: Optuna's, over all objectives."""
+    trials: PositiveInt | None = None
+    """The budget; null: the whole grid, or 16."""
+    population: Annotated[int, Field(ge=2)] = 20
+    """Trials in a generation (nsga2), or before the model is asked for the first time (tpe)."""
+    scheduler: Literal["none"] = "none"
+    """Which trials are stopped early."""
+
+
+class ResourcesConfig(Config):
+    """What one trial needs, and how many run at a time."""
+
+    workers: PositiveInt = 1
+    """Processes that run one trial together, data-parallel."""
+    cpus_per_worker: Annotated[float, Field(ge=0)] = 1.0
+    """CPUs that each worker reserves."""
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+    """GPUs that each worker reserves; a fraction: several trials share one."""
+    max_concurrent: PositiveInt | None = None
+    """Trials at a time; null: as many as the cluster holds."""
+
+
+class Sweep(Config):
+    """A whole sweep, as a sweep file holds it. Raises ``SweepError`` with every fault at once."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+    """Name of the sweep: letters, digits, dots, dashes and underscores."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of the searcher, and of every trial unless `trial.seed` says otherwise."""
+    objectives: dict[str, Literal["max", "min"]] = Field(
+        default={"accuracy": "max", "macs": "min", "memory_bytes": "min"}, min_length=1
+    )
+    """Columns of the points, and whether more or less of each is better."""
+    trial: TrialConfig = TrialConfig()
+    """What every trial has in common."""
+    sweep: dict[str, Any] = Field(min_length=1)
+    """What differs between trials: dotted paths into the trial, each a list, {low, high} or {choices}."""
+    strategy: StrategyConfig = StrategyConfig()
+    resources: ResourcesConfig = ResourcesConfig()
+    retries: Annotated[int, Field(ge=0)] = 2
+    """Failed attempts of a trial that are forgiven: in a row, without an epoch of progress between them."""
+
+    def __init__(self, **fields: Any) -> None:
+        fields = _with_trial_seed(fields)
+        faults: list[str] = []
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            faults = fault_lines(error, Sweep)
+        dims, found = _parse_dimensions(fields.get("sweep"))
+        faults += found
+        base = _trial_or_none(fields.get("trial", {}))
+        if base is not None:
+            faults += combinations.faults(base, dims)
+        if isinstance(strategy := fields.get("strategy"), Mapping) and strategy.get("searcher") == "grid":
+            faults += _grid_faults(dims)
+        if faults:
+            raise SweepError(faults)
+
+    @field_validator("objectives")
+    @classmethod
+    def _columns(cls, objectives: dict[str, str]) -> dict[str, str]:
+        for name in objectives:
+            if name not in numeric_columns():
+                raise ValueError(f"there is no numeric column `{name}`{nearest(name, numeric_columns())}")
+        return objectives
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
+        """Read a sweep file, with ``PATH=VALUE`` overrides. Error: ``SweepError``, every fault at once."""
+        return cls.from_mapping(yaml_text.override(yaml_text.read(path), overrides))
+
+    @classmethod
+    def from_mapping(cls, content: Mapping[Any, Any]) -> Sweep:
+        """Build a sweep from what a sweep file holds. Error: ``SweepError``, every fault at once."""
+        return cls(**{str(key): value for key, value in content.items()})
+
+    @cached_property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """What is swept, in the order given."""
+        return tuple(_parse_dimensions(self.sweep)[0])
+
+    @property
+    def combinations(self) -> int | None:
+        """How many different trials the sweep can propose; None: a continuum."""
+        sizes = [dimension.size for dimension in self.dimensions]
+        return None if None in sizes else math.prod(size for size in sizes if size is not None)
+
+    @property
+    def budget(self) -> int:
+        """How many trials the sweep asks for in all."""
+        wanted = self.strategy.trials
+        if self.combinations is None:
+            return wanted or 16
+        if wanted is None:
+            return self.combinations if self.strategy.searcher == "grid" else min(16, self.combinations)
+        return min(wanted, self.combinations)
+
+    @property
+    def maximize(self) -> list[str]:
+        return [name for name, sense in self.objectives.items() if sense == "max"]
+
+    @property
+    def minimize(self) -> list[str]:
+        return [name for name, sense in self.objectives.items() if sense == "min"]
+
+    def config(self, assignment: Assignment) -> TrialConfig:
+        """Return the configuration of the trial with these values at the swept paths."""
+        return combinations.configured(self.trial, assignment)
+
+    def assignment(self, config: Mapping[str, Any]) -> Assignment:
+        """Return the values that a trial's configuration, as JSON, has at the swept paths."""
+        return {dimension.path: _at(config, dimension.path) for dimension in self.dimensions}
+
+
+def numeric_columns() -> list[str]:
+    """Return the columns of the points that can be an objective."""
+    return [f.name for f in POINTS if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+
+
+def _at(config: Any, path: str) -> Any:
+    for part in path.split("."):
+        config = config[part]
+    return config
+
+
+def _with_trial_seed(fields: dict[str, Any]) -> dict[str, Any]:
+    trial, seed = fields.get("trial", {}), fields.get("seed", 0)
+    if isinstance(trial, TrialConfig) and "seed" not in trial.model_fields_set:
+        return {**fields, "trial": {**trial.model_dump(), "seed": seed}}
+    if isinstance(trial, Mapping) and "seed" not in trial and isinstance(seed, int):
+        return {**fields, "trial": {**trial, "seed": seed}}
+    return fields
+
+
+def _parse_dimensions(raw: Any) -> tuple[list[Dimension], list[str]]:
+    found, faults = [], []
+    for path, value in raw.items() if isinstance(raw, Mapping) else ():
+        dimension, wrong = dimensions.parse(str(path), value)
+        faults += wrong
+        if dimension is not None:
+            found.append(dimension)
+    return found, faults
+
+
+def _trial_or_none(raw: Any) -> TrialConfig | None:
+    try:
+        return TrialConfig.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def _grid_faults(dims: Sequence[Dimension]) -> list[str]:
+    return [
+        f"a grid must have lists or steps, but `sweep.{d.path}` is a range from {d.low} to {d.high}"
+        for d in dims
+        if isinstance(d, Range) and d.size is None
+    ]

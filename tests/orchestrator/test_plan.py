@@ -1,0 +1,97 @@
+"""What is found before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import Sweep, SweepError
+from orchestrator.plan import differences, gang_fault, held, make_plan
+from orchestrator.sweep import ResourcesConfig
+from results import RunDirectory
+
+NODES = [{"CPU": 4.0, "GPU": 0.0}]
+
+
+def make_sweep(**fields: Any) -> Sweep:
+    return Sweep(**{"name": "test", "sweep": {"space.splitting": [1, 2, 4]}} | fields)
+
+
+def test_the_plan_counts_trials_points_and_epochs() -> None:
+    sweep = make_sweep(trial={"search": {"epochs": 2}, "train": {"epochs": 3}})
+    plan = make_plan(sweep, None, NODES)
+    assert (plan.trials, plan.to_run, plan.rungs, plan.epochs, plan.at_a_time) == (3, 3, 5, 15, 3)
+
+
+def test_the_plan_says_when_the_order_of_arrival_matters() -> None:
+    notes = make_plan(make_sweep(strategy={"searcher": "tpe"}), None, NODES).notes
+    assert any("order of arrival" in note for note in notes)
+    alone = make_sweep(strategy={"searcher": "tpe"}, resources={"max_concurrent": 1})
+    assert make_plan(alone, None, NODES).notes == []
+
+
+def test_missing_data_is_named_before_anything_starts(tmp_path: Path) -> None:
+    sweep = make_sweep(trial={"data": {"name": "parquet", "path": str(tmp_path / "none.parquet")}})
+    with pytest.raises(SweepError) as caught:
+        make_plan(sweep, None, NODES)
+    assert str(tmp_path / "none.parquet") in str(caught.value)
+
+
+def test_images_that_are_too_small_for_the_network_are_refused() -> None:
+    sweep = make_sweep(trial={"space": {"name": "attention", "patch_size": 3, "channels": 8}})
+    with pytest.raises(SweepError, match="`patch_size` must divide the image's 8x8 pixels"):
+        make_plan(sweep, None, NODES)
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "count"),
+    [
+        ({"workers": 2}, [{"CPU": 1}, {"CPU": 1}], 1),
+        ({"workers": 2, "cpus_per_worker": 2}, [{"CPU": 3}, {"CPU": 3}], 1),
+        ({"workers": 3, "cpus_per_worker": 2}, [{"CPU": 3}, {"CPU": 3}], 0),
+        ({"gpus_per_worker": 1}, [{"CPU": 64}], 0),
+        ({"gpus_per_worker": 0.5}, [{"CPU": 64, "GPU": 2}], 4),
+        ({"gpus_per_worker": 0.4}, [{"CPU": 64, "GPU": 2}], 4),
+        ({"gpus_per_worker": 0.25, "cpus_per_worker": 0}, [{"GPU": 1}], 4),
+        ({"cpus_per_worker": 8}, [{"CPU": 4}, {"CPU": 4}], 0),
+        ({}, [], 0),
+    ],
+)
+def test_gangs_are_counted_node_by_node(
+    resources: dict[str, Any], nodes: list[dict[str, float]], count: int
+) -> None:
+    assert held(ResourcesConfig(**resources), nodes) == count
+    fault = gang_fault(ResourcesConfig(**resources), nodes)
+    assert (fault is None) == (count > 0)
+
+
+def test_another_budget_and_more_values_are_the_same_sweep() -> None:
+    stored = make_sweep().model_dump(mode="json")
+    more = make_sweep(
+        sweep={"space.splitting": [1, 2, 4]}, strategy={"trials": 2}, retries=5,
+        resources={"max_concurrent": 1},
+    )  # fmt: skip
+    assert differences(stored, more) == []
+    less = make_sweep(sweep={"space.splitting": [1, 2]}).model_dump(mode="json")
+    assert differences(less, make_sweep()) == []
+
+
+def test_a_different_sweep_is_refused_by_the_fields_that_differ(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.write_sweep(make_sweep().model_dump(mode="json"), {})
+    other = make_sweep(
+        seed=1,
+        trial={"train": {"epochs": 7}, "seed": 0},
+        sweep={"space.splitting": [1, 2], "search.epochs": [3]},
+        objectives={"accuracy": "max"},
+    )
+    with pytest.raises(SweepError) as caught:
+        make_plan(other, directory, NODES)
+    named = [line.partition("different sweep: ")[2] for line in caught.value.lines]
+    assert "`trial.train.epochs` is 20 there, but got 7" in named
+    assert "`seed` is 0 there, but got 1" in named
+    assert "`sweep.space.splitting` is [1, 2, 4] there, but got [1, 2]" in named
+    assert "`sweep.search.epochs` is not given there, but got [3]" in named
+    assert "`objectives.macs` is 'min' there, but got not given" in named
