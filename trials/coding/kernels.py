@@ -53,13 +53,15 @@ def _codeword(x: Any, codec: Any, k: Any) -> Any:
         return _ZERO, x, k if x != _ZERO else _ZERO
     if codec == GOLOMB_RICE:
         return x >> k, offset | (x & (offset - _ONE)), k + _ONE
-    sparse = codec == SPARSE_EXPONENTIAL_GOLOMB
-    rest = x - _ONE if sparse and x != _ZERO else x
-    value = rest + offset  # EGk(x) is the binary of x + 2^k after (its length - 1 - k) zeros
+    extra = _ZERO
+    if codec == SPARSE_EXPONENTIAL_GOLOMB:
+        if x == _ZERO:
+            return _ZERO, _ONE, _ONE
+        x -= _ONE
+        extra = _ONE
+    value = x + offset  # EGk(x) is the binary of x + 2^k after (its length - 1 - k) zeros
     bits = _65 if value < offset else _64 - _leading_zeros(value)
-    zeros = bits - k if sparse else bits - k - _ONE
-    only = sparse and x == _ZERO  # selected last: zeros come at random, and a branch would be mispredicted
-    return _ZERO if only else zeros, _ONE if only else value, _ONE if only else bits
+    return bits - _ONE - k + extra, value, bits
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -78,6 +80,27 @@ def pack(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
         words[word] |= aligned >> shift
         words[word + _ONE] = (aligned << _ONE) << (_63 - shift)  # no branch: codes end anywhere
         position += bits
+    return position
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def pack_bytes(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
+    """Do what :func:`pack` does for symbols of 8 bits, uint8 [S]: each code is made once, then looked up."""
+    codes = np.zeros(256, np.uint64)  # each from the highest bit on
+    lengths = np.zeros(256, np.uint64)
+    for x in range(256):
+        zeros, value, bits = _codeword(U(x), codec, k)
+        lengths[x] = zeros + bits
+        if lengths[x] > _64:
+            return pack(symbols, codec, k, words, position)
+        codes[x] = value << ((_64 - lengths[x]) & _63)
+    for i in range(len(symbols)):
+        code = codes[symbols[i]]
+        word = position >> _SIX
+        shift = position & _63
+        words[word] |= code >> shift
+        words[word + _ONE] = (code << _ONE) << (_63 - shift)
+        position += lengths[symbols[i]]
     return position
 
 

@@ -74,7 +74,8 @@ def _pack(flat: NDArray[Any], choice: Choice, first: NDArray[np.uint8], bits: in
     start = _words(np.packbits(first))
     words[: len(start)] = start
     codec = kernels.PACKED if choice.codec == "zero_value" else _kernel_codec(choice.codec, choice.k)
-    position = kernels.pack(flat, codec, np.uint64(choice.k), words, np.uint64(len(first)))
+    pack = kernels.pack_bytes if flat.itemsize == 1 else kernels.pack
+    position = pack(flat, codec, np.uint64(choice.k), words, np.uint64(len(first)))
     assert int(position) == bits, f"{choice} wrote {position} bits"
     return words.astype(">u8").tobytes()[: (bits + 7) // 8]
 
