@@ -75,12 +75,11 @@ class RunTables:
         if columns is None:
             return with_fields(to_frame(self._table("points", WITHOUT_TAPS)), swept)
         names = [column_of_path(name) for name in column_list(columns)]
-        extra = {column_of_path(path) for path in swept} - set(POINTS.names)
-        self._check(names, [*POINTS.names, *sorted(extra)])
-        stored = self._stored(names, POINTS)
-        if extra & set(names) and "config" not in stored:
-            stored.append("config")
-        return with_fields(to_frame(self._table("points", stored)), swept)[names]
+        extra = {column_of_path(path): path for path in swept if column_of_path(path) not in POINTS.names}
+        self._check(names, [*POINTS.names, *extra])
+        wanted = [extra[name] for name in names if name in extra]
+        stored = self._stored([*names, "config"] if wanted else names, POINTS)
+        return with_fields(to_frame(self._table("points", stored)), wanted)[names]
 
     def taps(self) -> pd.DataFrame:
         """Return one row a feature-map tap of each point: point, trial_key, rung, threshold, and the tap's
@@ -123,7 +122,7 @@ class RunTables:
                 raise unknown_column(name, known)
 
     def _stored(self, names: Iterable[str], schema: Any) -> list[str]:
-        return [name for name in names if name in schema.names] or ["trial_key"]
+        return list(dict.fromkeys(name for name in names if name in schema.names)) or ["trial_key"]
 
     def _table(self, kind: str, columns: Sequence[str]) -> Any:
         if kind == "points":

@@ -61,6 +61,8 @@ class TrialFiles:
 
     def read(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
         """Return the rows of one trial or of all, by trial_index and ``order``, as a ``pa.Table``."""
+        if key is not None:
+            checked_key(key)
         names = list(self.schema.names if columns is None else columns)
         wanted = list(dict.fromkeys([*names, "trial_key", "trial_index", self.order]))
         versions, manifest = self._versions(key), self._manifest()

@@ -91,7 +91,8 @@ def value_of(node: ast.expr, text: str) -> Value:
         return sign * value
     if isinstance(value, (bool, str)) and inner is node:
         return value
-    raise WhereError(f"`where` must compare columns, numbers and quoted text, but got {_piece(node, text)}")
+    piece = _piece(node, text)
+    raise WhereError(f"`where` must compare columns, numbers and quoted text, but got {piece}{_hint(text)}")
 
 
 def column_name(node: ast.AST) -> str | None:

@@ -14,7 +14,7 @@ def key_of(index: int) -> str:
 
 
 def config_of(index: int, **changes: Any) -> dict[str, Any]:
-    """A trial configuration with the fields that the tests look at; ``changes`` by dotted path, dots as __."""
+    """A trial configuration with the fields that the tests look at; ``changes``: space__splitting=2."""
     config: dict[str, Any] = {
         "seed": 0,
         "space": {"splitting": 1, "patch_size": 2},

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import results
+from results import schema
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "schema.md"
+
+
+@pytest.mark.parametrize("name", ["points", "progress", "trials"])
+def test_every_column_is_described_with_a_unit_where_it_has_one(name: str) -> None:
+    for field in schema.TABLES[name]:
+        metadata = {key.decode(): value.decode() for key, value in field.metadata.items()}
+        assert metadata["description"], field.name
+        if re.search(r"_(bytes|ms|s)$", field.name) and "_per_" not in field.name:
+            assert metadata["unit"], field.name
+
+
+@pytest.mark.parametrize("name", ["points", "progress", "trials"])
+def test_the_document_is_what_the_code_says(name: str) -> None:
+    assert schema.describe(schema.TABLES[name]) in DOCUMENT.read_text(), "run: python -m results.schema"
+
+
+def test_volatile_columns_are_times_and_hosts() -> None:
+    assert schema.volatile_columns(schema.POINTS) == [
+        "latency_1_ms",
+        "latency_64_ms",
+        "device",
+        "host",
+        "search_s",
+        "train_s",
+        "ladder_s",
+        "finished_at",
+    ]
+    assert schema.volatile_columns(schema.PROGRESS) == ["epoch_s", "images_per_s", "peak_bytes", "host", "at"]
+
+
+def test_the_schema_carries_its_version() -> None:
+    assert schema.schema_version(schema.POINTS) == schema.VERSION
+    assert schema.schema_version(schema.bare(schema.POINTS)) == schema.VERSION
+    assert schema.schema_version(schema.bare(schema.POINTS).with_metadata({})) is None
+
+
+def test_python_m_prints_the_tables() -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "results.schema"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "## points" in printed
+    assert "| `accuracy` | double | fraction |" in printed
+
+
+def test_importing_results_loads_neither_torch_nor_ray() -> None:
+    script = "import sys, results; print({'torch', 'ray', 'optuna', 'plotly'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(results.__path__)])
+def test_the_examples_in_the_docstrings_are_true(name: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(f"results.{name}"))
+    assert failed == 0
