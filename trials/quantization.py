@@ -113,9 +113,12 @@ class AffineQuantizer:
         relative = self._from_zero(x)
         if self.zero_point == 0:
             return relative.to(torch.uint8)
-        distance = relative.abs()
-        alternating = 2 * distance - (relative < 0).to(distance.dtype)
-        return torch.where(distance <= self._both, alternating, distance + self._both).to(torch.uint8)
+        levels = relative.to(torch.int16)
+        distance = levels.abs()
+        nearer = (distance + (levels >> 15)).clamp_(
+            max=self._both
+        )  # symbols of the other side that come before
+        return (distance + nearer).to(torch.uint8)
 
     def dequantize(self, symbols: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the map [...] that the symbols [...] stand for: exactly what calling the quantizer gives."""
