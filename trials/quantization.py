@@ -115,10 +115,8 @@ class AffineQuantizer:
             return relative.to(torch.uint8)
         levels = relative.to(torch.int16)
         distance = levels.abs()
-        nearer = (distance + (levels >> 15)).clamp_(
-            max=self._both
-        )  # symbols of the other side that come before
-        return (distance + nearer).to(torch.uint8)
+        other_side = (distance + (levels >> 15)).clamp_(max=self._both)  # its levels that come before
+        return (distance + other_side).to(torch.uint8)
 
     def dequantize(self, symbols: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the map [...] that the symbols [...] stand for: exactly what calling the quantizer gives."""
