@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results import pareto
+from results.conform import Shape, join
 from results.frames import to_frame
 from results.objectives import Objectives
-from results.parquet import join
 from results.run_directory import RunDirectory
 from results.schema import POINTS
 
@@ -29,7 +29,7 @@ def refresh_front(directory: RunDirectory, directions: Mapping[str, str], key: s
         candidates = directory.read_points()
     else:
         others = front.filter(pc.invert(pc.equal(front["trial_key"], key)))
-        candidates = join(POINTS, [others, directory.read_points(key)])
+        candidates = join([others, directory.read_points(key)], Shape(POINTS))
     frame = to_frame(candidates.select(list(objectives.names)))
     chosen = candidates.filter(pa.array(pareto.front_mask(frame, objectives)))
     chosen = chosen.sort_by([("trial_index", "ascending"), ("rung", "ascending")])

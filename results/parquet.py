@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from results.conform import Shape, conform
 from results.errors import BrokenFileError
-from results.schema import TABLE_KEY, VERSION, bare, schema_version
+from results.schema import bare
 from results.storage import LocalStorage, Storage
 
 MAGIC = b"PAR1"
@@ -58,36 +59,33 @@ def _encode(table: Any, **options: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def read_small(storage: Storage, path: str, schema: Any, columns: Sequence[str] | None = None) -> Any:
-    """Read one trial's file, whose stem is the trial's key, as a ``pa.Table`` of ``schema`` (or of
-    ``columns`` of it).
+def read_small(storage: Storage, path: str, shape: Shape) -> Any:
+    """Read one trial's file, whose stem is the trial's key; ``shape`` holds the column ``trial_key``.
 
     Errors: ``FileNotFoundError``; ``BrokenFileError``, with the reason but without the path.
     """
-    names = list(schema.names if columns is None else columns)
     content = storage.read(path)
     try:
         file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-        table = file.read(columns=[*names, "trial_key"], use_threads=False)
+        table = file.read(columns=shape.names, use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrokenFileError(f"not a Parquet file, or a damaged one ({_first_line(error)})") from error
-    table = conform(table, schema, [*names, "trial_key"])
+    table = conform(table, shape)
     key = path.rpartition("/")[2].removesuffix(".parquet")
     if table.num_rows == 0 or not pc.all(pc.equal(table["trial_key"], key)).as_py():
         raise BrokenFileError(f"its rows must be those of trial {key}")
-    return table.select(names)
+    return table
 
 
-def read_many(
-    storage: Storage, paths: Iterable[str], schema: Any, columns: Sequence[str] | None = None
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read many trials' files at once: ({path: table}, {path: what is wrong}); files that vanished are in
-    neither.
+def read_many(storage: Storage, paths: Iterable[str], shape: Shape) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read many trials' files at once: ({path: table}, {path: what is wrong}).
+
+    Files that vanished since they were listed are in neither.
     """
 
     def attempt(path: str) -> tuple[str, Any, str | None]:
         try:
-            return path, read_small(storage, path, schema, columns), None
+            return path, read_small(storage, path, shape), None
         except FileNotFoundError:
             return path, None, None
         except BrokenFileError as error:
@@ -103,20 +101,18 @@ def read_many(
     return tables, faults
 
 
-def read_large(storage: Storage, path: str, schema: Any, columns: Sequence[str] | None = None) -> Any:
-    """Read a table of any length, only the ``columns`` asked for. Errors as those of ``read_small``."""
-    names = list(schema.names if columns is None else columns)
+def read_large(storage: Storage, path: str, shape: Shape) -> Any:
+    """Read a table of any length, only the columns of ``shape``. Errors as those of ``read_small``."""
     filesystem, inner = storage.arrow(path)
+    options = {"pre_buffer": True, "page_checksum_verification": True}
     try:
-        with pq.ParquetFile(
-            inner, filesystem=filesystem, pre_buffer=True, page_checksum_verification=True
-        ) as file:
-            table = file.read(columns=names)
+        with pq.ParquetFile(inner, filesystem=filesystem, **options) as file:
+            table = file.read(columns=shape.names)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrokenFileError(f"not a Parquet file, or a damaged one ({_first_line(error)})") from error
-    return conform(table, schema, names)
+    return conform(table, shape)
 
 
 def read_manifest(storage: Storage, path: str) -> dict[str, tuple[int, int]]:
@@ -138,64 +134,6 @@ def looks_whole(storage: Storage, path: str) -> bool:
         return storage.ends(path, len(MAGIC)) == MAGIC * 2
     except (FileNotFoundError, OSError):
         return False
-
-
-def conform(table: Any, schema: Any, columns: Sequence[str]) -> Any:
-    """Return ``columns`` of ``table`` with the types of ``schema``; columns that older versions lacked become
-    null.
-
-    Error: ``BrokenFileError`` for a table that is not ours, lacks a column, or holds another type.
-    """
-    if (table.schema.metadata or {}).get(TABLE_KEY) != schema.metadata[TABLE_KEY]:
-        raise BrokenFileError(f"not a table of {schema.metadata[TABLE_KEY].decode()}")
-    older = (schema_version(table.schema) or 0) < VERSION
-    fields, arrays = [], []
-    for name in dict.fromkeys(columns):
-        field = schema.field(name)
-        array = _typed(table, field, older)
-        if array.null_count and not field.nullable:
-            if not older:
-                raise BrokenFileError(f"`{name}` must not be null")
-            field = field.with_nullable(True)
-        fields.append(field)
-        arrays.append(array)
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=schema.metadata))
-
-
-def _typed(table: Any, field: Any, older: bool) -> Any:
-    if field.name not in table.schema.names:
-        if not (older or field.nullable):
-            raise BrokenFileError(f"column `{field.name}` is missing")
-        return pa.nulls(table.num_rows, field.type)
-    array = table.column(field.name)
-    if array.type.equals(field.type):
-        return array
-    try:
-        if pa.types.is_dictionary(field.type) and not pa.types.is_dictionary(array.type):
-            return array.cast(field.type.value_type).dictionary_encode()
-        return array.cast(field.type)
-    except pa.ArrowException as error:
-        raise BrokenFileError(f"`{field.name}` must hold {field.type}, but holds {array.type}") from error
-
-
-def join(schema: Any, tables: Sequence[Any], columns: Sequence[str] | None = None) -> Any:
-    """Return the tables one after the other; an empty table of ``schema`` (or ``columns`` of it) when there
-    is none.
-    """
-    names = list(schema.names if columns is None else columns)
-    if not tables:
-        return pa.schema([schema.field(name) for name in names], metadata=schema.metadata).empty_table()
-    if len(tables) == 1:
-        return tables[0]
-    fields = [  # a column is nullable when it is in any of the tables
-        next(
-            (table.schema.field(name) for table in tables if table.schema.field(name).nullable),
-            schema.field(name),
-        )
-        for name in names
-    ]
-    common = pa.schema(fields, metadata=schema.metadata)
-    return pa.concat_tables([pa.Table.from_arrays(t.select(names).columns, schema=common) for t in tables])
 
 
 def thread_count(storage: Storage) -> int:

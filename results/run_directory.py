@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from results import checkpoints, parquet
+from results.conform import Shape, join
 from results.errors import BrokenFileError, NotStoredError, ResultsError
 from results.ledger import LedgerEntry
 from results.problems import Problem, Problems
@@ -223,7 +224,8 @@ class RunDirectory:
         one.
         """
         try:
-            front = parquet.read_large(self.storage, FRONT, POINTS)
+            shape = Shape(POINTS)
+            front = join([parquet.read_large(self.storage, FRONT, shape)], shape)
         except FileNotFoundError:
             return None
         except BrokenFileError as error:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results import parquet
+from results.conform import Shape, join
 from results.errors import BrokenFileError, ResultsError
 from results.problems import Problems
 from results.storage import Storage
@@ -50,7 +51,7 @@ class TrialFiles:
 
     def is_good(self, key: str) -> bool:
         """Say whether a trial's own file is there and can be read to its last byte."""
-        return key in self._read_own([key], None)
+        return key in self._read_own([key], Shape(self.schema))
 
     def keys(self) -> set[str]:
         """Return the trials that have rows. A look at the ends of their files only: finds truncated ones."""
@@ -64,17 +65,18 @@ class TrialFiles:
         if key is not None:
             checked_key(key)
         names = list(self.schema.names if columns is None else columns)
-        wanted = list(dict.fromkeys([*names, "trial_key", "trial_index", self.order]))
+        shape = Shape(self.schema, {*names, "trial_key", "trial_index", self.order})
         versions, manifest = self._versions(key), self._manifest()
-        own = self._read_own([k for k, seen in versions.items() if manifest.get(k) != seen], wanted)
+        own = self._read_own([k for k, seen in versions.items() if manifest.get(k) != seen], shape)
         tables = sorted(own.values(), key=lambda table: table["trial_index"][0].as_py() or 0)
-        copied = self._read_compacted(wanted, key, own) if manifest else None
-        if copied is None or not copied.num_rows:
-            return parquet.join(self.schema, tables, wanted).select(names)
-        if not tables:
-            return copied.select(names)
-        table = parquet.join(self.schema, [copied, *tables], wanted)
-        return table.take(_order(table, self.order)).select(names)
+        copied = self._read_compacted(shape, key, own) if manifest else None
+        if copied is not None and copied.num_rows:
+            table = join([copied, *tables], shape)
+            if tables:
+                table = table.take(_order(table, self.order))
+        else:
+            table = join(tables, shape)
+        return table.select(names)
 
     def compact(self) -> int:
         """Write the compacted file anew and return its number of rows."""
@@ -89,7 +91,9 @@ class TrialFiles:
     def broken(self) -> list[str]:
         """Read every file that the compacted one does not hold, and return the paths that cannot be read."""
         versions, manifest = self._versions(), self._manifest()
-        self._read_own([key for key, version in versions.items() if manifest.get(key) != version], None)
+        self._read_own(
+            [key for key, version in versions.items() if manifest.get(key) != version], Shape(self.schema)
+        )
         return [p.path for p in self.problems.all() if p.path.startswith(f"{self.folder}/")]
 
     def _versions(self, key: str | None = None) -> dict[str, tuple[int, int]]:
@@ -121,22 +125,22 @@ class TrialFiles:
         self.problems.note(path, "not a Parquet file, or a truncated one")
         return False
 
-    def _read_own(self, keys: Sequence[str], columns: Sequence[str] | None) -> dict[str, Any]:
+    def _read_own(self, keys: Sequence[str], shape: Shape) -> dict[str, Any]:
         paths = {self.path(key): key for key in keys}
-        tables, faults = parquet.read_many(self.storage, paths, self.schema, columns)
+        tables, faults = parquet.read_many(self.storage, paths, shape)
         for path in paths:
             self.problems.clear(path)
         for path, reason in faults.items():
             self.problems.note(path, reason)
         return {paths[path]: table for path, table in tables.items()}
 
-    def _read_compacted(self, columns: Sequence[str], key: str | None, own: Collection[str]) -> Any:
+    def _read_compacted(self, shape: Shape, key: str | None, own: Collection[str]) -> Any:
         """Return the compacted rows of ``key`` (None: of all) but those of trials read from their ``own``
         files.
         """
         assert self.compacted is not None
         try:
-            table = parquet.read_large(self.storage, self.compacted, self.schema, columns)
+            table = parquet.read_large(self.storage, self.compacted, shape)
         except FileNotFoundError:
             return None
         except BrokenFileError as error:

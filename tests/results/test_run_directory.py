@@ -317,7 +317,7 @@ def test_a_run_of_an_older_schema_is_read_with_nulls(
         local.write_points(key_of(index), point_rows(index))
     path = Path(local.uri) / "points" / f"{key_of(0)}.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["weight_sparsity", "codec"]), path)
-    monkeypatch.setattr("results.parquet.VERSION", 2)  # the file is of version 1
+    monkeypatch.setattr("results.conform.VERSION", 2)  # the file is of version 1
     table = local.read_points()
     assert table["weight_sparsity"].to_pylist() == [None, None, 0.0, 0.0]
     assert table["codec"].to_pylist() == [None, None, "best", "best"]
