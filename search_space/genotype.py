@@ -28,13 +28,17 @@ class CellGenotype:
 
     def __post_init__(self) -> None:
         if not self.edges or len(self.edges) % EDGES_PER_NODE:
-            raise GenotypeError(f"a cell needs {EDGES_PER_NODE} edges for every node, but got {len(self.edges)} edges")
+            raise GenotypeError(
+                f"a cell needs {EDGES_PER_NODE} edges for every node, but got {len(self.edges)} edges"
+            )
         for position, (_, source) in enumerate(self.edges):
             node = position // EDGES_PER_NODE + 2
             if not 0 <= source < node:
                 raise GenotypeError(f"an edge into node {node} must leave a node before it, but got {source}")
-        if not self.concat or any(not 0 <= node < self.nodes + 2 for node in self.concat):
-            raise GenotypeError(f"`concat` must list nodes from 0 to {self.nodes + 1}, but got {list(self.concat)}")
+        if not self.concat or any(not 2 <= node < self.nodes + 2 for node in self.concat):
+            raise GenotypeError(
+                f"`concat` must list nodes from 2 to {self.nodes + 1}, but got {list(self.concat)}"
+            )
 
     @property
     def nodes(self) -> int:
@@ -65,8 +69,15 @@ class Genotype:
         try:
             call = ast.parse(text.strip().removeprefix("DARTS = "), mode="eval").body
         except (SyntaxError, ValueError) as error:
-            raise GenotypeError(f"a genotype must read `Genotype(normal=[...], ...)`, but got {text[:60]!r}") from error
-        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype") or call.args:
+            raise GenotypeError(
+                f"a genotype must read `Genotype(normal=[...], ...)`, but got {text[:60]!r}"
+            ) from error
+        if (
+            not (
+                isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype"
+            )
+            or call.args
+        ):
             raise GenotypeError(f"a genotype must read `Genotype(normal=[...], ...)`, but got {text[:60]!r}")
         return cls.from_dict({str(keyword.arg): _literal(keyword.value) for keyword in call.keywords})
 
@@ -87,8 +98,14 @@ class Genotype:
         """Build from the four published lists; ``reduce`` and ``reduce_concat`` may be missing together."""
         keys = {"normal", "normal_concat", "reduce", "reduce_concat"}
         if not isinstance(content, Mapping) or not {"normal", "normal_concat"} <= set(content) <= keys:
-            raise GenotypeError(f"a genotype must hold {', '.join(sorted(keys))}, but got {str(content)[:60]!r}")
-        reduce = _cell(content["reduce"], content.get("reduce_concat")) if content.get("reduce") is not None else None
+            raise GenotypeError(
+                f"a genotype must hold {', '.join(sorted(keys))}, but got {str(content)[:60]!r}"
+            )
+        reduce = (
+            _cell(content["reduce"], content.get("reduce_concat"))
+            if content.get("reduce") is not None
+            else None
+        )
         return cls(normal=_cell(content["normal"], content["normal_concat"]), reduce=reduce)
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,14 +166,23 @@ def _cell(edges: Any, concat: Any) -> CellGenotype:
         pairs = tuple((str(primitive), int(source)) for primitive, source in edges)
         joined = tuple(int(node) for node in concat)
     except (TypeError, ValueError) as error:
-        raise GenotypeError(f"a cell must be pairs (primitive, source) and a list of nodes, but got {str(edges)[:60]}") from error
+        raise GenotypeError(
+            f"a cell must be pairs (primitive, source) and a list of nodes, but got {str(edges)[:60]}"
+        ) from error
     return CellGenotype(pairs, joined)
 
 
 def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "range"
+        and not node.keywords
+    ):
         return list(range(*(int(_literal(argument)) for argument in node.args)))
     try:
         return ast.literal_eval(node)
     except ValueError as error:
-        raise GenotypeError(f"a genotype holds only lists, names and numbers, but got {ast.unparse(node)[:60]!r}") from error
+        raise GenotypeError(
+            f"a genotype holds only lists, names and numbers, but got {ast.unparse(node)[:60]!r}"
+        ) from error

@@ -55,7 +55,9 @@ class OutputNode(nn.Module):
         return grouped.mean(dim=2).reshape(batch, self.channels, height, width)
 
     def extra_repr(self) -> str:
-        return f"{self.output_node}, s={self.splitting}, {self.nodes} x {self.channels} -> {self.channels_out}"
+        return (
+            f"{self.output_node}, s={self.splitting}, {self.nodes} x {self.channels} -> {self.channels_out}"
+        )
 
 
 def _mean(maps: Sequence[Tensor]) -> Tensor:

@@ -102,9 +102,14 @@ def check_fit(
     splitting: int,
     width_growth: float,
     patch_size: int,
+    primitives: tuple[str, ...] | None = None,
+    partial_channels: int = 1,
     input_shape: tuple[int, int, int] | None = None,
 ) -> None:
     """Check that a network of these sizes can be built, for images of ``input_shape`` [C, H, W] if given.
+
+    ``primitives`` are those that have to fit the widths, None: all of the space. With ``partial_channels`` K they
+    see a K-th of the channels.
 
     Raises:
         SplittingError: ``splitting`` does not fit the output node.
@@ -112,21 +117,30 @@ def check_fit(
     """
     for width in stage_widths(space, cells=cells, channels=channels, width_growth=width_growth):
         output_channels(output_node, splitting, nodes, width)
-        for primitive in space.primitives:
+        if width % partial_channels:
+            raise SpaceError(
+                f"`partial_channels` must divide the node width {width}, but got {partial_channels}"
+            )
+        seen = width // partial_channels
+        for primitive in space.primitives if primitives is None else primitives:
             heads = HEADS.get(primitive, 1)
-            if width % heads:
-                raise SpaceError(f"the {heads} heads of {primitive} must divide the node width, but got {width} channels")
+            if seen % heads:
+                raise SpaceError(
+                    f"the {heads} heads of {primitive} must divide the width, but got {seen} channels"
+                )
     if input_shape is None:
         return
     height, width = input_shape[1:]
     if space.skeleton.stem == "patch":
         if height % patch_size or width % patch_size:
-            raise SpaceError(f"`patch_size` must divide the image's {height}x{width} pixels, but got patch_size={patch_size}")
+            raise SpaceError(
+                f"`patch_size` must divide the image's {height}x{width} pixels, but got patch_size={patch_size}"
+            )
         return
     halvings = len(space.skeleton.reduction_cells(cells))
     if min(height, width) < 2**halvings * 2:
         raise SpaceError(
-            f"{halvings} reduction cells need images of at least {2**halvings * 2} pixels a side, but got {height}x{width}"
+            f"{halvings} reductions need images of at least {2**halvings * 2} pixels a side, but got {height}x{width}"
         )
 
 

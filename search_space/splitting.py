@@ -23,7 +23,9 @@ def output_channels(output_node: str, splitting: int, nodes: int, channels: int)
         SplittingError: the output node is unknown, or s does not divide what it has to divide.
     """
     if output_node not in OUTPUT_NODES:
-        raise SplittingError(f"`output_node` must be one of {', '.join(OUTPUT_NODES)}, but got {output_node!r}")
+        raise SplittingError(
+            f"`output_node` must be one of {', '.join(OUTPUT_NODES)}, but got {output_node!r}"
+        )
     if splitting < 1:
         raise SplittingError(f"`splitting` must be at least 1, but got splitting={splitting}")
     if output_node == "concat":

@@ -10,7 +10,15 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from search_space.space import SPACES, check_fit
 
@@ -34,7 +42,9 @@ Bits = Annotated[int, Field(ge=2, le=32)]
 class Config(BaseModel):
     """Immutable, keyword-only, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
 
 
 class SpaceConfig(Config):
@@ -121,8 +131,10 @@ class SearchConfig(Config):
     """Weight of log(expected macs) added to the alpha loss; 0: off."""
     stop_when_skips_exceed: Fraction01 | None = None
     """Stop the search early when more than this share of the genotype's edges are skip connections."""
+    partial_channels: PositiveInt = 4
+    """K of PC-DARTS: primitives see a K-th of the channels (pc_darts only)."""
     recompute: bool = False
-    """Recompute each stage in the backward pass: a tenth of the activation memory for about a third more time."""
+    """Recompute each cell in the backward pass: a tenth of the activation memory for about a third more time."""
     regularize_alphas: bool = False
     """Add the feature-map term to the alpha loss too, so that the architecture prefers sparse maps."""
 
@@ -146,6 +158,8 @@ class TrainConfig(Config):
     """Weight decay of SGD."""
     gradient_clip: Annotated[float, Field(gt=0), BeforeValidator(_number)] = 5.0
     """Largest norm of the gradient of the whole network."""
+    validation_share: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_number)] = 0.0
+    """Share of the training images held out to report a validation accuracy every epoch."""
     drop_path: Annotated[float, Field(ge=0, lt=1), BeforeValidator(_number)] = 0.0
     """Drop-path probability at the last epoch, rising linearly from 0."""
 
@@ -233,6 +247,8 @@ class DeviceConfig(Config):
     """Arithmetic of the forward and backward pass; bf16 is autocast."""
     threads: PositiveInt = 1
     """CPU threads a worker."""
+    sync_batch_norm: bool = True
+    """Batch statistics over all workers of a gang, so that n workers compute what one would."""
     cuda_graphs: bool = True
     """Capture the training step as a CUDA graph where there is a GPU."""
 

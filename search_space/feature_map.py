@@ -1,0 +1,46 @@
+"""Feature-map taps: the named places where maps are regularized, pruned, quantized and counted.
+
+A tap is an identity until somebody listens. Training listens to add the lambda term, the ladder listens to set
+small features to zero and to count what is left; the network itself knows of neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+Listener = Callable[[Tensor], Tensor]
+
+
+class FeatureMap(nn.Module):
+    """An identity that hands the map to its listener, if there is one, and goes on with what the listener returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listener: Listener | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.listener is None else self.listener(x)
+
+
+def taps(network: nn.Module) -> dict[str, FeatureMap]:
+    """Return the taps of ``network`` by their dotted names, in the order of the module tree.
+
+    Names read ``cell3.edge0.input`` or ``cell1.edge2.query``: the cell, the place in it, the map.
+    """
+    return {name: module for name, module in network.named_modules() if isinstance(module, FeatureMap)}
+
+
+@contextmanager
+def listening(network: nn.Module, listeners: Mapping[str, Listener]) -> Iterator[None]:
+    """Attach ``listeners`` (by tap name) for the duration of a ``with`` block."""
+    places = taps(network)
+    for name, listener in listeners.items():
+        places[name].listener = listener
+    try:
+        yield
+    finally:
+        for name in listeners:
+            places[name].listener = None

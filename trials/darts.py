@@ -1,0 +1,80 @@
+"""First-order DARTS: the alphas follow the validation loss at the weights as they are.
+
+Liu, Simonyan, Yang, DARTS, ICLR 2019, section 2.3 with xi = 0. One file per search algorithm; this is the
+interface that they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from search_space import Supernet
+from trials.config import SearchConfig
+
+Batch = tuple[Tensor, Tensor]
+"""Images [B, C, H, W] and labels [B]."""
+
+Loss = Callable[[Batch], Tensor]
+"""The scalar loss of the supernet on a batch, with a graph."""
+
+
+class SearchAlgorithm(Protocol):
+    """How a search algorithm differs from the others: what supernet it needs, and how alphas get their gradient."""
+
+    @staticmethod
+    def supernet_options(config: SearchConfig) -> dict[str, Any]:
+        """Return keyword arguments for the :class:`Supernet`."""
+
+    def alpha_gradients(
+        self,
+        supernet: Supernet,
+        alpha_loss: Loss,
+        weight_loss: Loss,
+        training: Batch,
+        validation: Batch,
+        rate: float,
+    ) -> None:
+        """Leave the gradient of every architecture parameter in its ``grad``; weights stay as they are.
+
+        Args:
+            alpha_loss, weight_loss: the losses that alphas and weights descend.
+            training, validation: a batch of either half of the training data.
+            rate: current learning rate of the weights.
+        """
+
+
+class FirstOrder:
+    """The gradient of the validation loss with respect to the alphas, and nothing else."""
+
+    @staticmethod
+    def supernet_options(config: SearchConfig) -> dict[str, Any]:
+        return {}
+
+    def alpha_gradients(
+        self,
+        supernet: Supernet,
+        alpha_loss: Loss,
+        weight_loss: Loss,
+        training: Batch,
+        validation: Batch,
+        rate: float,
+    ) -> None:
+        with frozen(supernet.weight_parameters()):
+            alpha_loss(validation).backward()
+
+
+@contextmanager
+def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Ask for no gradient of ``parameters`` in the ``with`` block: what is not needed is not computed."""
+    parameters = list(parameters)
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -1,0 +1,100 @@
+"""Which maps are alive together at inference: the life times of a traced run, operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from search_space.feature_map import listening, taps
+
+
+@dataclass(frozen=True)
+class LiveSet:
+    """Maps that are alive at the same time.
+
+    Attributes:
+        taps: {tap: its bytes in float32}; taps that share one map stand for it once, under the first name.
+        other_bytes: bytes of the maps that are no taps.
+    """
+
+    taps: Mapping[str, int]
+    other_bytes: int
+
+    def bytes(self, stored: Mapping[str, float]) -> float:
+        """Return the bytes of the set where tap ``name`` takes ``stored[name]`` bytes."""
+        return self.other_bytes + sum(stored.get(name, size) for name, size in self.taps.items())
+
+
+def live_sets(network: nn.Module, image: Tensor) -> tuple[LiveSet, ...]:
+    """Run ``network`` on ``image`` and return the sets of live maps that no other set contains.
+
+    Parameters and buffers are no maps. Which set is the largest depends on how the taps are stored, so all
+    candidates are returned.
+    """
+    trace = _Trace([*network.parameters(), *network.buffers()])
+
+    def listener(name: str) -> Callable[[Tensor], Tensor]:
+        def mark(x: Tensor) -> Tensor:
+            trace.name(x, name)
+            return x
+
+        return mark
+
+    listeners = {name: listener(name) for name in taps(network)}
+    with torch.no_grad(), trace, listening(network, listeners):
+        network(image)
+    return trace.maximal_sets()
+
+
+class _Trace(TorchDispatchMode):
+    def __init__(self, owned: list[Tensor]) -> None:
+        super().__init__()
+        self._owned = {tensor.untyped_storage()._cdata for tensor in owned}
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._names: dict[int, str] = {}
+        self._sets: set[tuple[frozenset[tuple[str, int]], int]] = set()
+
+    def name(self, x: Tensor, name: str) -> None:
+        """Say that the storage of ``x`` is the map of tap ``name``."""
+        self._names.setdefault(x.untyped_storage()._cdata, name)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_iter((args, out)):
+            if isinstance(tensor, Tensor):
+                self._see(tensor)
+        self._look()
+        return out
+
+    def _see(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        known = self._alive.get(key)
+        if key in self._owned or (known is not None and not known[0].expired()):
+            return
+        self._names.pop(key, None)  # the address of a dead storage may be given out again
+        self._alive[key] = (StorageWeakRef(storage), storage.nbytes())
+
+    def _look(self) -> None:
+        """Note which maps are alive now."""
+        for key in [key for key, (reference, _) in self._alive.items() if reference.expired()]:
+            del self._alive[key]
+            self._names.pop(key, None)
+        named = frozenset(
+            (self._names[key], size) for key, (_, size) in self._alive.items() if key in self._names
+        )
+        self._sets.add((named, sum(size for key, (_, size) in self._alive.items() if key not in self._names)))
+
+    def maximal_sets(self) -> tuple[LiveSet, ...]:
+        kept: list[tuple[frozenset[tuple[str, int]], int]] = []
+        for named, other in sorted(self._sets, key=lambda one: (-len(one[0]), -one[1])):
+            if not any(named <= larger and other <= bytes_ for larger, bytes_ in kept):
+                kept.append((named, other))
+        return tuple(LiveSet(dict(sorted(named)), other) for named, other in kept)

@@ -1,0 +1,89 @@
+"""The ranks of one trial: one process, or n of them that train the same network on slices of each batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from trials.errors import TrialError
+
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """This process's place among the ranks of its trial."""
+
+    rank: int = 0
+    world_size: int = 1
+    group: dist.ProcessGroup | None = None
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its mean over the ranks, in one message."""
+        if self.group is None:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if not gradients:
+            return
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat, group=self.group)
+        flat /= self.world_size
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of ``values`` over the ranks."""
+        if self.group is not None:
+            values = values.clone()
+            dist.all_reduce(values, group=self.group)
+        return values
+
+    def require_agreement(self, what: str, content: bytes) -> None:
+        """Check that ``content`` is the same on all ranks.
+
+        Raises:
+            TrialError: on every rank, if it is not; names what differs and on which ranks.
+        """
+        if self.group is None:
+            return
+        digest = hashlib.sha256(content).digest()[:8]
+        mine = torch.tensor([int.from_bytes(digest, "big", signed=True)], dtype=torch.int64)
+        if dist.get_backend(self.group) == "nccl":
+            mine = mine.cuda()
+        everyone = [torch.empty_like(mine) for _ in range(self.world_size)]
+        dist.all_gather(everyone, mine, group=self.group)
+        other = [rank for rank, value in enumerate(everyone) if int(value) != int(everyone[0])]
+        if other:
+            raise TrialError(f"all ranks must hold the same {what}, but rank 0 and rank {other[0]} differ")
+
+
+@contextmanager
+def joined(rank: int, world_size: int, address: str | None, device: torch.device) -> Iterator[Mesh]:
+    """Join the ranks of a trial for the duration of a ``with`` block.
+
+    Args:
+        address: ``tcp://host:port`` where the ranks meet; not needed for a single one.
+    """
+    if world_size == 1:
+        yield Mesh()
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(
+        backend, init_method=address, rank=rank, world_size=world_size, timeout=timedelta(seconds=TIMEOUT_S)
+    )
+    try:
+        yield Mesh(rank, world_size, dist.group.WORLD)
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device() -> torch.device:
+    """Return the GPU that this worker was given, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,111 @@
+"""The points of a trial: what was measured on its trained network at every rung, with all that led to it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import socket
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from search_space import Network
+from trials import ladder
+from trials.compute import Compute
+from trials.config import Rung, TrialConfig
+from trials.cost import count_cost
+from trials.data import Batches, ImageReader, Images
+from trials.record import Record, TrialContext
+
+EVALUATION_BATCH = 256
+CALIBRATION_IMAGES = 512
+
+
+def measure_points(
+    config: TrialConfig, rungs: Sequence[Rung], network: Network, images: Images, compute: Compute
+) -> list[dict[str, Any]]:
+    """Return what is measured at ``rungs``, a row each: the ladder's columns and the network's cost."""
+    start = time.perf_counter()
+    cost = count_cost(network, images.shape)
+    known = min(CALIBRATION_IMAGES, len(images.train))
+    calibration = list(_in_order(images.train, known, compute).epoch())
+    test = _in_order(images.test, len(images.test), compute).epoch
+
+    rows = ladder.evaluate(network, config.ladder, rungs, cost, compute, calibration, test, images.shape)
+    counted = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
+    taken = {"ladder_s": time.perf_counter() - start, "finished_at": datetime.now(UTC)}
+    return [row | counted | taken for row in rows]
+
+
+def _in_order(images: ImageReader, count: int, compute: Compute) -> Batches:
+    """Return batches of the first ``count`` images, in their order and without augmentation."""
+    return Batches(
+        images,
+        torch.arange(count),
+        EVALUATION_BATCH,
+        seed=0,
+        drop_last=False,
+        shuffle=False,
+        dtype=compute.dtype,
+    )
+
+
+def trial_columns(
+    config: TrialConfig, context: TrialContext, record: Record, network: Network
+) -> dict[str, Any]:
+    """Return the columns that all points of a trial have in common."""
+    space, sizes = config.space, config.network_sizes()
+    return {
+        "trial_key": config.trial_key(),
+        "trial_index": context.index,
+        "seed": config.seed,
+        "sweep": context.sweep,
+        "space": space.name,
+        "cells": space.cells,
+        "channels": space.channels,
+        "nodes": space.nodes,
+        "output_node": space.output_node,
+        "splitting": space.splitting,
+        "width_growth": space.width_growth,
+        "network_cells": sizes["cells"],
+        "network_channels": sizes["channels"],
+        "data": config.data.name,
+        "algorithm": config.search.algorithm,
+        "search_epochs": config.search.epochs,
+        "train_epochs": config.train.epochs,
+        "regularization": config.feature_maps.regularization,
+        "measure": config.feature_maps.measure,
+        "threshold_mode": config.ladder.threshold_mode,
+        "search_peak_bytes": record.search_peak_bytes(),
+        "skip_share": network.genotype.skip_share(),
+        "genotype": network.genotype.to_json(),
+        "config": config.canonical(),
+        "versions": json.dumps(versions(), sort_keys=True),
+        "device": device_name(),
+        "host": socket.gethostname(),
+        "search_s": record.seconds("search"),
+        "train_s": record.seconds("train"),
+    }
+
+
+def numbered(config: TrialConfig, rows: dict[Rung, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of all rungs of ``config`` in their order, each with its place and its name."""
+    key = config.trial_key()
+    return [
+        rows[rung] | {"point": f"{key}-{place:02d}", "rung": place, "config": config.canonical()}
+        for place, rung in enumerate(config.ladder.rungs())
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide a result."""
+    return {"python": platform.python_version()} | {name: version(name) for name in ("shrinksweep", "torch")}
+
+
+def device_name() -> str:
+    """Return the name of the device that trials on this host run on."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"

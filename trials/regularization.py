@@ -1,0 +1,113 @@
+"""The feature-map regularization term: lambda times the sum over taps of a measure of their magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+
+from search_space.feature_map import listening, taps
+
+
+class TapError(ValueError):
+    """A pattern that matches no tap."""
+
+
+def matching_taps(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """Return the names that match any of the shell-style ``patterns``, in their own order.
+
+    Raises:
+        TapError: a pattern matches nothing; the nearest name is shown.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = get_close_matches(pattern, names, n=1, cutoff=0.0)
+            hint = f"; the nearest tap is {near[0]!r}" if near else ""
+            raise TapError(f"`feature_maps.taps` must match a feature map, but got {pattern!r}{hint}")
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def l1(x: Tensor) -> Tensor:
+    """Return the mean absolute value of ``x``."""
+    return x.abs().mean()
+
+
+def hoyer(x: Tensor) -> Tensor:
+    """Return the Hoyer-square measure (sum|x|)^2 / sum x^2, divided by the element count: 1/n to 1.
+
+    Yang et al., DeepHoyer, ICLR 2020. A map that is zero throughout counts as 0.
+    """
+    return x.abs().sum().square() / (x.square().sum() + torch.finfo(x.dtype).tiny) / x.numel()
+
+
+MEASURES: dict[str, Callable[[Tensor], Tensor]] = {"l1": l1, "hoyer": hoyer}
+
+
+class Regularizer:
+    """Collects the term over the taps of one network while it computes, and each tap's statistics on request.
+
+    Args:
+        network: where the taps are.
+        measure: ``l1`` or ``hoyer``.
+        patterns: which taps take part.
+    """
+
+    def __init__(self, network: nn.Module, measure: str, patterns: Sequence[str]) -> None:
+        self.network, self._measure = network, MEASURES[measure]
+        self.names = matching_taps(list(taps(network)), patterns)
+        self._terms: list[Tensor] = []
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Collect the measure of every tap that is passed in the ``with`` block."""
+        with listening(self.network, dict.fromkeys(self.names, self._collect)):
+            yield
+
+    def forget(self) -> None:
+        """Start over: what was collected so far belongs to an earlier pass."""
+        self._terms.clear()
+
+    def term(self) -> Tensor:
+        """Return the sum over the taps since :meth:`forget` (scalar), without lambda."""
+        return torch.stack(self._terms).sum()
+
+    def _collect(self, x: Tensor) -> Tensor:
+        self._terms.append(self._measure(x))
+        return x
+
+
+class TapStatistics:
+    """Sparsity and mean magnitude of every tap, over what passes in the ``with`` block of :meth:`watching`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self._sums: dict[str, Tensor] = {}
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch all taps of the network."""
+
+        def listener(name: str) -> Callable[[Tensor], Tensor]:
+            def watch(x: Tensor) -> Tensor:
+                found = torch.stack(
+                    [(x == 0).sum().double(), x.abs().sum().double(), x.new_tensor(x.numel()).double()]
+                )
+                self._sums[name] = self._sums[name] + found if name in self._sums else found
+                return x
+
+            return watch
+
+        with torch.no_grad(), listening(self.network, {name: listener(name) for name in taps(self.network)}):
+            yield
+
+    def rows(self) -> list[dict[str, float | str]]:
+        """Return one row a tap: ``tap``, ``sparsity`` (share of zeros), ``mean_magnitude``."""
+        rows: list[dict[str, float | str]] = []
+        for name, sums in self._sums.items():
+            zeros, magnitude, elements = sums.tolist()
+            rows.append({"tap": name, "sparsity": zeros / elements, "mean_magnitude": magnitude / elements})
+        return rows
