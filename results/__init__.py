@@ -1,5 +1,8 @@
 """What a sweep leaves behind, and how to read it: files, tables, fronts. Imports neither torch nor ray."""
 
+from results.choosing import best, knee
+from results.comparing import compare
+from results.effects import effect
 from results.errors import (
     BrokenFileError,
     NoRunError,
@@ -12,9 +15,10 @@ from results.errors import (
 from results.front_file import refresh_front
 from results.ledger import LedgerEntry
 from results.opening import open_run, open_runs
-from results.pareto import hypervolume, pareto_front, ranks
+from results.pareto import hypervolume, pareto_front, rank
 from results.run import Run
 from results.run_directory import RunDirectory
+from results.surfaces import attainment
 
 __all__ = [
     "BrokenFileError",
@@ -27,10 +31,15 @@ __all__ = [
     "SchemaError",
     "UnknownColumnError",
     "WhereError",
+    "attainment",
+    "best",
+    "compare",
+    "effect",
     "hypervolume",
+    "knee",
     "open_run",
     "open_runs",
     "pareto_front",
-    "ranks",
+    "rank",
     "refresh_front",
 ]

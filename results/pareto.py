@@ -65,21 +65,21 @@ def front_mask(
     return complete
 
 
-def ranks(df: pd.DataFrame, *, maximize: Columns = (), minimize: Columns = ()) -> pd.Series[int]:
+def rank(df: pd.DataFrame, *, maximize: Columns = (), minimize: Columns = ()) -> pd.Series[int]:
     """Return the layer of each row, Int64: 1 is the front, 2 the front of the rest, and so on; null where
     incomplete.
 
     (Non-dominated sorting: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, 2002.)
 
     >>> df = pd.DataFrame({"accuracy": [0.9, 0.8, 0.7, None], "macs": [300, 100, 200, 1]})
-    >>> ranks(df, maximize=["accuracy"], minimize=["macs"]).tolist()
+    >>> rank(df, maximize=["accuracy"], minimize=["macs"]).tolist()
     [1, 1, 2, <NA>]
     """
     return layers(df, Objectives.of(maximize, minimize))
 
 
 def layers(df: pd.DataFrame, objectives: Objectives) -> pd.Series[int]:
-    """Return the layer of each row, as ``ranks``."""
+    """Return the layer of each row, as ``rank``."""
     values, complete = objectives.matrix(df)
     found = pd.array([pd.NA] * len(df), dtype="Int64")
     if complete.any():

@@ -17,7 +17,6 @@ from results.problems import Problem
 from results.run_directory import RunDirectory
 from results.schema import LABEL, POINTS, PROGRESS, column_of_path
 from results.trials import trials_table
-from results.where import where_mask
 
 WITHOUT_TAPS = [name for name in POINTS.names if name != "taps"]
 DEFAULT_OBJECTIVES = {"accuracy": "max", "macs": "min", "memory_bytes": "min"}
@@ -111,10 +110,6 @@ class RunTables:
     def problems(self) -> list[Problem]:
         """Return the files that reading so far found broken or foreign."""
         return [problem for directory in self.directories for problem in directory.problems()]
-
-    def _where(self, where: str | None) -> pd.DataFrame:
-        points = self.points()
-        return points if where is None else points[where_mask(points, where)].reset_index(drop=True)
 
     def _check(self, names: Iterable[str], known: Sequence[str]) -> None:
         for name in names:

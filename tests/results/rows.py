@@ -91,7 +91,7 @@ def _point(index: int, rung: int) -> dict[str, Any]:
         "search_s": 1.0,
         "train_s": 2.0,
         "ladder_s": 0.5,
-        "finished_at": NOON + timedelta(minutes=index),
+        "finished_at": NOON + timedelta(minutes=index, seconds=30),
     }
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import results
-from results import ResultsError, UnknownColumnError, hypervolume, pareto_front, ranks
+from results import ResultsError, UnknownColumnError, hypervolume, pareto_front, rank
 from results.objectives import Objectives
 
 NAMES = ["w", "x", "y", "z"]
@@ -51,7 +51,7 @@ def test_the_front_is_what_the_definition_says(case: tuple[pd.DataFrame, list[st
 @given(frames())
 def test_layers_are_the_fronts_of_what_is_left(case: tuple[pd.DataFrame, list[str], list[str]]) -> None:
     frame, more, less = case
-    found = ranks(frame, maximize=more, minimize=less)
+    found = rank(frame, maximize=more, minimize=less)
     assert found.index.equals(frame.index)
     rest, layer = frame, 1
     while len(front := pareto_front(rest, maximize=more, minimize=less)):
@@ -103,13 +103,13 @@ def test_rows_without_an_objective_are_never_on_the_front() -> None:
         }
     )
     assert pareto_front(frame, maximize=["accuracy"], minimize=["macs"]).index.tolist() == [2]
-    assert ranks(frame, maximize=["accuracy"], minimize=["macs"]).tolist() == [pd.NA, pd.NA, 1, pd.NA]
+    assert rank(frame, maximize=["accuracy"], minimize=["macs"]).tolist() == [pd.NA, pd.NA, 1, pd.NA]
 
 
 def test_an_empty_frame_has_an_empty_front() -> None:
     frame = pd.DataFrame({"accuracy": pd.Series(dtype=float), "macs": pd.Series(dtype="Int64")})
     assert pareto_front(frame, maximize=["accuracy"], minimize=["macs"]).empty
-    assert ranks(frame, maximize=["accuracy"]).empty
+    assert rank(frame, maximize=["accuracy"]).empty
     assert hypervolume(frame, maximize=["accuracy"], minimize=["macs"]) == 0
 
 

@@ -149,7 +149,7 @@ def test_hypervolume_of_all_and_by_group(local: RunDirectory) -> None:
 
 def test_ranks_begin_with_the_front(local: RunDirectory) -> None:
     run = fill(local)
-    ranked = run.ranks()
+    ranked = run.rank()
     assert len(ranked) == 12
     assert set(ranked[ranked["rank"] == 1]["point"]) == set(run.front()["point"])
     assert ranked["rank"].is_monotonic_increasing
@@ -203,7 +203,7 @@ def test_a_run_without_any_point(directory: RunDirectory) -> None:
     assert run.taps().empty
     assert run.front().empty
     assert run.front(by="splitting").empty
-    assert run.ranks().empty
+    assert run.rank().empty
     assert run.hypervolume() == 0.0
     assert "train_momentum" in run.points()
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import doctest
-import importlib
-import pkgutil
 import re
 import subprocess
 import sys
@@ -10,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import results
 from results import schema
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "schema.md"
@@ -62,9 +58,3 @@ def test_importing_results_loads_neither_torch_nor_ray() -> None:
     script = "import sys, results; print({'torch', 'ray', 'optuna', 'plotly'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
-
-
-@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(results.__path__)])
-def test_the_examples_in_the_docstrings_are_true(name: str) -> None:
-    failed, _ = doctest.testmod(importlib.import_module(f"results.{name}"))
-    assert failed == 0
