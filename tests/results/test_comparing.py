@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from results import UnknownColumnError, compare
+
+SETS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=8).map(
+    lambda rows: pd.DataFrame(rows, columns=["accuracy", "macs"], dtype=float)
+)
+GOALS = {"maximize": ["accuracy"], "minimize": ["macs"]}
+
+
+def weakly_dominates(a: pd.Series, b: pd.Series, shift: float = 0.0) -> bool:  # type: ignore[type-arg]
+    return bool(a["accuracy"] + shift >= b["accuracy"] - 1e-12 and a["macs"] - shift <= b["macs"] + 1e-12)
+
+
+@given(SETS, SETS)
+def test_indicators_are_what_their_definitions_say(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    table = compare(a, b, **GOALS)
+    assert table.loc["points"].tolist() == [len(a), len(b)]
+    if a.empty or b.empty:
+        assert table.loc[["epsilon_additive", "epsilon_multiplicative", "coverage"]].isna().all(axis=None)
+        return
+    fronts = {}
+    for name, frame in (("a", a), ("b", b)):
+        keep = [
+            not any(weakly_dominates(x, y) and not x.equals(y) for _, x in frame.iterrows())
+            for _, y in frame.iterrows()
+        ]
+        fronts[name] = frame[keep]
+    both = pd.concat(fronts.values())
+    spread = (both.max() - both.min()).replace(0, 1)
+    for own, other in (("a", "b"), ("b", "a")):
+        covered = [
+            any(weakly_dominates(x, y) for _, x in fronts[own].iterrows())
+            for _, y in fronts[other].iterrows()
+        ]
+        assert table.loc["coverage", own] == pytest.approx(np.mean(covered))
+        x, y = (fronts[name] / spread for name in (own, other))
+        additive = max(
+            min(max(q["accuracy"] - p["accuracy"], p["macs"] - q["macs"]) for _, p in x.iterrows())
+            for _, q in y.iterrows()
+        )
+        assert table.loc["epsilon_additive", own] == pytest.approx(additive)
+        x, y = fronts[own], fronts[other]
+        factor = max(
+            min(max(q["accuracy"] / p["accuracy"], p["macs"] / q["macs"]) for _, p in x.iterrows())
+            for _, q in y.iterrows()
+        )
+        assert table.loc["epsilon_multiplicative", own] == pytest.approx(factor)
+
+
+def test_a_set_against_itself() -> None:
+    frame = pd.DataFrame({"accuracy": [0.9, 0.8], "macs": [2, 1]})
+    table = compare(frame, frame, **GOALS)
+    assert table.loc["coverage"].tolist() == [1, 1]
+    assert table.loc["epsilon_additive"].tolist() == [0, 0]
+    assert table.loc["epsilon_multiplicative"].tolist() == [1, 1]
+
+
+def test_a_factor_is_undefined_where_values_are_not_positive() -> None:
+    frame = pd.DataFrame({"accuracy": [0.0], "macs": [1]})
+    assert compare(frame, frame, **GOALS).loc["epsilon_multiplicative"].isna().all()
+
+
+def test_the_reference_may_be_given() -> None:
+    frame = pd.DataFrame({"accuracy": [0.5], "macs": [1]})
+    table = compare(frame, frame.iloc[:0], **GOALS, reference={"accuracy": 0, "macs": 3})
+    assert table.loc["hypervolume"].tolist() == [1.0, 0.0]
+
+
+def test_both_sets_need_the_columns() -> None:
+    with pytest.raises(UnknownColumnError, match="`macs`"):
+        compare(pd.DataFrame({"accuracy": [1.0], "macs": [1]}), pd.DataFrame({"accuracy": [1.0]}), **GOALS)
