@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import combinations
-from orchestrator.dimensions import Dimension
+from orchestrator.dimensions import Dimension, Range
 from orchestrator.errors import SweepError
 from orchestrator.sweep import ResourcesConfig, Sweep
 from results import RunDirectory
@@ -42,14 +42,14 @@ class Plan:
     """What is worth knowing before the launch."""
 
 
-def make_plan(sweep: Sweep, directory: RunDirectory | None, nodes: Sequence[Node]) -> Plan:
+def make_plan(
+    sweep: Sweep, directory: RunDirectory | None, nodes: Sequence[Node], *, check_data: bool = True
+) -> Plan:
     """Check a launch and describe it. Error: ``SweepError`` with every fault at once."""
-    faults = data_faults(sweep)
+    faults = data_faults(sweep) if check_data else []
     if fault := gang_fault(sweep.resources, nodes):
         faults.append(fault)
-    stored = directory.read_sweep() if directory is not None else None
-    if stored is not None and directory is not None:
-        faults += [f"{directory.uri} holds a different sweep: {line}" for line in differences(stored, sweep)]
+    faults += _different(sweep, directory)
     if faults:
         raise SweepError(faults)
     entries = directory.read_ledger() if directory is not None else []
@@ -66,6 +66,33 @@ def make_plan(sweep: Sweep, directory: RunDirectory | None, nodes: Sequence[Node
         at_a_time=at_a_time,
         notes=_notes(sweep, at_a_time),
     )
+
+
+def describe(plan: Plan) -> list[str]:
+    """Return a plan as the lines that a person reads."""
+    sweep, resources = plan.sweep, plan.sweep.resources
+    finished = plan.trials - plan.to_run
+    gang = f"{resources.workers} x ({resources.cpus_per_worker:g} CPU, {resources.gpus_per_worker:g} GPU)"
+    objectives = ", ".join(f"{name} {sense}" for name, sense in sweep.objectives.items())
+    return [
+        f"sweep:      {sweep.name}, {sweep.strategy.searcher} search, seed {sweep.seed}",
+        *(f"swept:      {d.path}: {_span(d)}" for d in sweep.dimensions),
+        f"trials:     {plan.trials}, of which {finished} are finished"
+        if finished
+        else f"trials:     {plan.trials}",
+        f"points:     {plan.trials * plan.rungs} ({plan.rungs} for each trial, nothing trained again)",
+        f"objectives: {objectives}",
+        f"gang:       {gang} a trial, {plan.at_a_time} at a time",
+        f"cost:       about {plan.epochs} epochs still to compute",
+        *(f"note:       {note}" for note in plan.notes),
+    ]
+
+
+def _span(dimension: Dimension) -> str:
+    if isinstance(dimension, Range):
+        log = ", log" if dimension.log else ""
+        return f"{dimension.low:g} to {dimension.high:g}{log}"
+    return ", ".join(str(value) for value in dimension.choices)
 
 
 def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
@@ -183,6 +210,20 @@ def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
 
 
 # --- the run directory of another sweep ---
+
+
+def refuse_different(sweep: Sweep, directory: RunDirectory) -> None:
+    """Check that a run directory is that of this sweep. Error: ``SweepError``."""
+    if faults := _different(sweep, directory):
+        raise SweepError(faults)
+
+
+def _different(sweep: Sweep, directory: RunDirectory | None) -> list[str]:
+    stored = directory.read_sweep() if directory is not None else None
+    if directory is None or stored is None:
+        return []
+    return [f"{directory.uri} holds a different sweep: {line}" for line in differences(stored, sweep)]
+
 
 _FREE = ("strategy.trials", "retries", "resources.")  # may change from launch to launch
 

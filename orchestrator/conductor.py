@@ -1,0 +1,174 @@
+"""The course of one launch: which trial comes next, and what becomes of it. Tune only schedules.
+
+Everything it knows comes from the run directory, and everything it decides is there before it takes effect:
+an entry is written before its trial starts. It knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+from orchestrator import ledger
+from orchestrator.dimensions import as_text
+from orchestrator.monitor import Monitor
+from orchestrator.searchers import Proposals, Values, finite, make_searcher
+from orchestrator.sweep import Sweep
+from results import LedgerEntry, RunDirectory, refresh_front
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 300.0
+"""How long storage may fail before a launch gives up."""
+
+T = TypeVar("T")
+
+
+class Conductor:
+    """Proposes, records and counts the trials of one launch."""
+
+    def __init__(
+        self, sweep: Sweep, directory: RunDirectory, monitor: Monitor, sleep: Any = time.sleep
+    ) -> None:
+        self.sweep = sweep
+        self.directory = directory
+        self.monitor = monitor
+        self.failure: Exception | None = None  # why this launch cannot go on
+        self._sleep = sleep
+        self._entries = {entry.index: entry for entry in directory.read_ledger()}
+        self._finished = directory.finished_keys()
+        self._queue = deque(ledger.unfinished(self._entries.values(), self._finished))
+        self._running: dict[int, LedgerEntry] = {}
+        self._exhausted = False
+        self._next_index = ledger.next_index(self._entries.values())
+        known = {entry.index: sweep.assignment(entry.config) for entry in self._entries.values()}
+        self._proposals = Proposals(
+            make_searcher(sweep), sweep.combinations, {as_text(assignment) for assignment in known.values()}
+        )
+        if self._proposals.searcher.adaptive:
+            points = _objectives(sweep, directory)
+            for index in sorted(known):
+                self._proposals.searcher.tell(
+                    index, known[index], finite(points.get(self._entries[index].key, []))
+                )
+        monitor.begin(sweep, self._entries.values(), self._finished)
+
+    def next(self) -> LedgerEntry | None:
+        """Return the trial to start now; None when there is none, for now or for good (see ``done``)."""
+        limit = self.sweep.resources.max_concurrent
+        if limit is not None and len(self._running) >= limit:
+            return None
+        entry = self._queue.popleft() if self._queue else self._proposed()
+        if entry is not None:
+            self._running[entry.index] = entry
+            self.monitor.started(entry)
+        return entry
+
+    @property
+    def done(self) -> bool:
+        """Say whether nothing runs and nothing is left to start."""
+        return not self._running and not self._queue and (self._exhausted or not self._room())
+
+    def reported(self, index: int, row: dict[str, Any]) -> bool:
+        """Take note of an epoch; return whether the trial goes on."""
+        self.monitor.epoch(index, row)
+        return True
+
+    def succeeded(self, index: int) -> None:
+        """Take note of a trial that has left its points."""
+        entry = self._running.pop(index)
+        points = _objectives(self.sweep, self.directory, entry.key).get(entry.key)
+        if points is None:
+            self._failed(entry, "the trial ended without points")
+            return
+        usable = finite(points)
+        self._finished.add(entry.key)
+        if not usable:
+            self._give_up(entry, "no point has finite objectives")
+            return
+        if self._proposals.searcher.adaptive:
+            self._proposals.searcher.tell(index, self.sweep.assignment(entry.config), usable)
+        front = self.patiently(lambda: refresh_front(self.directory, self.sweep.objectives, entry.key))
+        self.monitor.finished(index, front)
+
+    def failed(self, index: int, reason: str) -> None:
+        """Take note of a failed attempt: the trial is tried again from its checkpoint, or given up."""
+        if index not in self._running:
+            return
+        if self.directory.has_points(self._running[index].key):  # it died after its work was done
+            self.succeeded(index)
+        else:
+            self._failed(self._running.pop(index), reason)
+
+    def abort(self, failure: Exception) -> None:
+        """Take note that this launch cannot go on."""
+        self.failure = self.failure or failure
+
+    def patiently(self, act: Callable[[], T]) -> T:
+        """Do something with storage; while that fails, wait and try again."""
+        waited, pause = 0.0, 0.2
+        while True:
+            try:
+                return act()
+            except OSError as error:
+                if waited >= PATIENCE_S:
+                    raise
+                logger.warning("storage fails, trying again in %.1f s: %s", pause, error)
+                self._sleep(pause)
+                waited, pause = waited + pause, min(pause * 2, 30.0)
+
+    def _room(self) -> bool:
+        return len(self._entries) < self.sweep.budget
+
+    def _proposed(self) -> LedgerEntry | None:
+        if self._exhausted or not self._room():
+            return None
+        assignment = self._proposals.next(self._next_index)
+        if assignment is None:
+            self._exhausted = True
+            return None
+        entry = ledger.new_entry(self._next_index, self.sweep.config(assignment))
+        self._record(entry)
+        self._next_index += 1
+        return entry
+
+    def _record(self, entry: LedgerEntry) -> None:
+        self.patiently(lambda: self.directory.write_entry(entry))
+        self._entries[entry.index] = entry
+
+    def _give_up(self, entry: LedgerEntry, reason: str) -> None:
+        entry = entry.model_copy(update={"state": "failed", "failures": [*entry.failures, reason]})
+        self._record(entry)
+        self.monitor.failed(entry)
+
+    def _failed(self, entry: LedgerEntry, reason: str) -> None:
+        done = self.directory.read_progress(entry.key, ["step"]).num_rows
+        entry = ledger.after_failure(entry, reason, done, self.sweep.retries)
+        self._record(entry)
+        if entry.state == "proposed":
+            self._queue.appendleft(entry)
+        self.monitor.failed(entry)
+
+    def failed_trials(self) -> list[LedgerEntry]:
+        """Return the trials that were given up, by index."""
+        given_up = [entry for entry in self._entries.values() if entry.state == "failed"]
+        return sorted(given_up, key=lambda entry: entry.index)
+
+
+def is_finished(sweep: Sweep, entries: Collection[LedgerEntry], finished: Collection[str]) -> bool:
+    """Say whether nothing is left to run and, as far as can be told, nothing to propose."""
+    return not ledger.unfinished(entries, finished) and len(entries) >= sweep.budget
+
+
+def _objectives(sweep: Sweep, directory: RunDirectory, key: str | None = None) -> dict[str, list[Values]]:
+    """Return the objectives of every point, by trial, in the order of the ladder."""
+    names = list(sweep.objectives)
+    table = directory.read_points(key, ["trial_key", *names])
+    points: dict[str, list[Values]] = {}
+    columns = [table[name].to_pylist() for name in names]
+    for trial_key, *values in zip(table["trial_key"].to_pylist(), *columns, strict=True):
+        points.setdefault(trial_key, []).append(values)
+    return points

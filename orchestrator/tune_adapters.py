@@ -1,0 +1,176 @@
+"""What Ray Tune calls; every decision is the conductor's. The only file that subclasses Tune.
+
+An exception in one of these hooks would make Tune blame the trial, so it is kept by the conductor, and the
+experiment is stopped. Finished trials are taken out of Tune's memory: it would keep all of them for ever.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError, RayTaskError
+from ray.tune import Callback, PlacementGroupFactory, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from orchestrator.conductor import Conductor
+from orchestrator.gang import Job, run_attempt, why_it_died
+
+FINISHED = "finished"
+"""Key of the last result of a trial that has run to its end."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _guarded(method: Method) -> Method:
+    """Hand an exception to the conductor, which ends the launch, instead of to Tune."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            self.conductor.abort(error)
+            return None
+
+    return cast(Method, call)
+
+
+def trainable(job: Job) -> Callable[[dict[str, Any]], None]:
+    """Return the function that Tune runs for one attempt at a trial."""
+
+    def shrinksweep(config: dict[str, Any]) -> None:
+        run_attempt(job, config["index"], config["config"], _report)
+        tune.report({FINISHED: True, "done": True})  # said in one message: Tune need not ask again
+
+    return shrinksweep
+
+
+def _report(row: dict[str, Any]) -> None:
+    if row.get("phase") != "done":
+        tune.report(row)
+
+
+def placement(job: Job) -> PlacementGroupFactory:
+    """Return what Tune reserves for one trial, all of it or nothing."""
+    return PlacementGroupFactory(job.bundles(), strategy="PACK")
+
+
+class LedgerSearch(Searcher):  # type: ignore[misc]
+    """Hands the conductor's trials to Tune, and their ends to the conductor."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self.conductor = conductor
+        self.reasons: dict[str, str] = {}  # why a Tune trial failed: the scheduler hears of it first
+        self.places: dict[str, int] = {}  # ledger index of each Tune trial under way
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        entry = self._next()
+        if entry is not None:
+            self.places[trial_id] = entry.index
+            return {"index": entry.index, "config": json.dumps(entry.config)}
+        over = self.conductor.done or self.conductor.failure is not None
+        return Searcher.FINISHED if over else None
+
+    @_guarded
+    def _next(self) -> Any:
+        return None if self.conductor.failure is not None else self.conductor.next()
+
+    @_guarded
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        index = self.places.pop(trial_id, None)
+        if index is None:
+            return
+        if error:
+            self.conductor.failed(index, self.reasons.pop(trial_id, "the trial failed, and left no reason"))
+        elif result and result.get(FINISHED):
+            self.conductor.succeeded(index)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        pass
+
+    def save(self, checkpoint_path: str) -> None:
+        pass  # the run directory is the record
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+
+class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
+    """First come, first served; hands every epoch to the conductor, which may stop the trial."""
+
+    def __init__(self, conductor: Conductor, search: LedgerSearch) -> None:
+        super().__init__()
+        self.conductor = conductor
+        self._search = search
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        goes_on = self._reported(trial, result)
+        return str(TrialScheduler.STOP if goes_on is False else TrialScheduler.CONTINUE)
+
+    @_guarded
+    def _reported(self, trial: Trial, result: dict[str, Any]) -> Any:
+        index = self._search.places.get(trial.trial_id)
+        return True if index is None else self.conductor.reported(index, result)
+
+    @_guarded
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self._search.reasons[trial.trial_id] = failure_reason(trial)
+
+
+class Halt(Stopper):  # type: ignore[misc]
+    """Ends the experiment when the launch cannot go on."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._conductor.failure is not None
+
+
+class Housekeeping(Callback):  # type: ignore[misc]
+    """Shows the progress, and lets go of what Tune remembers of trials that are over."""
+
+    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
+        self.conductor = conductor
+        self._tick = tick
+
+    @_guarded
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._tick()
+
+
+def failure_reason(trial: Trial) -> str:
+    """Return in one line why a Tune trial failed."""
+    try:
+        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    except Exception as unreadable:
+        return f"unknown: the reason could not be read ({unreadable})"
+    if isinstance(error, RayTaskError):
+        cause = error.cause
+        return _one_line(f"{type(cause).__name__}: {cause}" if cause is not None else str(error))
+    if isinstance(error, RayActorError):
+        return f"the process of the trial died: {why_it_died(error)}"
+    return _one_line(f"{type(error).__name__}: {error}")
+
+
+def remove(folder: Path) -> None:
+    """Delete Tune's scratch files of an earlier launch: nobody reads them."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:2000]

@@ -1,0 +1,48 @@
+"""One Ray for all tests of this folder: starting it takes seconds."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orchestrator import Sweep
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A Ray of two CPUs on this machine, ended with the tests."""
+    from orchestrator.launch import ENVIRONMENT
+
+    os.environ.update(ENVIRONMENT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import ray
+        import ray.tune
+
+        ray.init(
+            address="local", num_cpus=2, object_store_memory=200 * 2**20, include_dashboard=False,
+            log_to_driver=False, logging_level="error",
+        )  # fmt: skip
+    yield ray
+    ray.shutdown()
+
+
+def small_sweep(**fields: Any) -> Sweep:
+    """Return a sweep of three tiny trials of three epochs; ``fields`` replace its own."""
+    return Sweep(
+        **{
+            "name": "test",
+            "trial": {
+                "search": {"epochs": 1},
+                "train": {"epochs": 2},
+                "ladder": {"threshold": [0.0, 0.1]},
+            },
+            "sweep": {"space.splitting": [1, 2, 4]},
+            "strategy": {"searcher": "grid"},
+        }
+        | fields
+    )

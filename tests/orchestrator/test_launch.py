@@ -1,0 +1,189 @@
+"""Launch = resume on a real Ray, with trials that compute nothing and leave every record."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from orchestrator import Sweep, SweepError
+from orchestrator.launch import Outcome, conduct
+from results import RunDirectory, open_run
+from results.schema import POINTS, volatile_columns
+from tests.orchestrator.conftest import small_sweep
+
+# Ray Tune warns about its own future; sockets of ended processes are closed by the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore::UserWarning:ray"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def run(sweep: Sweep, run_dir: Path, trial: str = "quick_trial") -> Outcome:
+    return conduct(sweep, run_dir, trial=f"benchmarks.fake_trials:{trial}")
+
+
+def same_points(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    """Check that two runs left the same points, in all columns but time and host."""
+    columns = [name for name in a.columns if name not in volatile_columns(POINTS)]
+    pd.testing.assert_frame_equal(a[columns].reset_index(drop=True), b[columns].reset_index(drop=True))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The small sweep, run to its end in one go."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return run(small_sweep(), tmp_path_factory.mktemp("undisturbed") / "run")
+
+
+def test_a_launch_leaves_every_record_and_the_front(undisturbed: Outcome) -> None:
+    outcome, directory = undisturbed, undisturbed.directory
+    folder = Path(directory.uri)
+    assert outcome.complete
+    assert outcome.failed == []
+    points = outcome.run.points()
+    assert len(points) == 6
+    assert points["point"].is_unique
+    assert set(outcome.run.trials()["state"]) == {"finished"}
+    assert len(outcome.run.progress()) == 9
+    stored = directory.read_front()
+    assert sorted(stored["point"].to_pylist()) == sorted(outcome.run.front()["point"])
+    assert (folder / "points.parquet").exists()
+    assert list((folder / "ray").iterdir()) == []
+
+
+def test_launching_a_finished_run_again_starts_nothing(undisturbed: Outcome) -> None:
+    before = undisturbed.run.points()
+    again = run(small_sweep(), Path(undisturbed.directory.uri), trial="failing_trial")
+    assert not again.started
+    pd.testing.assert_frame_equal(again.run.points(), before)
+
+
+def test_more_trials_go_on_where_the_run_was(undisturbed: Outcome, tmp_path: Path) -> None:
+    run(small_sweep(strategy={"searcher": "grid", "trials": 2}), tmp_path / "run")
+    run(small_sweep(), tmp_path / "run")
+    both = small_sweep(sweep={"space.splitting": [1, 2, 4], "space.channels": [8]})
+    with pytest.raises(SweepError, match="different sweep"):
+        run(both, tmp_path / "run")
+    same_points(open_run(tmp_path / "run").points(), undisturbed.run.points())
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_failing_trial_is_retried_then_recorded_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    outcome = run(small_sweep(retries=1), tmp_path / "run", trial="failing_trial")
+    assert outcome.complete
+    assert [entry.index for entry in outcome.failed] == [1]
+    reason = "ArithmeticError: the loss must be finite, but got nan at epoch 2"
+    assert outcome.failed[0].failures == [reason, reason]
+    trials = outcome.run.trials().set_index("trial_index")
+    assert trials["state"].astype(str).to_dict() == {0: "finished", 1: "failed", 2: "finished"}
+    assert trials.loc[1, "epochs_done"] == 1
+    again = run(small_sweep(retries=1), tmp_path / "run", trial="failing_trial")
+    assert not again.started
+    assert len(again.failed) == 1
+
+
+def test_a_trial_whose_process_dies_goes_on_from_where_it_was(undisturbed: Outcome, tmp_path: Path) -> None:
+    outcome = run(small_sweep(retries=1), tmp_path / "run", trial="dying_trial")
+    assert outcome.failed == []
+    entry = RunDirectory(tmp_path / "run").read_ledger()[1]
+    assert len(entry.failures) == 1
+    assert "the process of the trial died: process" in entry.failures[0]
+    same_points(outcome.run.points(), undisturbed.run.points())
+
+
+@pytest.mark.usefixtures("cluster")
+def test_points_that_are_no_numbers_are_a_failed_trial_not_a_hung_one(tmp_path: Path) -> None:
+    sweep = small_sweep(strategy={"searcher": "tpe", "trials": 3}, resources={"max_concurrent": 1})
+    outcome = run(sweep, tmp_path / "run", trial="infinite_trial")
+    assert outcome.complete
+    assert [e.config["space"]["splitting"] for e in outcome.failed] == [2]
+    assert outcome.failed[0].failures == ["no point has finite objectives"]
+
+
+def test_a_gang_trains_together_and_outlives_the_death_of_a_rank(
+    undisturbed: Outcome, tmp_path: Path
+) -> None:
+    sweep = small_sweep(resources={"workers": 2, "cpus_per_worker": 0.5, "max_concurrent": 1})
+    outcome = run(sweep, tmp_path / "run", trial="gang_trial")
+    assert outcome.failed == []
+    entry = RunDirectory(tmp_path / "run").read_ledger()[1]
+    assert any("rank 1" in reason for reason in entry.failures)
+    same_points(outcome.run.points(), undisturbed.run.points())
+
+
+@pytest.mark.usefixtures("cluster")
+def test_adaptive_searchers_repeat_themselves_with_one_trial_at_a_time(tmp_path: Path) -> None:
+    sweep = small_sweep(
+        strategy={"searcher": "nsga2", "trials": 7, "population": 2},
+        resources={"max_concurrent": 1},
+        sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
+    )
+    whole = run(sweep, tmp_path / "whole").run.points()
+    first = sweep.model_copy(update={"strategy": sweep.strategy.model_copy(update={"trials": 4})})
+    run(first, tmp_path / "parts")
+    same_points(run(sweep, tmp_path / "parts").run.points(), whole)
+
+
+def test_a_gang_that_no_node_can_hold_is_refused_before_ray_starts(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match="the nodes can hold only 0 such workers"):
+        run(small_sweep(resources={"cpus_per_worker": 4096}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+DRIVER = """
+import sys
+from orchestrator.launch import conduct
+from tests.orchestrator.conftest import small_sweep
+outcome = conduct(small_sweep(), sys.argv[1], trial="benchmarks.fake_trials:slow_trial")
+print(outcome.complete, len(outcome.failed))
+"""
+
+
+def driver(run_dir: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(run_dir)], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    directory = RunDirectory(run_dir)
+    killed = driver(run_dir)
+    wait_for(lambda: bool(directory.read_progress(columns=["step"]).num_rows >= 2), killed)
+    os.killpg(killed.pid, signal.SIGKILL)  # the driver and every process of its Ray
+    killed.communicate()
+    before = directory.read_progress().to_pandas()
+    assert not directory.finished_keys() >= {entry.key for entry in directory.read_ledger()}
+
+    again = driver(run_dir)
+    output, _ = again.communicate(timeout=120)
+    assert output.split() == ["True", "0"]
+    points, progress = open_run(run_dir).points(), open_run(run_dir).progress()
+    assert len(points) == 6
+    assert points["point"].is_unique
+    assert not progress.duplicated(["trial_key", "step"]).any()
+    kept = before.merge(progress, on=["trial_key", "step"])
+    assert (kept["at_x"] == kept["at_y"]).all()  # no epoch that was on storage was computed again
+
+
+def wait_for(condition: Any, process: subprocess.Popen[str], timeout_s: float = 90.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert process.poll() is None, "the driver ended too early"
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.05)
