@@ -176,25 +176,28 @@ class MixedNode(nn.Module):
 
     def _separable_maps(self, sources: Sequence[Source]) -> list[Tensor]:
         """Return what enters the last 1x1 convolution of each separable convolution, name by name."""
-        first, blocks = [], self._blocks(sources)
+        blocks = self._blocks(sources)
         inputs = [_side_by_side([source.rectified for source in sources[block]]) for block in blocks]
-        for name in self.separable:
-            for block, x in zip(blocks, inputs, strict=True):
-                first.append(depthwise_conv(x, self._kernels(name, block), sources[block][0].stride))
-        middle = iter(self.middle.rectified(first))
-        second = [f"{name}_second" for name in self.separable]
-        return [
-            depthwise_conv(next(middle), self._kernels(name, block)) for name in second for block in blocks
+        strides = [sources[block][0].stride for block in blocks]
+        first = [
+            depthwise_conv(x, kernels, stride)
+            for name in self.separable
+            for x, kernels, stride in zip(inputs, self._kernels(name, blocks), strides, strict=True)
         ]
+        second = [kernels for name in self.separable for kernels in self._kernels(f"{name}_second", blocks)]
+        return [depthwise_conv(x, k) for x, k in zip(self.middle.rectified(first), second, strict=True)]
 
     def _add_dilated(self, sources: Sequence[Source], gamma: Tensor, total: Tensor | None) -> Tensor:
         """Add the dilated convolutions: undilated ones on interleaved sub-images wherever the size is even."""
         fold = any(source.foldable for source in sources)
-        maps, blocks = [], self._blocks(sources)
+        blocks = self._blocks(sources)
         inputs = [_dilated_input(sources[block], fold) for block in blocks]
-        for name in self.dilated:
-            for block, x in zip(blocks, inputs, strict=True):
-                maps.append(_dilated_conv(x, self._kernels(name, block), sources[block][0].stride, fold))
+        strides = [sources[block][0].stride for block in blocks]
+        maps = [
+            _dilated_conv(x, kernels, stride, fold)
+            for name in self.dilated
+            for x, kernels, stride in zip(inputs, self._kernels(name, blocks), strides, strict=True)
+        ]
         weights = self._weights(gamma, self.dilated)
         if not fold:
             return self.last_dilated.summed(maps, weights, total)
@@ -203,7 +206,8 @@ class MixedNode(nn.Module):
 
     def _blocks(self, sources: Sequence[Source]) -> list[slice]:
         """Group neighbouring edges of one stride so that a block is at most :data:`BLOCK_CHANNELS` wide."""
-        most = max(1, BLOCK_CHANNELS[sources[0].x.device.type == "cuda"] // self.channels)
+        widest = BLOCK_CHANNELS[sources[0].x.device.type == "cuda"]
+        most = widest // self.channels if 2 * self.channels < widest else 1
         blocks: list[slice] = []
         for edge, source in enumerate(sources):
             last = blocks[-1] if blocks else slice(0, 0)
@@ -213,9 +217,12 @@ class MixedNode(nn.Module):
                 blocks.append(slice(edge, edge + 1))
         return blocks
 
-    def _kernels(self, name: str, block: slice) -> Tensor:
-        """Return the depthwise kernels of one block of edges: [k C, 1, size, size]."""
-        return self.depthwise[name][block.start * self.channels : block.stop * self.channels]
+    def _kernels(self, name: str, blocks: Sequence[slice]) -> Sequence[Tensor]:
+        """Return the depthwise kernels of each block of edges: [k C, 1, size, size]."""
+        whole = self.depthwise[name]
+        if len(blocks) == 1:
+            return [whole]
+        return whole.split([(block.stop - block.start) * self.channels for block in blocks])
 
 
 BLOCK_CHANNELS = {False: 32, True: 128}

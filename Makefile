@@ -1,0 +1,43 @@
+# make sweep   sets everything up, then runs examples/digits.yaml and prints the front
+# make test    sets everything up (if not yet), then runs the whole suite
+# make check   what CI runs besides the tests: lint, types, import directions
+# make bench   all benchmarks, one table at the end (QUICK=1: small sizes)
+# make faults  kills at random moments in one long sweep, and counts what was lost
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep test check bench faults clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# The environment is made anew whenever what it is made of changes.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: .venv/.ready
+
+sweep: .venv/.ready
+	$(BIN)/shrinksweep launch examples/digits.yaml
+
+test: .venv/.ready
+	$(BIN)/python -m pytest
+
+check: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.ready
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+faults: .venv/.ready
+	$(BIN)/python -m benchmarks.faults
+
+clean:
+	rm -rf .venv build *.egg-info
