@@ -64,8 +64,8 @@ def plan(
       shrinksweep plan sweep.yaml
       shrinksweep plan sweep.yaml --set strategy.searcher=nsga2 --set "sweep.space.splitting=[1, 2]"
     """
-    from orchestrator.launch import open_directory, ray_session
-    from orchestrator.plan import describe, make_plan, this_machine
+    from orchestrator.cluster import ray_session
+    from orchestrator.plan import describe, make_plan, open_directory, this_machine
 
     sweep = _read(sweep_file, overrides, trials)
     directory = open_directory(sweep, run_dir)

@@ -30,9 +30,6 @@ Row = dict[str, Any]
 Report = Callable[[Row], None]
 Answer = Literal["go on", "stop"]
 
-RUN_TRIAL = "trials.trial:run_trial"
-"""The function that runs a trial, ``module:name``: each process imports it for itself."""
-
 STOP_TIMEOUT_S = 10.0
 """How long the other ranks may take to notice that rank 0 has stopped, before they are replaced."""
 
@@ -48,7 +45,8 @@ class Job:
     directory: RunDirectory
     sweep: str
     resources: ResourcesConfig
-    trial: str = RUN_TRIAL
+    trial: str
+    """The function that runs a trial, ``module:name``: each process imports it for itself."""
 
     def bundles(self) -> list[dict[str, float]]:
         """Return what the placement group of one trial reserves: an empty head, then one bundle a worker."""

@@ -13,35 +13,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from orchestrator.cluster import ray_session
 from orchestrator.conductor import Conductor, is_finished
-from orchestrator.errors import LaunchError, SweepError
-from orchestrator.gang import RUN_TRIAL, Job
+from orchestrator.errors import LaunchError
 from orchestrator.monitor import Monitor
-from orchestrator.plan import Node, make_plan, refuse_different, this_machine
+from orchestrator.plan import make_plan, open_directory, refuse_different, this_machine
 from orchestrator.progress import View, open_view
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refresh_front
 
 logger = logging.getLogger(__name__)
 
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the other output cannot be silenced
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a sweep mean what they mean to its user
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # nobody reads Tune's snapshots
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-"""What Ray and Tune are told before they start; what the user has set stays."""
-
-OBJECT_STORE_BYTES = 200 * 2**20
+RUN_TRIAL = "trials.trial:run_trial"
+"""The function that runs a trial, ``module:name``: each process imports it for itself."""
 
 
 @dataclass(frozen=True)
@@ -100,18 +87,10 @@ def conduct(
             make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
             _prepare(directory, sweep)
             conductor = Conductor(sweep, directory, monitor)
-            _tune(Job(directory, sweep.name, sweep.resources, trial), conductor, view)
+            _tune(conductor, trial, view)
     finally:
         view.close()
     return _finish(sweep, directory, conductor)
-
-
-def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunDirectory:
-    """Return the run directory of a launch. Error: ``SweepError``."""
-    try:
-        return RunDirectory(run_dir or Path("runs") / sweep.name)
-    except ResultsError as error:
-        raise SweepError([str(error)]) from None
 
 
 def _prepare(directory: RunDirectory, sweep: Sweep) -> None:
@@ -129,11 +108,14 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("shrinksweep", "torch", "ray", "optuna", "numpy")}
 
 
-def _tune(job: Job, conductor: Conductor, view: View) -> None:
+def _tune(conductor: Conductor, trial: str, view: View) -> None:
     from ray import tune
 
     from orchestrator import tune_adapters as adapters
+    from orchestrator.gang import Job
 
+    sweep = conductor.sweep
+    job = Job(conductor.directory, sweep.name, sweep.resources, trial)
     search = adapters.LedgerSearch(conductor)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are the conductor's to tell
     with _scratch(job.directory) as scratch:
@@ -186,37 +168,3 @@ def _outcome(
 ) -> Outcome:
     failed = [entry for entry in entries if entry.state == "failed"]
     return Outcome(directory, failed, complete, started)
-
-
-@contextmanager
-def ray_session(address: str | None) -> Iterator[list[Node]]:
-    """Yield the nodes of a Ray: the one that runs in this process already, that at ``address``, or a new one.
-
-    What was started here is ended here.
-    """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    if ray.is_initialized():
-        yield _nodes(ray)
-        return
-    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    if address is not None:
-        options = {"runtime_env": {"env_vars": ENVIRONMENT}}
-    try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise LaunchError(f"Ray must be reachable at {address or 'local'}, but {_one_line(error)}") from None
-    try:
-        yield _nodes(ray)
-    finally:
-        ray.shutdown()
-
-
-def _nodes(ray: Any) -> list[Node]:
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]

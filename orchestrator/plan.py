@@ -14,7 +14,7 @@ from orchestrator import combinations
 from orchestrator.dimensions import Dimension, Range
 from orchestrator.errors import SweepError
 from orchestrator.sweep import ResourcesConfig, Sweep
-from results import RunDirectory
+from results import ResultsError, RunDirectory
 from search_space.space import SPACES, SpaceError, check_fit
 from search_space.splitting import SplittingError
 from trials.config import DataConfig
@@ -112,6 +112,14 @@ def mean_epochs(sweep: Sweep) -> float:
     """Return the epochs of a trial, the middle of what is swept."""
     middle = combinations.configured(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
     return middle.search.epochs + middle.train.epochs
+
+
+def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunDirectory:
+    """Return the run directory of a launch. Error: ``SweepError``."""
+    try:
+        return RunDirectory(run_dir or Path("runs") / sweep.name)
+    except ResultsError as error:
+        raise SweepError([str(error)]) from None
 
 
 # --- gangs and nodes ---

@@ -15,7 +15,7 @@ from orchestrator import Sweep
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """A Ray of two CPUs on this machine, ended with the tests."""
-    from orchestrator.launch import ENVIRONMENT
+    from orchestrator.cluster import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)
     with warnings.catch_warnings():
