@@ -219,7 +219,8 @@ class SuperCell(nn.Module):
     ) -> Tensor:
         passing = [state[:, self.seen :] for state in states]
         reduced = [
-            F.max_pool2d(p, 2, 2) if s.stride == 2 else p for p, s in zip(passing, sources, strict=True)
+            F.max_pool2d(p, 2, 2, ceil_mode=True) if s.stride == 2 else p
+            for p, s in zip(passing, sources, strict=True)
         ]
         ones = torch.ones(len(states)).unbind()
         weights = ones if shares is None else shares[edges].unbind()

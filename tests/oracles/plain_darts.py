@@ -91,6 +91,7 @@ def primitive(name: str, c: int, stride: int) -> nn.Module:
 class MixedOp(nn.Module):
     def __init__(self, names: Sequence[str], c: int, stride: int) -> None:
         super().__init__()
+        self.width, self.stride = c, stride
         self.ops = nn.ModuleDict({name: primitive(name, c, stride) for name in names})
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
