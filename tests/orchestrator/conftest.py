@@ -7,9 +7,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from orchestrator import Sweep
+from results.schema import POINTS, volatile_columns
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +48,9 @@ def small_sweep(**fields: Any) -> Sweep:
         }
         | fields
     )
+
+
+def same_points(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    """Check that two runs left the same points, in all columns but time and host."""
+    columns = [name for name in a.columns if name not in volatile_columns(POINTS)]
+    pd.testing.assert_frame_equal(a[columns].reset_index(drop=True), b[columns].reset_index(drop=True))

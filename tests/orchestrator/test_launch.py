@@ -17,8 +17,7 @@ import pytest
 from orchestrator import Sweep, SweepError
 from orchestrator.launch import Outcome, conduct
 from results import RunDirectory, open_run
-from results.schema import POINTS, volatile_columns
-from tests.orchestrator.conftest import small_sweep
+from tests.orchestrator.conftest import same_points, small_sweep
 
 # Ray Tune warns about its own future; sockets of ended processes are closed by the garbage collector.
 pytestmark = [
@@ -32,12 +31,6 @@ pytestmark = [
 
 def run(sweep: Sweep, run_dir: Path, trial: str = "quick_trial") -> Outcome:
     return conduct(sweep, run_dir, trial=f"benchmarks.fake_trials:{trial}")
-
-
-def same_points(a: pd.DataFrame, b: pd.DataFrame) -> None:
-    """Check that two runs left the same points, in all columns but time and host."""
-    columns = [name for name in a.columns if name not in volatile_columns(POINTS)]
-    pd.testing.assert_frame_equal(a[columns].reset_index(drop=True), b[columns].reset_index(drop=True))
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +97,6 @@ def test_a_trial_whose_process_dies_goes_on_from_where_it_was(undisturbed: Outco
     same_points(outcome.run.points(), undisturbed.run.points())
 
 
-@pytest.mark.usefixtures("cluster")
-def test_points_that_are_no_numbers_are_a_failed_trial_not_a_hung_one(tmp_path: Path) -> None:
-    sweep = small_sweep(strategy={"searcher": "tpe", "trials": 3}, resources={"max_concurrent": 1})
-    outcome = run(sweep, tmp_path / "run", trial="infinite_trial")
-    assert outcome.complete
-    assert [e.config["space"]["splitting"] for e in outcome.failed] == [2]
-    assert outcome.failed[0].failures == ["no point has finite objectives"]
-
-
 def test_a_gang_trains_together_and_outlives_the_death_of_a_rank(
     undisturbed: Outcome, tmp_path: Path
 ) -> None:
@@ -124,19 +108,6 @@ def test_a_gang_trains_together_and_outlives_the_death_of_a_rank(
     same_points(outcome.run.points(), undisturbed.run.points())
 
 
-@pytest.mark.usefixtures("cluster")
-def test_adaptive_searchers_repeat_themselves_with_one_trial_at_a_time(tmp_path: Path) -> None:
-    sweep = small_sweep(
-        strategy={"searcher": "nsga2", "trials": 7, "population": 2},
-        resources={"max_concurrent": 1},
-        sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
-    )
-    whole = run(sweep, tmp_path / "whole").run.points()
-    first = sweep.model_copy(update={"strategy": sweep.strategy.model_copy(update={"trials": 4})})
-    run(first, tmp_path / "parts")
-    same_points(run(sweep, tmp_path / "parts").run.points(), whole)
-
-
 def test_a_gang_that_no_node_can_hold_is_refused_before_ray_starts(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="the nodes can hold only 0 such workers"):
         run(small_sweep(resources={"cpus_per_worker": 4096}), tmp_path / "run")
@@ -146,7 +117,7 @@ def test_a_gang_that_no_node_can_hold_is_refused_before_ray_starts(tmp_path: Pat
 DRIVER = """
 import sys
 from orchestrator.launch import conduct
-from tests.orchestrator.conftest import small_sweep
+from tests.orchestrator.conftest import same_points, small_sweep
 outcome = conduct(small_sweep(), sys.argv[1], trial="benchmarks.fake_trials:slow_trial")
 print(outcome.complete, len(outcome.failed))
 """

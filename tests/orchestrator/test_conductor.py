@@ -1,0 +1,145 @@
+"""The course of a launch without Ray: trials run in this process, one after the other or side by side."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.fake_trials import failing_trial, infinite_trial, noop_trial
+from orchestrator import Sweep, ledger
+from orchestrator.conductor import Conductor
+from orchestrator.monitor import Monitor
+from results import RunDirectory, open_run
+from tests.orchestrator.conftest import same_points, small_sweep
+from trials.config import TrialConfig
+from trials.record import TrialContext
+
+TrialFunction = Callable[[TrialConfig, TrialContext], None]
+
+
+def drive(
+    sweep: Sweep, place: Path, trial: TrialFunction = noop_trial, side_by_side: int = 1, steps: int = 10_000
+) -> Conductor:
+    """Run a sweep as Tune would, at most ``steps`` attempts; then it is as if the driver had been killed."""
+    directory = RunDirectory(place, create=True)
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    conductor = Conductor(sweep, directory, Monitor(), sleep=lambda seconds: None)
+    started: deque[Any] = deque()
+    for _ in range(steps):
+        while len(started) < side_by_side and (entry := conductor.next()) is not None:
+            started.append(entry)
+        if not started:
+            assert conductor.done
+            break
+        entry = started.popleft()
+
+        def report(row: dict[str, Any], index: int = entry.index) -> None:
+            conductor.reported(index, row)
+
+        try:
+            config = TrialConfig.model_validate(entry.config)
+            trial(config, TrialContext(directory, entry.index, sweep.name, report))
+        except ArithmeticError as error:
+            conductor.failed(entry.index, str(error))
+        else:
+            conductor.succeeded(entry.index)
+    return conductor
+
+
+def searched(searcher: str, trials: int = 14) -> Sweep:
+    return small_sweep(
+        strategy={"searcher": searcher, "trials": trials, "population": 4},
+        sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
+    )
+
+
+@pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
+@pytest.mark.parametrize("killed_after", [1, 6, 11])
+def test_a_killed_launch_ends_as_an_undisturbed_one(tmp_path: Path, searcher: str, killed_after: int) -> None:
+    drive(searched(searcher), tmp_path / "whole")
+    drive(searched(searcher), tmp_path / "killed", steps=killed_after)
+    drive(searched(searcher), tmp_path / "killed")
+    same_points(open_run(tmp_path / "killed").points(), open_run(tmp_path / "whole").points())
+
+
+@pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
+def test_a_raised_budget_goes_on_as_if_it_had_been_asked_for_at_once(tmp_path: Path, searcher: str) -> None:
+    drive(searched(searcher, 14), tmp_path / "whole")
+    drive(searched(searcher, 5), tmp_path / "raised")
+    drive(searched(searcher, 14), tmp_path / "raised")
+    same_points(open_run(tmp_path / "raised").points(), open_run(tmp_path / "whole").points())
+
+
+def test_grid_and_random_do_not_depend_on_the_order_of_arrival(tmp_path: Path) -> None:
+    drive(searched("random"), tmp_path / "one")
+    drive(searched("random"), tmp_path / "three", side_by_side=3)
+    same_points(open_run(tmp_path / "one").points(), open_run(tmp_path / "three").points())
+
+
+def test_every_entry_is_on_storage_before_its_trial_starts(tmp_path: Path) -> None:
+    def trial(config: TrialConfig, context: TrialContext) -> None:
+        assert config.trial_key() in {entry.key for entry in context.directory.read_ledger()}
+        noop_trial(config, context)
+
+    drive(small_sweep(), tmp_path / "run", trial)
+
+
+def test_points_that_are_no_numbers_are_a_failed_trial_not_a_hung_one(tmp_path: Path) -> None:
+    conductor = drive(searched("tpe"), tmp_path / "run", infinite_trial)
+    failed = conductor.failed_trials()
+    assert failed
+    assert {e.config["space"]["splitting"] for e in failed} == {2}
+    assert failed[0].failures == ["no point has finite objectives"]
+
+
+def test_a_trial_that_fails_at_the_same_epoch_is_given_up(tmp_path: Path) -> None:
+    conductor = drive(small_sweep(retries=2), tmp_path / "run", failing_trial)
+    assert [len(entry.failures) for entry in conductor.failed_trials()] == [3]
+
+
+def test_failures_with_progress_between_them_are_forgiven() -> None:
+    entry = ledger.new_entry(0, TrialConfig())
+    for epoch in range(10):
+        entry = ledger.after_failure(entry, "the node died", epoch, retries=1)
+        assert entry.state == "proposed"
+    assert ledger.after_failure(entry, "the node died", 9, retries=1).state == "failed"
+
+
+def test_a_trial_that_dies_after_its_points_were_written_is_finished(tmp_path: Path) -> None:
+    def trial(config: TrialConfig, context: TrialContext) -> None:
+        noop_trial(config, context)
+        raise ArithmeticError("died on the way out")
+
+    conductor = drive(small_sweep(), tmp_path / "run", trial)
+    assert conductor.failed_trials() == []
+    assert all(entry.failures == [] for entry in conductor.directory.read_ledger())
+
+
+def test_a_storage_that_fails_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    waits: list[float] = []
+    conductor = Conductor(small_sweep(), RunDirectory(tmp_path, create=True), Monitor(), sleep=waits.append)
+    attempts = iter([OSError("No space left on device")] * 3)
+
+    def write() -> str:
+        for error in attempts:
+            raise error
+        return "written"
+
+    assert conductor.patiently(write) == "written"
+    assert waits == [0.2, 0.4, 0.8]
+
+
+def test_a_storage_that_stays_away_ends_the_launch(tmp_path: Path) -> None:
+    waits: list[float] = []
+    conductor = Conductor(small_sweep(), RunDirectory(tmp_path, create=True), Monitor(), sleep=waits.append)
+
+    def write() -> None:
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        conductor.patiently(write)
+    assert 300 <= sum(waits) < 400
