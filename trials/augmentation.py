@@ -80,30 +80,27 @@ class Augmentation:
         return (distance >= 0) & (distance < self.cutout)
 
 
-def normalize(pixels: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return (x / 255 - mean) / std of uint8 [B, C, H, W] in the channels-last layout.
+class Normalization:
+    """From bytes to numbers: (x / 255 - mean) / std, for ``mean`` and ``std`` float64 [C]."""
 
-    ``mean`` and ``std`` are float64 [C]. What is narrower than float32 is rounded at the end only.
-    """
-    exact = torch.float64 if dtype == torch.float64 else torch.float32
-    scale = (1 / (255 * std)).to(exact).view(-1, 1, 1)
-    shift = (-mean / std).to(exact).view(-1, 1, 1)
-    numbers = torch.addcmul(shift, pixels.to(exact), scale)
-    return numbers.to(dtype).contiguous(memory_format=torch.channels_last)
+    def __init__(self, mean: Tensor, std: Tensor, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._exact = torch.float64 if dtype == torch.float64 else torch.float32
+        self._scale = (1 / (255 * std)).to(self._exact).view(-1, 1, 1)
+        self._shift = (-mean / std).to(self._exact).view(-1, 1, 1)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Return uint8 [B, C, H, W] as numbers of ``dtype`` in the channels-last layout.
+
+        What is narrower than float32 is rounded at the end only.
+        """
+        numbers = torch.addcmul(self._shift, pixels.to(self._exact), self._scale)
+        return numbers.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
 
-def prepare(
-    pixels: Tensor,
-    draws: Tensor | None,
-    augmentation: Augmentation | None,
-    mean: Tensor,
-    std: Tensor,
-    dtype: torch.dtype = torch.float32,
-) -> Tensor:
-    """Return a batch as the network sees it, [B, C, H, W] of ``dtype``; augmented where there are draws."""
-    if augmentation is None or draws is None:
-        return normalize(pixels, mean, std, dtype)
-    batch = normalize(augmentation.move(pixels, draws), mean, std, dtype)
+def augment(pixels: Tensor, draws: Tensor, augmentation: Augmentation, normalize: Normalization) -> Tensor:
+    """Return uint8 [B, C, H, W] augmented as the draws [B, 5] say, and normalized."""
+    batch = normalize(augmentation.move(pixels, draws))
     if augmentation.cutout:
         batch.masked_fill_(augmentation.covered(draws, *pixels.shape[2:]), 0)  # 0 is the mean
     return batch

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trials.augmentation import Augmentation, prepare
+from trials.augmentation import Augmentation, Normalization, augment
 from trials.image_set import ImageReader
 from trials.seeds import Purpose, generator
 
@@ -52,7 +52,8 @@ class Batches:
     ) -> None:
         self.images, self.indices, self.batch_size, self.seed = images, indices.cpu(), batch_size, seed
         self.rank, self.world_size, self.augmentation = rank, world_size, augmentation
-        self.drop_last, self.shuffle, self.dtype = drop_last, shuffle, dtype
+        self.drop_last, self.shuffle = drop_last, shuffle
+        self._normalize = Normalization(images.mean, images.std, dtype)
         self._check()
 
     def __len__(self) -> int:
@@ -75,10 +76,11 @@ class Batches:
     def _batches(
         self, order: Tensor, draws: Tensor | None, steps: list[slice]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        mean, std = self.images.mean, self.images.std
         for step, (pixels, labels) in zip(steps, self.images.stream(order, steps), strict=True):
-            own = None if draws is None else draws[step]
-            yield prepare(pixels, own, self.augmentation, mean, std, self.dtype), labels
+            if draws is None or self.augmentation is None:
+                yield self._normalize(pixels), labels
+            else:
+                yield augment(pixels, draws[step], self.augmentation, self._normalize), labels
 
     def _order(self, epoch: int) -> Tensor:
         if not self.shuffle:

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from trials.batches import Batches, split_halves
 from trials.config import DataConfig
-from trials.image_files import ImageFiles, decoded
+from trials.image_files import ImageFiles
 from trials.image_set import ImageReader, Images, ImageSet, statistics
 from trials.seeds import Purpose, generator
 from trials.sources import Arrays, DataError, FileList, ImageFolder, ReadSource, source_of
+from trials.sources.readers import decoded
 
 __all__ = ["Batches", "DataError", "ImageReader", "ImageSet", "Images", "load_images", "split_halves"]
 

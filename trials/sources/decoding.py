@@ -41,7 +41,7 @@ def decode(content: bytes, size: int | None, channels: int | None, where: str) -
     if size is not None:
         flat = ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR)
     array = np.asarray(flat)
-    return array[None] if mode == "L" else np.moveaxis(array, 2, 0)
+    return array[None] if mode == "L" else array.transpose(2, 0, 1)
 
 
 def check_shape(pixels: Pixels, shape: Shape, where: str) -> None:

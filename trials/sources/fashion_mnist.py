@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +65,8 @@ class FashionMnist:
 
 
 def _read_split(images: Path, labels: Path) -> tuple[Pixels, Labels]:
-    pixels = read_idx(images, dimensions=3)
-    if pixels.shape[1:] != (SIDE, SIDE):
-        height, width = pixels.shape[1:]
-        raise DataError(
-            f"fashion_mnist images must be {SIDE} x {SIDE}, but got {height} x {width} in {images}"
-        )
-    numbers = read_idx(labels, dimensions=1).astype(np.int64)
+    pixels = read_idx(images, SIDE, SIDE)
+    numbers = read_idx(labels).astype(np.int64)
     if len(numbers) != len(pixels):
         raise DataError(
             f"images and labels must be equally many, but got {len(pixels)} and {len(numbers)} in {labels}"
@@ -79,38 +75,36 @@ def _read_split(images: Path, labels: Path) -> tuple[Pixels, Labels]:
     return pixels[:, None], numbers  # [N, 1, H, W]
 
 
-def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Return the uint8 array of a gzipped IDX file: a magic number, one size a dimension, then the bytes.
+def read_idx(path: Path, *sides: int) -> Pixels:
+    """Return a gzipped IDX file as uint8 [N, *sides]: a magic number, one size a dimension, then the bytes.
 
     Format: http://yann.lecun.com/exdb/mnist. Raises DataError for anything else.
     """
     try:
         with gzip.open(path) as file:
-            header = np.frombuffer(file.read(4 + 4 * dimensions), dtype=">u4")
-            sizes = _sizes(header, dimensions, path)
-            content = bytearray(
-                file.read(int(np.prod(sizes)) + 1)
-            )  # one byte more shows a file that is too long
-    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as fault:
-        if isinstance(fault, DataError):
-            raise
+            sizes = _sizes(file.read(4 + 4 * (1 + len(sides))), sides, path)
+            expected = math.prod(sizes)
+            content = bytearray(file.read(expected + 1))  # one byte more shows a file that is too long
+    except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
         raise DataError(f"an IDX file must be whole and gzipped, but {path} is not: {fault}") from fault
-    if len(content) != np.prod(sizes):
-        held = "more" if len(content) > np.prod(sizes) else str(len(content))
-        raise DataError(f"{path} must hold {np.prod(sizes)} bytes after its header, but holds {held}")
+    if len(content) != expected:
+        held = "more" if len(content) > expected else str(len(content))
+        raise DataError(f"{path} must hold {expected} bytes after its header, but holds {held}")
     return np.frombuffer(content, dtype=np.uint8).reshape(sizes)
 
 
-def _sizes(header: np.ndarray, dimensions: int, path: Path) -> tuple[int, ...]:
-    magic = 0x0800 + dimensions  # 0x08: unsigned bytes
-    if len(header) == 0 or header[0] != magic:
-        found = f"0x{header[0]:08x}" if len(header) else "nothing"
+def _sizes(header: bytes, sides: tuple[int, ...], path: Path) -> tuple[int, ...]:
+    dimensions = 1 + len(sides)
+    magic = bytes([0, 0, 0x08, dimensions])  # 0x08: unsigned bytes
+    if header[:4] != magic:
         raise DataError(
-            f"an IDX file of {dimensions} dimensions must start with 0x{magic:08x}, but {path} has {found}"
+            f"an IDX file of {dimensions} dimensions must start with 0x{magic.hex()}, but {path} starts with "
+            f"0x{header[:4].hex()}"
         )
-    sizes = tuple(int(size) for size in header[1:])
-    if len(sizes) < dimensions or not 0 < sizes[0] <= MOST_IMAGES or max(sizes[1:], default=1) > 1024:
+    sizes = tuple(int(size) for size in np.frombuffer(header[4 : len(header) // 4 * 4], dtype=">u4"))
+    if len(sizes) < dimensions or not 0 < sizes[0] <= MOST_IMAGES or sizes[1:] != sides:
+        rule = " x ".join(["N", *map(str, sides)])
         raise DataError(
-            f"an IDX header must give {dimensions} plausible sizes, but {path} gives {list(sizes)}"
+            f"the sizes in an IDX header must be {rule} with N up to {MOST_IMAGES:,}, but {path} has {list(sizes)}"
         )
     return sizes

@@ -73,9 +73,7 @@ def _open(path: Path) -> Any:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as fault:
-        raise DataError(
-            f"`data.path` must be a Parquet file, but {path} is not: {_one_line(fault)}"
-        ) from fault
+        raise _not_parquet(path, fault) from fault
     names = file.schema_arrow.names
     for column in COLUMNS:
         if column not in names:
@@ -87,14 +85,22 @@ def _open(path: Path) -> Any:
 
 def _rows(file: Any, path: Path) -> Iterator[tuple[int, bytes, int, str]]:
     """Yield (row, image bytes, label, split) in the order of the file."""
+    import pyarrow as pa
+
     row = 0
-    for batch in file.iter_batches(ROWS_AT_A_TIME, columns=list(COLUMNS)):
-        columns = [batch.column(name).to_pylist() for name in COLUMNS]
-        for image, label, split in zip(*columns, strict=True):
-            if not isinstance(label, int) or isinstance(label, bool):
-                raise DataError(f"every label must be a whole number, but {_where(path, row)} has {label!r}")
-            yield row, content_of(image, _where(path, row)), label, split
-            row += 1
+    try:
+        for batch in file.iter_batches(ROWS_AT_A_TIME, columns=list(COLUMNS)):
+            for image, label, split in zip(*(batch[name].to_pylist() for name in COLUMNS), strict=True):
+                yield row, content_of(image, _where(path, row)), _label(label, _where(path, row)), split
+                row += 1
+    except (pa.ArrowException, OSError) as fault:
+        raise _not_parquet(path, fault) from fault
+
+
+def _label(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise DataError(f"every label must be a whole number, but {where} has {value!r}")
+    return value
 
 
 def _arrays(images: dict[str, list[Pixels]], labels: dict[str, list[int]], path: Path) -> Arrays:
@@ -122,5 +128,7 @@ def _no_rows(path: Path, split: str) -> DataError:
     return DataError(f"`split` must be train or test, both at least once, but {path} has no {split} row")
 
 
-def _one_line(fault: Exception) -> str:
-    return " ".join(str(fault).split())
+def _not_parquet(path: Path, fault: Exception) -> DataError:
+    return DataError(
+        f"`data.path` must be a whole Parquet file, but {path} is not: {' '.join(str(fault).split())}"
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from trials.sources.errors import DataError
@@ -55,10 +56,10 @@ class Standard:
             raise self._missing(places, "")
         try:
             return self._fetch()
-        except (
-            OSError,
-            ValueError,
-        ) as fault:  # requests' errors are OSErrors, a wrong checksum is a ValueError
+        except (OSError, ValueError) as fault:  # OSErrors of the network, ValueError for a wrong checksum
+            response = getattr(fault, "response", None)
+            if response is not None:
+                response.close()  # the connection of a refused request
             raise self._missing(places, f"; it could not be fetched: {_one_line(fault)}") from fault
 
     def _fetch(self) -> Path:
@@ -93,7 +94,10 @@ def _unreachable(url: str) -> str | None:
     try:
         with urlopen(Request(url, method="HEAD"), timeout=ANSWER_TIMEOUT_S):
             return None
-    except (URLError, OSError, ValueError) as fault:
+    except HTTPError as fault:
+        with fault:  # it holds the connection
+            return f"{url}: {_one_line(fault)}"
+    except (OSError, HTTPException, ValueError) as fault:
         return f"{url}: {_one_line(fault)}"
 
 
