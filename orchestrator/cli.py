@@ -84,6 +84,9 @@ def launch(
     address: Address = None,
     overrides: Overrides = None,
     trials: Trials = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Give failed trials another chance.")
+    ] = False,
 ) -> None:
     """Run a sweep, or go on with it: launching again finishes what is unfinished, and repeats nothing.
 
@@ -98,7 +101,7 @@ def launch(
 
     sweep = _read(sweep_file, overrides, trials)
     console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
-    outcome = conduct(sweep, run_dir, address=address, console=console)
+    outcome = conduct(sweep, run_dir, address=address, console=console, retry_failed=retry_failed)
     _show_outcome(outcome, sweep, console)
     if outcome.failed or not outcome.complete:
         raise typer.Exit(1)
@@ -163,18 +166,17 @@ def export(
     point: Annotated[str, typer.Argument(metavar="POINT", help="A point, as the front names it.")],
     output: Output = None,
 ) -> None:
-    """Write the trained network behind a point of the front.
+    """Write the trained network behind a point to a folder: program, weights, model card, a script that loads it.
 
     \b
     Example:
-      shrinksweep export runs/digits 0123456789abcdef-02 -o network.pt
+      shrinksweep export runs/digits 0123abcd-02 -o network
     """
     from results import RunDirectory
+    from trials.export import export_point
 
-    export_point = _part("trials.export", "export_point")
-    path = output or Path(f"{point}.pt")
-    export_point(RunDirectory(run), point, path)
-    typer.echo(f"wrote {path}")
+    folder = export_point(RunDirectory(run), point, output)
+    typer.echo(f"wrote {folder}; try it: python {folder}/load.py")
 
 
 def _part(module: str, name: str) -> Any:
@@ -215,10 +217,12 @@ def _show_outcome(outcome: Outcome, sweep: Sweep, console: Any) -> None:
 
 
 def _next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
+    from orchestrator.progress import short_point
+
     shown = uri
     if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):
         shown = str(Path(uri).relative_to(Path.cwd()))
-    point = stored["point"][0].as_py()
+    point = short_point(stored["point"][0].as_py())
     objective = next(iter(sweep.maximize or sweep.objectives))
     return [
         f"front:  {shown}/front.parquet",

@@ -175,12 +175,37 @@ def front_table(front: pa.Table, objectives: dict[str, str], rows: int | None = 
     order = "descending" if objectives[first] == "max" else "ascending"
     front = front.sort_by([(first, order)])
     columns = ["point", *(n for n in SHOWN if n not in objectives and len(front[n].unique()) > 1)]
-    table = Table(title=f"front: {front.num_rows} points", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"front: {front.num_rows} points", title_justify="left", box=SIMPLE_HEAD, collapse_padding=True
+    )
     for name in (*columns, *objectives):
-        table.add_column(name, justify="left" if name in ("point", "codec") else "right", overflow="fold")
+        table.add_column(
+            _header(name), justify="left" if name in ("point", "codec") else "right", no_wrap=True
+        )
     for row in front.select([*columns, *objectives]).slice(0, rows).to_pylist():
+        row["point"] = short_point(row["point"])
         table.add_row(*(cell(row[name]) for name in (*columns, *objectives)))
     return table
+
+
+def short_point(point: str) -> str:
+    """Return a point's name as short as people type it; every command takes it as well as the whole name.
+
+    >>> short_point("342695f80345bbe6-08")
+    '342695f8-08'
+    """
+    key, _, rung = point.partition("-")
+    return f"{key[:8]}-{rung}"
+
+
+def _header(name: str) -> str:
+    """Return a column's name in short lines, broken after an underscore."""
+    lines = [""]
+    for part in name.replace("_", "_ ").split():
+        if lines[-1] and len(lines[-1] + part) > 9:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def cell(value: Any) -> str:
