@@ -97,6 +97,13 @@ def gang_trial(config: TrialConfig, context: TrialContext) -> None:
         dist.destroy_process_group()
 
 
+def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
+    """Bring a finished trial's points to the ladder of ``config``."""
+    rungs = enumerate(config.ladder.rungs())
+    points = [point_row(config, context, place, rung, None) for place, rung in rungs]
+    context.directory.write_points(config.trial_key(), points)
+
+
 def _epochs(config: TrialConfig) -> int:
     return config.search.epochs + config.train.epochs
 

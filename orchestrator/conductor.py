@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from orchestrator import ledger
@@ -18,6 +18,7 @@ from orchestrator.monitor import Monitor
 from orchestrator.searchers import Proposals, Values, finite, make_searcher
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, RunDirectory, refresh_front
+from trials.config import Rung
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,13 @@ class Conductor:
     """Proposes, records and counts the trials of one launch."""
 
     def __init__(
-        self, sweep: Sweep, directory: RunDirectory, monitor: Monitor, sleep: Any = time.sleep
+        self,
+        sweep: Sweep,
+        directory: RunDirectory,
+        monitor: Monitor,
+        *,
+        retry_failed: bool = False,
+        sleep: Any = time.sleep,
     ) -> None:
         self.sweep = sweep
         self.directory = directory
@@ -39,7 +46,9 @@ class Conductor:
         self.failure: Exception | None = None  # why this launch cannot go on
         self._sleep = sleep
         self._entries = {entry.index: entry for entry in directory.read_ledger()}
-        self._finished = directory.finished_keys()
+        self._finished = directory.finished_keys() - short_ladders(sweep, directory)
+        for entry in [e for e in self._entries.values() if retry_failed and e.state == "failed"]:
+            self._record(ledger.revived(entry))
         self._queue = deque(ledger.unfinished(self._entries.values(), self._finished))
         self._running: dict[int, LedgerEntry] = {}
         self._exhausted = False
@@ -51,9 +60,9 @@ class Conductor:
         if self._proposals.searcher.adaptive:
             points = _objectives(sweep, directory)
             for index in sorted(known):
-                self._proposals.searcher.tell(
-                    index, known[index], finite(points.get(self._entries[index].key, []))
-                )
+                key = self._entries[index].key
+                told = points.get(key, []) if key in self._finished else []
+                self._proposals.searcher.tell(index, known[index], finite(told))
         monitor.begin(sweep, self._entries.values(), self._finished)
 
     def next(self) -> LedgerEntry | None:
@@ -61,7 +70,7 @@ class Conductor:
         limit = self.sweep.resources.max_concurrent
         if limit is not None and len(self._running) >= limit:
             return None
-        entry = self._queue.popleft() if self._queue else self._proposed()
+        entry = self._waiting() if self._queue else self._proposed()
         if entry is not None:
             self._running[entry.index] = entry
             self.monitor.started(entry)
@@ -98,7 +107,7 @@ class Conductor:
         """Take note of a failed attempt: the trial is tried again from its checkpoint, or given up."""
         if index not in self._running:
             return
-        if self.directory.has_points(self._running[index].key):  # it died after its work was done
+        if self._has_left_its_points(self._running[index].key):  # it died after its work was done
             self.succeeded(index)
         else:
             self._failed(self._running.pop(index), reason)
@@ -120,8 +129,19 @@ class Conductor:
                 self._sleep(pause)
                 waited, pause = waited + pause, min(pause * 2, 30.0)
 
+    def _has_left_its_points(self, key: str) -> bool:
+        return self.directory.has_points(key) and key not in short_ladders(self.sweep, self.directory, key)
+
     def _room(self) -> bool:
         return len(self._entries) < self.sweep.budget
+
+    def _waiting(self) -> LedgerEntry:
+        """Return the first trial of the queue, with the ladder that the sweep has now."""
+        entry = self._queue.popleft()
+        current = ledger.with_ladder(entry, self.sweep.trial.ladder)
+        if current != entry:
+            self._record(current)
+        return current
 
     def _proposed(self) -> LedgerEntry | None:
         if self._exhausted or not self._room():
@@ -158,9 +178,24 @@ class Conductor:
         return sorted(given_up, key=lambda entry: entry.index)
 
 
-def is_finished(sweep: Sweep, entries: Collection[LedgerEntry], finished: Collection[str]) -> bool:
+def is_finished(sweep: Sweep, directory: RunDirectory, *, retry_failed: bool = False) -> bool:
     """Say whether nothing is left to run and, as far as can be told, nothing to propose."""
-    return not ledger.unfinished(entries, finished) and len(entries) >= sweep.budget
+    entries = directory.read_ledger()
+    if len(entries) < sweep.budget or (retry_failed and any(e.state == "failed" for e in entries)):
+        return False
+    return not ledger.unfinished(entries, directory.finished_keys() - short_ladders(sweep, directory))
+
+
+def short_ladders(sweep: Sweep, directory: RunDirectory, key: str | None = None) -> set[str]:
+    """Return the keys of the trials (or the one trial) whose points lack a rung of the sweep's ladder."""
+    names = list(Rung.model_fields)
+    table = directory.read_points(key, ["trial_key", *names])
+    there: dict[str, set[tuple[Any, ...]]] = {}
+    columns = [table[name].to_pylist() for name in names]
+    for trial, *rung in zip(table["trial_key"].to_pylist(), *columns, strict=True):
+        there.setdefault(trial, set()).add(tuple(rung))
+    wanted = {tuple(rung.model_dump()[name] for name in names) for rung in sweep.trial.ladder.rungs()}
+    return {trial for trial, rungs in there.items() if not wanted <= rungs}
 
 
 def _objectives(sweep: Sweep, directory: RunDirectory, key: str | None = None) -> dict[str, list[Values]]:

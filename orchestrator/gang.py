@@ -30,6 +30,9 @@ Row = dict[str, Any]
 Report = Callable[[Row], None]
 Answer = Literal["go on", "stop"]
 
+EVALUATE = "evaluate_ladder"
+"""Its neighbour, which brings a finished trial's points to a longer ladder."""
+
 STOP_TIMEOUT_S = 10.0
 """How long the other ranks may take to notice that rank 0 has stopped, before they are replaced."""
 
@@ -80,7 +83,12 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
     """Run one rank's part of a trial in this process."""
     from trials.record import TrialContext  # loads torch
 
+    parsed = TrialConfig.model_validate_json(config)
     module, _, name = job.trial.partition(":")
+    if job.directory.has_points(parsed.trial_key()):  # trained long ago: its ladder has new rungs
+        if rank.rank > 0:
+            return
+        name = EVALUATE
     function = getattr(importlib.import_module(module), name)
     context = TrialContext(
         directory=job.directory,
@@ -91,7 +99,7 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
         world_size=rank.world_size,
         address=rank.address,
     )
-    function(TrialConfig.model_validate_json(config), context)
+    function(parsed, context)
 
 
 class Worker:

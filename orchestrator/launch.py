@@ -49,17 +49,24 @@ class Outcome:
         return open_run(self.directory.uri)
 
 
-def launch(sweep: Sweep, run_dir: str | os.PathLike[str] | None = None, *, address: str | None = None) -> Run:
+def launch(
+    sweep: Sweep,
+    run_dir: str | os.PathLike[str] | None = None,
+    *,
+    address: str | None = None,
+    retry_failed: bool = False,
+) -> Run:
     """Run a sweep, or go on with it, and return the run.
 
     ``run_dir`` is a folder or a URI (default ``runs/NAME``); ``address`` that of a Ray cluster (default: Ray
     is started on this machine for as long as it takes). Failed trials are in ``run.trials()``, with their
-    reasons.
+    reasons; ``retry_failed`` gives them another chance.
 
     Errors: ``SweepError``, every fault at once, before anything starts; ``LaunchError`` for a cluster that
     cannot be reached, or storage that stays away.
     """
-    return conduct(sweep, run_dir, address=address, console=Console(stderr=True)).run
+    console = Console(stderr=True)
+    return conduct(sweep, run_dir, address=address, console=console, retry_failed=retry_failed).run
 
 
 def conduct(
@@ -69,6 +76,7 @@ def conduct(
     address: str | None = None,
     console: Console | None = None,
     trial: str = RUN_TRIAL,
+    retry_failed: bool = False,
 ) -> Outcome:
     """As ``launch``, and say what it came to. ``trial`` names the function that runs a trial."""
     directory = open_directory(sweep, run_dir)
@@ -76,7 +84,7 @@ def conduct(
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address is None:
         make_plan(sweep, directory, this_machine(), check_data=check_data)
-    if directory.exists() and is_finished(sweep, directory.read_ledger(), directory.finished_keys()):
+    if directory.exists() and is_finished(sweep, directory, retry_failed=retry_failed):
         refuse_different(sweep, directory)
         return _outcome(directory, directory.read_ledger(), complete=True, started=False)
     monitor = Monitor()
@@ -86,7 +94,7 @@ def conduct(
         with ray_session(address) as nodes:
             make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
             _prepare(directory, sweep)
-            conductor = Conductor(sweep, directory, monitor)
+            conductor = Conductor(sweep, directory, monitor, retry_failed=retry_failed)
             _tune(conductor, trial, view)
     finally:
         view.close()

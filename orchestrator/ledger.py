@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from results import LedgerEntry
-from trials.config import TrialConfig
+from trials.config import LadderConfig, TrialConfig
 
 EPOCHS_AT_FAILURE = "epochs_at_failure"
 """Under this key of ``LedgerEntry.extra``: how many epochs were done when each attempt failed."""
@@ -22,6 +22,11 @@ def unfinished(entries: Iterable[LedgerEntry], finished: Collection[str]) -> lis
     """Return the entries that still have to be run, in the order of proposal."""
     waiting = [e for e in entries if e.state == "proposed" and e.key not in finished]
     return sorted(waiting, key=lambda entry: entry.index)
+
+
+def with_ladder(entry: LedgerEntry, ladder: LadderConfig) -> LedgerEntry:
+    """Return the entry with the ladder that the sweep has now; its key stays the same."""
+    return entry.model_copy(update={"config": {**entry.config, "ladder": ladder.model_dump(mode="json")}})
 
 
 def next_index(entries: Iterable[LedgerEntry]) -> int:

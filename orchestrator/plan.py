@@ -17,7 +17,7 @@ from orchestrator.sweep import ResourcesConfig, Sweep
 from results import ResultsError, RunDirectory
 from search_space.space import SPACES, SpaceError, check_fit
 from search_space.splitting import SplittingError
-from trials.config import DataConfig
+from trials.config import LADDER_LISTS, DataConfig
 
 Node = Mapping[str, float]
 """The resources of one node of a cluster: ``{"CPU": 8.0, "GPU": 1.0}``."""
@@ -239,7 +239,8 @@ _FREE = ("strategy.trials", "retries", "resources.")  # may change from launch t
 def differences(stored: Mapping[str, Any], sweep: Sweep) -> list[str]:
     """Return a line for each field in which ``sweep`` cannot go on with the run of the ``stored`` sweep.
 
-    Another budget, other resources and retries are the same sweep; so are more values in a swept list.
+    Another budget, other resources and retries are the same sweep; so are more values in a swept list, and
+    more rungs of the ladder.
     """
     old, new = _flat(stored), _flat(sweep.model_dump(mode="json"))
     return [
@@ -255,7 +256,8 @@ _ABSENT = object()
 def _extends(path: str, old: Any, new: Any) -> bool:
     if old == new:
         return True
-    if not path.startswith("sweep.") or not isinstance(old, list) or not isinstance(new, list):
+    grows = path.startswith("sweep.") or path.removeprefix("trial.ladder.") in LADDER_LISTS
+    if not grows or not isinstance(old, list) or not isinstance(new, list):
         return False
     return all(value in new for value in old)
 

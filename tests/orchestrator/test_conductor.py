@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fake_trials import failing_trial, infinite_trial, noop_trial
+from benchmarks.fake_trials import evaluate_ladder, failing_trial, infinite_trial, noop_trial
 from orchestrator import Sweep, ledger
-from orchestrator.conductor import Conductor
+from orchestrator.conductor import Conductor, is_finished
 from orchestrator.monitor import Monitor
 from results import RunDirectory, open_run
 from tests.orchestrator.conftest import same_points, small_sweep
@@ -22,12 +22,17 @@ TrialFunction = Callable[[TrialConfig, TrialContext], None]
 
 
 def drive(
-    sweep: Sweep, place: Path, trial: TrialFunction = noop_trial, side_by_side: int = 1, steps: int = 10_000
+    sweep: Sweep,
+    place: Path,
+    trial: TrialFunction = noop_trial,
+    side_by_side: int = 1,
+    steps: int = 10_000,
+    **options: Any,
 ) -> Conductor:
     """Run a sweep as Tune would, at most ``steps`` attempts; then it is as if the driver had been killed."""
     directory = RunDirectory(place, create=True)
     directory.write_sweep(sweep.model_dump(mode="json"), {})
-    conductor = Conductor(sweep, directory, Monitor(), sleep=lambda seconds: None)
+    conductor = Conductor(sweep, directory, Monitor(), sleep=lambda seconds: None, **options)
     started: deque[Any] = deque()
     for _ in range(steps):
         while len(started) < side_by_side and (entry := conductor.next()) is not None:
@@ -42,7 +47,8 @@ def drive(
 
         try:
             config = TrialConfig.model_validate(entry.config)
-            trial(config, TrialContext(directory, entry.index, sweep.name, report))
+            act = evaluate_ladder if directory.has_points(entry.key) else trial
+            act(config, TrialContext(directory, entry.index, sweep.name, report))
         except ArithmeticError as error:
             conductor.failed(entry.index, str(error))
         else:
@@ -143,3 +149,28 @@ def test_a_storage_that_stays_away_ends_the_launch(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         conductor.patiently(write)
     assert 300 <= sum(waits) < 400
+
+
+@pytest.mark.parametrize("searcher", ["random", "tpe"])
+def test_a_longer_ladder_is_evaluated_and_nothing_is_trained_again(tmp_path: Path, searcher: str) -> None:
+    longer = {"search": {"epochs": 1}, "train": {"epochs": 2}, "ladder": {"threshold": [0.0, 0.05, 0.1]}}
+    drive(searched(searcher), tmp_path / "run", steps=9)
+    extended = Sweep(**searched(searcher).model_dump(exclude={"trial"}), trial=longer)
+    assert not is_finished(extended, RunDirectory(tmp_path / "run"))
+    epochs = open_run(tmp_path / "run").progress()
+    drive(extended, tmp_path / "run", steps=4)
+    drive(extended, tmp_path / "run")
+    points = open_run(tmp_path / "run").points()
+    assert points.groupby("trial_key")["threshold"].apply(list).tolist() == [[0.0, 0.05, 0.1]] * 14
+    after = open_run(tmp_path / "run").progress()
+    assert len(after.merge(epochs, on=["trial_key", "step", "at"])) == len(epochs)
+    assert is_finished(extended, RunDirectory(tmp_path / "run"))
+
+
+def test_failed_trials_get_another_chance_when_asked_for(tmp_path: Path) -> None:
+    drive(small_sweep(), tmp_path / "run", failing_trial)
+    assert not is_finished(small_sweep(), RunDirectory(tmp_path / "run"), retry_failed=True)
+    conductor = drive(small_sweep(), tmp_path / "run", retry_failed=True)
+    assert conductor.failed_trials() == []
+    assert len(open_run(tmp_path / "run").points()) == 6
+    assert len(conductor.directory.read_ledger()[1].failures) == 3
