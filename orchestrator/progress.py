@@ -176,7 +176,7 @@ def front_table(front: pa.Table, objectives: dict[str, str], rows: int | None = 
     front = front.sort_by([(first, order)])
     columns = ["point", *(n for n in SHOWN if n not in objectives and len(front[n].unique()) > 1)]
     table = Table(
-        title=f"front: {front.num_rows} points", title_justify="left", box=SIMPLE_HEAD, collapse_padding=True
+        title=f"front: {front.num_rows} points", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     for name in (*columns, *objectives):
         table.add_column(
