@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 EDGES_PER_NODE = 2
+MOST_NODES = 64
+"""Longest ``range`` that is read: a text must not be able to ask for more memory than it takes itself."""
 
 
 class GenotypeError(ValueError):
@@ -61,25 +64,22 @@ class Genotype:
     def parse(cls, text: str) -> Genotype:
         """Read the text form that the DARTS papers publish, ``Genotype(normal=[...], normal_concat=...)``.
 
-        The text is parsed as a literal and never evaluated; ``range(2, 6)`` is understood as a list of nodes.
+        The text is parsed as a literal and never evaluated; ``NAME =`` before it is skipped, and ``range(2, 6)`` is
+        understood as a list of nodes.
 
         Raises:
             GenotypeError: the text is no such call, or its content is no genotype.
         """
+        expected = "a genotype must read `Genotype(normal=[...], ...)`"
         try:
-            call = ast.parse(text.strip().removeprefix("DARTS = "), mode="eval").body
-        except (SyntaxError, ValueError) as error:
-            raise GenotypeError(
-                f"a genotype must read `Genotype(normal=[...], ...)`, but got {text[:60]!r}"
-            ) from error
-        if (
-            not (
-                isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Genotype"
-            )
-            or call.args
-        ):
-            raise GenotypeError(f"a genotype must read `Genotype(normal=[...], ...)`, but got {text[:60]!r}")
-        return cls.from_dict({str(keyword.arg): _literal(keyword.value) for keyword in call.keywords})
+            call = ast.parse(re.sub(r"^\s*\w+\s*=(?!=)", "", text).strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise GenotypeError(f"{expected}, but got {text[:60]!r}") from error
+        if not _is_call(call, "Genotype") or call.args:
+            raise GenotypeError(f"{expected}, but got {text[:60]!r}")
+        return cls.from_dict(
+            {str(keyword.arg): _literal(str(keyword.arg), keyword.value) for keyword in call.keywords}
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:
@@ -90,7 +90,7 @@ class Genotype:
         """
         try:
             return cls.from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise GenotypeError(f"a genotype must be a JSON object, but got {text[:60]!r}") from error
 
     @classmethod
@@ -101,11 +101,11 @@ class Genotype:
             raise GenotypeError(
                 f"a genotype must hold {', '.join(sorted(keys))}, but got {str(content)[:60]!r}"
             )
-        reduce = (
-            _cell(content["reduce"], content.get("reduce_concat"))
-            if content.get("reduce") is not None
-            else None
-        )
+        if ("reduce" in content) != ("reduce_concat" in content):
+            raise GenotypeError(
+                f"`reduce` and `reduce_concat` must come together, but got {', '.join(content)}"
+            )
+        reduce = _cell(content["reduce"], content["reduce_concat"]) if "reduce" in content else None
         return cls(normal=_cell(content["normal"], content["normal_concat"]), reduce=reduce)
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,27 +162,33 @@ def derive_cell(weights: Sequence[Sequence[float]], primitives: Sequence[str], n
 
 
 def _cell(edges: Any, concat: Any) -> CellGenotype:
-    try:
-        pairs = tuple((str(primitive), int(source)) for primitive, source in edges)
-        joined = tuple(int(node) for node in concat)
-    except (TypeError, ValueError) as error:
+    whole = (
+        isinstance(edges, list | tuple)
+        and isinstance(concat, list | tuple)
+        and all(isinstance(edge, list | tuple) and len(edge) == 2 for edge in edges)
+        and all(isinstance(name, str) and type(source) is int for name, source in edges)
+        and all(type(node) is int for node in concat)
+    )
+    if not whole:
         raise GenotypeError(
-            f"a cell must be pairs (primitive, source) and a list of nodes, but got {str(edges)[:60]}"
-        ) from error
-    return CellGenotype(pairs, joined)
+            f"a cell must be pairs (primitive, source) and a list of nodes, but got {str(edges)[:60]} "
+            f"and {str(concat)[:60]}"
+        )
+    return CellGenotype(tuple((name, source) for name, source in edges), tuple(concat))
 
 
-def _literal(node: ast.expr) -> Any:
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "range"
-        and not node.keywords
-    ):
-        return list(range(*(int(_literal(argument)) for argument in node.args)))
+def _is_call(node: ast.expr, name: str) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def _literal(name: str, node: ast.expr) -> Any:
     try:
+        if _is_call(node, "range") and not node.keywords:
+            nodes = range(*(ast.literal_eval(argument) for argument in node.args))
+            if len(nodes) <= MOST_NODES:
+                return list(nodes)
         return ast.literal_eval(node)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, MemoryError) as error:
         raise GenotypeError(
-            f"a genotype holds only lists, names and numbers, but got {ast.unparse(node)[:60]!r}"
+            f"a genotype holds only lists, names and numbers, but `{name}` holds something else"
         ) from error

@@ -131,16 +131,16 @@ def check_fit(
     if input_shape is None:
         return
     height, width = input_shape[1:]
-    if space.skeleton.stem == "patch":
-        if height % patch_size or width % patch_size:
-            raise SpaceError(
-                f"`patch_size` must divide the image's {height}x{width} pixels, but got patch_size={patch_size}"
-            )
-        return
-    halvings = len(space.skeleton.reduction_cells(cells))
-    if min(height, width) < 2**halvings * 2:
+    patch = patch_size if space.skeleton.stem == "patch" else 1
+    if height % patch or width % patch:
         raise SpaceError(
-            f"{halvings} reductions need images of at least {2**halvings * 2} pixels a side, but got {height}x{width}"
+            f"`patch_size` must divide the image's {height}x{width} pixels, but got patch_size={patch_size}"
+        )
+    halvings = len(space.skeleton.reduction_cells(cells))
+    smallest = 2**halvings * 2 * patch if halvings else patch
+    if min(height, width) < smallest:
+        raise SpaceError(
+            f"{halvings} reductions need images of at least {smallest} pixels a side, but got {height}x{width}"
         )
 
 

@@ -268,8 +268,11 @@ class TrialConfig(Config):
 
     @model_validator(mode="after")
     def _network_fits(self) -> TrialConfig:
-        """The discrete network may be wider or deeper than the supernet: it has to fit as well."""
-        check_fit(SPACES[self.space.name], **self.network_sizes())
+        """The discrete network may be wider or deeper than the supernet, PC-DARTS sees fewer channels."""
+        space = SPACES[self.space.name]
+        check_fit(space, **self.network_sizes())
+        if self.search.algorithm == "pc_darts":
+            check_fit(space, **self.space.sizes(), partial_channels=self.search.partial_channels)
         return self
 
     def network_sizes(self) -> dict[str, Any]:

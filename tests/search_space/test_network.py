@@ -1,0 +1,190 @@
+"""The discrete network: parameters and macs of published genotypes, counted by hand; widths; drop path."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from search_space import Genotype, Network, SpaceError, SplittingError
+from search_space.feature_map import listening, taps
+from search_space.genotype import CellGenotype
+from search_space.network import _drop_path
+from tests.search_space import published
+from trials import count_cost
+
+
+class ByHand:
+    """Parameters and macs of a network, added up from the formulas of its layers; sizes are those of DARTS."""
+
+    def __init__(self, genotype: Genotype, channels: int, cells: int, classes: int, side: int = 32) -> None:
+        self.params = self.macs = 0
+        stem = 3 * channels
+        self.add(3 * stem * 9, stem, side * side)  # 3x3 convolution, batch norm
+        before, previous, width = stem, stem, channels
+        self.before_side = self.side = side
+        reductions = {cells // 3, 2 * cells // 3}
+        for index in range(cells):
+            reduction = index in reductions
+            cell = genotype.reduce if reduction else genotype.normal
+            assert cell is not None
+            width *= 2 if reduction else 1
+            # both inputs to the width of the nodes, the first one halved after a reduction cell
+            self.add(before * width, width, self.side**2)
+            self.add(previous * width, width, self.side**2)
+            entering = self.side
+            leaving = self.side // 2 if reduction else self.side
+            for name, source in cell.edges:
+                stride = 2 if reduction and source < 2 else 1
+                self.edge(name, width, entering if source < 2 else leaving, stride)
+            self.side = leaving
+            before, previous = previous, len(cell.concat) * width
+        self.params += previous * classes + classes
+        self.macs += previous * classes
+
+    def add(self, weights: int, channels: int, positions: int) -> None:
+        """A convolution without bias that applies every weight at every position, and a batch norm."""
+        self.params += weights + 2 * channels
+        self.macs += weights * positions
+
+    def edge(self, name: str, c: int, side: int, stride: int) -> None:
+        out = (side // stride) ** 2
+        k = int(name[-1]) if name[-1].isdigit() else 0
+        if name.endswith("pool_3x3") or (name == "skip_connect" and stride == 1):
+            return
+        if name == "skip_connect":
+            self.add(c * c, c, out)
+        elif name.startswith("sep_conv"):
+            self.add(c * k * k + c * c, c, out)
+            self.add(c * k * k + c * c, c, out)
+        elif name.startswith("dil_conv"):
+            self.add(c * k * k + c * c, c, out)
+        else:
+            assert name == "conv_7x1_1x7"
+            self.params += 14 * c * c + 2 * c
+            self.macs += 7 * c * c * (side * side // stride) + 7 * c * c * out
+
+
+def build(text: str, **sizes: int) -> Network:
+    with torch.device("meta"):
+        return Network(Genotype.parse(text), output_node="concat", classes=10, **sizes)
+
+
+def test_darts_v2_has_the_published_size() -> None:
+    cost = count_cost(build(published.DARTS_V2, channels=36, cells=20), (3, 32, 32))
+    assert (cost.params, cost.macs, cost.flops) == (3_349_342, 528_359_040, 1_056_718_080)
+
+
+@pytest.mark.parametrize("name", published.ALL)
+@pytest.mark.parametrize(("channels", "cells"), [(36, 20), (8, 5)])
+def test_published_genotypes_have_the_size_counted_by_hand(name: str, channels: int, cells: int) -> None:
+    text = published.ALL[name]
+    cost = count_cost(build(text, channels=channels, cells=cells), (3, 32, 32))
+    hand = ByHand(Genotype.parse(text), channels, cells, 10)
+    assert (cost.params, cost.macs) == (hand.params, hand.macs)
+
+
+@pytest.mark.parametrize("name", published.ALL)
+@pytest.mark.parametrize("side", [(8, 8), (9, 11)])
+def test_published_genotypes_compute_and_learn(name: str, side: tuple[int, int]) -> None:
+    network = Network(Genotype.parse(published.ALL[name]), channels=4, cells=3, classes=10, image_channels=1)
+    logits = network(torch.randn(2, 1, *side))
+    assert logits.shape == (2, 10)
+    logits.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_averaging_output_nodes_save_what_the_table_says() -> None:
+    genotype = Genotype.parse(published.DARTS_V2)
+    with torch.device("meta"):
+        mean = Network(genotype, channels=36, cells=20, classes=10, output_node="node_groups", splitting=1)
+    cost = count_cost(mean, (3, 32, 32))
+    assert cost.params == pytest.approx(2.34e6, rel=0.01)
+    assert cost.macs == pytest.approx(369e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("output_node", "splitting"), [("node_groups", 2), ("channel_groups", 4), ("partial", 2), ("concat", 1)]
+)
+def test_cells_read_what_the_output_node_writes(output_node: str, splitting: int) -> None:
+    network = Network(
+        Genotype.parse(published.DARTS_V2), channels=4, cells=4, classes=3, output_node=output_node,
+        splitting=splitting, width_growth=1.5 if output_node == "node_groups" else 1.0,
+    )  # fmt: skip
+    assert network(torch.randn(2, 3, 8, 8)).shape == (2, 3)
+
+
+def test_primitives_of_a_published_genotype_are_the_layers_they_name() -> None:
+    network = Network(Genotype.parse(published.AMOEBANET), channels=4, cells=2, classes=3)
+    edge = network.get_submodule("cell0.edge8")
+    kernels = [m.kernel_size for m in edge.modules() if isinstance(m, nn.Conv2d)]
+    strides = [m.stride for m in edge.modules() if isinstance(m, nn.Conv2d)]
+    assert (kernels, strides) == ([(1, 7), (7, 1)], [(1, 2), (2, 1)])
+
+
+def test_a_cell_is_the_sum_of_two_edges_a_node() -> None:
+    cell = CellGenotype(
+        (("skip_connect", 0), ("max_pool_3x3", 1), ("avg_pool_3x3", 2), ("skip_connect", 1)), (2, 3)
+    )
+    network = Network(
+        Genotype(cell, cell), channels=2, cells=4, classes=3, output_node="concat", image_channels=1
+    ).eval()
+    body = network.get_submodule("cell0")
+    before, previous = torch.randn(2, 6, 8, 8), torch.randn(2, 6, 8, 8)
+    with torch.no_grad():
+        zero, one = body.preprocess0(before), body.preprocess1(previous)
+        two = zero + nn.functional.max_pool2d(one, 3, 1, 1)
+        three = nn.functional.avg_pool2d(two, 3, 1, 1, count_include_pad=False) + one
+        torch.testing.assert_close(body(before, previous, 0.0), torch.cat([two, three], dim=1))
+
+
+def test_drop_path_drops_whole_maps_in_training_and_keeps_the_mean() -> None:
+    cell = CellGenotype((("avg_pool_3x3", 0), ("avg_pool_3x3", 0)), (2,))
+    network = Network(Genotype(cell, cell), channels=2, cells=1, classes=3, drop_path=0.5)
+    x = torch.ones(4000, 2, 2, 2)
+    out = _drop_path(x, 0.25)
+    values = out.flatten(1)
+    assert ((values == 0).all(1) | (values == 1 / 0.75).all(1)).all()
+    assert float(out.mean()) == pytest.approx(1.0, abs=0.05)
+    network.eval()
+    images = torch.randn(20, 3, 8, 8)
+    assert torch.equal(network(images), network(images))
+    network.train()
+    assert not torch.equal(network(images), network(images))
+
+
+def test_taps_stand_before_every_convolution_and_around_attention() -> None:
+    network = Network(Genotype.parse(published.DARTS_V2), channels=4, cells=3, classes=3)
+    names = set(taps(network))
+    assert {
+        "cell0.preprocess0.input",
+        "cell0.edge0.0.input",
+        "cell0.edge0.0.hidden",
+        "cell0.edge7.input",
+    } <= names
+    genotype = Genotype(CellGenotype((("self_attention_2h", 0), ("mlp_2x", 1)), (2,)))
+    attention = Network(genotype, channels=4, cells=1, classes=3, space="attention")
+    edge = "cell0.edge0"
+    assert set(taps(attention)) == {
+        "cell0.preprocess0.input", "cell0.preprocess1.input", f"{edge}.query", f"{edge}.key", f"{edge}.value",
+        f"{edge}.product.probabilities", f"{edge}.context", "cell0.edge1.hidden",
+    }  # fmt: skip
+
+
+def test_listeners_are_gone_after_the_block_even_after_an_error() -> None:
+    network = Network(Genotype.parse(published.DARTS_V2), channels=4, cells=1, classes=3)
+    name = next(iter(taps(network)))
+    with pytest.raises(ZeroDivisionError), listening(network, {name: lambda x: x}):
+        raise ZeroDivisionError
+    assert all(tap.listener is None for tap in taps(network).values())
+
+
+def test_genotypes_that_do_not_fit_the_space_are_errors() -> None:
+    normal_only = Genotype(CellGenotype((("skip_connect", 0), ("skip_connect", 1)), (2,)))
+    with pytest.raises(SpaceError, match="needs a genotype with a reduce cell"):
+        Network(normal_only, channels=4, cells=3, classes=3)
+    with pytest.raises(SplittingError, match="5 concatenated nodes, but got splitting=2"):
+        Network(Genotype.parse(published.NASNET), channels=4, cells=3, classes=3, splitting=2)
+    unknown = CellGenotype((("conv_9x9", 0), ("skip_connect", 1)), (2,))
+    with pytest.raises(SpaceError, match=r"a primitive must be one of .*, but got 'conv_9x9'"):
+        Network(Genotype(unknown, unknown), channels=4, cells=3, classes=3)
