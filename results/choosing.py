@@ -13,8 +13,7 @@ from results.objectives import Columns, Objectives, column_list
 
 
 def knee(df: pd.DataFrame, *, maximize: Columns = (), minimize: Columns = ()) -> pd.Series[Any]:
-    """Return the row of the front that bulges out most: where giving up a little of one objective gains no
-    more.
+    """Return the row of the front that bulges out most.
 
     Each objective is scaled to 0 (best on the front) .. 1 (worst on it); the knee is the row farthest from
     the plane through the ends of the front, towards the best corner: the row with the least sum (after Das,

@@ -23,8 +23,7 @@ def compare(
     minimize: Columns = (),
     reference: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Return what tells ``a`` from ``b``: one row an indicator, columns ``a`` and ``b``. Null where
-    undefined.
+    """Return what tells ``a`` from ``b``: one row an indicator, columns ``a`` and ``b``.
 
     - ``points`` with all objectives, and how many of them are on the ``front`` of their own set;
     - ``hypervolume``, up to ``reference`` (None: the worst values among both sets): more is better;

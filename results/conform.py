@@ -1,5 +1,4 @@
-"""Tables as they were stored, made into tables of the schema: checked, cast where nothing is lost, and
-joined.
+"""Stored tables made into tables of the schema: checked, cast where nothing is lost, and joined.
 
 One trial's file in a thousand others has to pass here in microseconds: what already has the right types
 passes as it is, and descriptions are put on once, when the tables are joined.

@@ -1,6 +1,4 @@
-"""Tables to pandas: labels as categoricals, nullable whole numbers as Int64, nested lists left in Arrow's
-hands.
-"""
+"""Tables to pandas: labels as categoricals, nullable whole numbers as Int64, lists as Arrow's own."""
 
 from __future__ import annotations
 

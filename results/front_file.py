@@ -20,8 +20,7 @@ def refresh_front(directory: RunDirectory, directions: Mapping[str, str], key: s
     """Bring ``front.parquet`` up to date and return it, a ``pa.Table`` in order of trials and rungs.
 
     ``directions`` are the sweep's objectives, {column: "max" or "min"}. With the ``key`` of the trial that
-    has just finished only its points are read: what the front dominated before stays dominated. Without, all
-    points are.
+    has just finished only its points are read: what the front dominated before stays dominated. Without, all are.
     """
     objectives = Objectives.of_sweep(directions)
     front = directory.read_front() if key is not None else None

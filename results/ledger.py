@@ -13,9 +13,7 @@ State = Literal["proposed", "failed", "stopped"]
 
 
 class LedgerEntry(BaseModel):
-    """A trial as it was proposed. Whether it is finished is not written here: its points file alone decides
-    that.
-    """
+    """A trial as it was proposed. Not whether it is finished: its points file alone decides that."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 

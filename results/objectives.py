@@ -1,6 +1,4 @@
-"""What is to be maximized and what minimized: checked names, directions, and the matrix that they pick of a
-frame.
-"""
+"""What is to be maximized and what minimized: names, directions, and their matrix of a frame."""
 
 from __future__ import annotations
 
@@ -43,9 +41,7 @@ class Objectives:
 
     @classmethod
     def of_sweep(cls, directions: Mapping[str, str]) -> Objectives:
-        """Return the objectives of a sweep file: ``{"accuracy": "max", "macs": "min"}``. Error:
-        ``ResultsError``.
-        """
+        """Return the objectives of a sweep file, ``{"accuracy": "max"}``. Error: ``ResultsError``."""
         for name, direction in directions.items():
             if direction not in ("max", "min"):
                 raise ResultsError(f"objective `{name}` must be max or min, but got {direction!r}")
@@ -62,8 +58,7 @@ class Objectives:
         return np.where(self.maximize, -1.0, 1.0)
 
     def matrix(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the objectives of every row, [n, m], and which rows have all of them (finite, not null),
-        [n].
+        """Return the objectives of every row, [n, m], and which rows have them all, finite, [n].
 
         Errors: ``UnknownColumnError``; ``ResultsError`` for a column that holds no numbers.
         """
@@ -80,9 +75,7 @@ class Objectives:
         return values, np.asarray(np.isfinite(values).all(axis=1), dtype=bool)
 
     def vector(self, values: Mapping[str, float], what: str) -> NDArray[np.float64]:
-        """Return one number an objective, [m]. Error: ``ResultsError`` for a missing, unknown or non-finite
-        one.
-        """
+        """Return one number an objective, [m]. Error: ``ResultsError``, missing, unknown or not finite."""
         for name in values:
             if name not in self.names:
                 raise ResultsError(

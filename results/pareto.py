@@ -66,8 +66,7 @@ def front_mask(
 
 
 def rank(df: pd.DataFrame, *, maximize: Columns = (), minimize: Columns = ()) -> pd.Series[int]:
-    """Return the layer of each row, Int64: 1 is the front, 2 the front of the rest, and so on; null where
-    incomplete.
+    """Return the layer of each row, Int64: 1 is the front, 2 the front of the rest; null where incomplete.
 
     (Non-dominated sorting: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, 2002.)
 

@@ -44,9 +44,7 @@ def _array(field: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _checked(value: Any, kind: Any, where: str) -> Any:
-    """Return ``value`` if Arrow would not bend it: Arrow itself takes True for 1.0 and drops unknown struct
-    keys.
-    """
+    """Return ``value`` if Arrow would not bend it, as it takes True for 1.0 and drops unknown struct keys."""
     if value is None:
         return None
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):

@@ -28,8 +28,7 @@ class Run(RunTables):
 
     In every question ``maximize`` and ``minimize`` name columns, or one column; with neither, the objectives
     are those of the sweep file. ``where`` keeps the points for which an expression is true, see
-    ``results.where``. Errors: ``UnknownColumnError`` with the nearest column, ``WhereError``,
-    ``ResultsError``.
+    ``results.where``. Errors: ``UnknownColumnError`` with the nearest column, ``WhereError``, and others.
     """
 
     def front(

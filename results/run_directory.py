@@ -23,9 +23,10 @@ from results.conform import Shape, join
 from results.errors import BrokenFileError, NotStoredError, ResultsError
 from results.ledger import LedgerEntry
 from results.problems import Problem, Problems
+from results.remote_storage import open_storage
 from results.rows import table_from_rows
 from results.schema import POINTS, PROGRESS
-from results.storage import LocalStorage, open_storage
+from results.storage import LocalStorage
 from results.trial_files import TrialFiles, checked_key
 
 SWEEP = "sweep.yaml"
@@ -63,9 +64,7 @@ class RunDirectory:
 
     @property
     def scratch(self) -> Path:
-        """Folder for Tune's scratch files; may be deleted at any time. Error: ``ResultsError`` when not
-        local.
-        """
+        """Folder for Tune's scratch files, to be deleted at any time. ``ResultsError`` when not local."""
         if not isinstance(self.storage, LocalStorage):
             raise ResultsError(f"scratch files need a local run directory, but got {self.uri}")
         return self.storage.root / "ray"
@@ -150,9 +149,7 @@ class RunDirectory:
         self._write_rows(self._points, key, rows)
 
     def read_points(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
-        """Return the points of one trial, or of all, as a ``pa.Table`` by trial_index and rung; none is
-        doubled.
-        """
+        """Return the points of one trial, or of all, as a ``pa.Table`` by trial_index and rung."""
         return self._points.read(key, columns)
 
     def has_points(self, key: str) -> bool:
@@ -163,15 +160,23 @@ class RunDirectory:
         """Return the keys of all trials that have points; truncated files do not count."""
         return self._points.keys()
 
-    def compact(self) -> int:
-        """Bring ``points.parquet`` up to date, clear away what killed writers left, and return the number of
-        rows.
+    def compact(self, *, at_least: int = 0) -> int:
+        """Bring ``points.parquet`` up to date and return how many trials have changed since the last time.
+
+        Nothing is written when fewer than ``at_least`` have.
+
+        Reading a compacted run is many times faster; calling this now and then while the sweep runs keeps it
+        so. Temporary files that killed writers left a day ago or earlier are cleared away.
         """
+        changed = self._points.changed()
+        if changed < at_least:
+            return 0
         for folder in ("", *FOLDERS):
             for file in self.storage.list(folder, temporary=True):
                 if time.time() - file.modified_ns / 1e9 > STALE_S:
                     self.storage.remove(f"{folder}/{file.name}" if folder else file.name)
-        return self._points.compact()
+        self._points.compact()
+        return changed
 
     def _write_rows(self, files: TrialFiles, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
         others = {row.get("trial_key") for row in rows} - {key}
@@ -220,9 +225,7 @@ class RunDirectory:
         self.storage.write(FRONT, parquet.large_file(table))
 
     def read_front(self) -> Any:
-        """Return the front as it was last stored, a ``pa.Table``; None when there is none yet, or a broken
-        one.
-        """
+        """Return the front as it was last stored, a ``pa.Table``; None when there is none, or a broken one."""
         try:
             shape = Shape(POINTS)
             front = join([parquet.read_large(self.storage, FRONT, shape)], shape)
@@ -244,24 +247,23 @@ class RunDirectory:
         """Look at every file of ledger, progress and points, and move those that cannot be read into
         ``aside/``.
 
-        For the one process that launches the run, before its trials start: their work is then done again, not
-        lost.
+        For the one process that launches the run, before its trials start: what is lost is then done again.
         """
         self.read_ledger()
-        self._progress.broken()
-        self._points.broken()
-        moved = [p for p in self.problems() if p.path.split("/")[0] in ("ledger", "progress", "points")]
-        for problem in moved:
-            self._move_aside(problem.path)
-        return moved
+        self._progress.examine()
+        self._points.examine()
+        folders = ("ledger/", "progress/", "points/")
+        return [p for p in self.problems() if p.path.startswith(folders) and self._move_aside(p.path)]
 
-    def _move_aside(self, path: str) -> None:
+    def _move_aside(self, path: str) -> bool:
+        """Move a file into ``aside/``; False when it is gone: replaced or moved by somebody else."""
         try:
             self.storage.move(path, f"aside/{path}.{uuid.uuid4().hex[:8]}")
         except FileNotFoundError:
-            return  # replaced or moved by somebody else meanwhile
+            return False
         finally:
             self._problems.clear(path)
+        return True
 
 
 def _one_line(error: Exception) -> str:

@@ -81,9 +81,7 @@ class RunTables:
         return with_fields(to_frame(self._table("points", stored)), wanted)[names]
 
     def taps(self) -> pd.DataFrame:
-        """Return one row a feature-map tap of each point: point, trial_key, rung, threshold, and the tap's
-        numbers.
-        """
+        """Return one row a tap of each point: point, trial_key, rung, threshold, the tap's numbers."""
         table = self._table("points", ["point", "trial_key", "rung", "threshold", "taps"])
         taps = table["taps"].combine_chunks()
         points = table.drop_columns(["taps"]).take(pc.list_parent_indices(taps))

@@ -213,8 +213,7 @@ _COLUMN_OF_PATH = {
 
 
 def column_of_path(path: str) -> str:
-    """Return the column that holds the configuration's field ``path``; a swept field without one makes its
-    own.
+    """Return the column that holds the configuration's field ``path``, or that a swept one makes.
 
     >>> column_of_path("space.splitting"), column_of_path("search.epochs"), column_of_path("train.momentum")
     ('splitting', 'search_epochs', 'train_momentum')
@@ -228,9 +227,7 @@ def volatile_columns(schema: Any) -> list[str]:
 
 
 def bare(schema: Any) -> Any:
-    """Return ``schema`` without descriptions: what a small file carries, so that thousands of them stay
-    small.
-    """
+    """Return ``schema`` without descriptions: what small files carry."""
     return pa.schema([field.remove_metadata() for field in schema], metadata=schema.metadata)
 
 

@@ -1,7 +1,6 @@
 """Whole files, written in one step: on a local (or NFS) disk, or on any ``pyarrow.fs`` file system.
 
-A reader sees the old file or the new one, never a part of one, whoever dies when. Nothing is ever appended
-to.
+A reader sees the old file or the new one, never a part of one, whoever dies when. Nothing is appended to.
 """
 
 from __future__ import annotations
@@ -9,26 +8,18 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 
-from results.errors import ResultsError
-
 TEMPORARY = ".tmp-"
-OBJECT_STORES = {"s3", "s3a", "gcs", "gs", "abfs", "az"}
-"""Types of file systems on which one put is atomic, and on which moving is copying."""
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file as a listing shows it: ``name`` within its folder, ``size`` in bytes, ``modified_ns`` since
-    1970.
-    """
+    """A file as a listing shows it: name within its folder, size in bytes, time in ns since 1970."""
 
     name: str
     size: int
@@ -51,9 +42,7 @@ class Storage(Protocol):
         """Return the first and the last ``count`` bytes, joined. Error: ``FileNotFoundError``."""
 
     def list(self, folder: str, *, temporary: bool = False) -> list[StoredFile]:
-        """Return the files in ``folder`` by name, without folders and hidden files; or else its temporary
-        files.
-        """
+        """Return the files in ``folder`` by name, hidden ones left out; or its temporary ones."""
 
     def exists(self, path: str) -> bool: ...
 
@@ -71,27 +60,6 @@ class Storage(Protocol):
 
     def arrow(self, folder: str) -> tuple[Any, str]:
         """Return the ``pyarrow.fs`` file system and the path in it of ``folder``."""
-
-
-def open_storage(path: str | os.PathLike[str], filesystem: Any = None) -> Storage:
-    """Return the storage at a local path, a ``pyarrow.fs`` URI, or a path in an explicit ``filesystem``.
-
-    Error: ``ResultsError`` for a URI that ``pyarrow.fs`` does not know.
-    """
-    text = os.fspath(path)
-    if filesystem is None and "://" in text:
-        try:
-            filesystem, inner = pafs.FileSystem.from_uri(text)
-        except (pa.ArrowException, OSError) as error:
-            raise ResultsError(
-                f"a run must be a path or a URI that pyarrow.fs opens, but got {text!r}: {error}"
-            ) from error
-        if isinstance(filesystem, pafs.LocalFileSystem):
-            return LocalStorage(Path(inner))
-        return RemoteStorage(filesystem, inner.rstrip("/"), text.rstrip("/"))
-    if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
-        return LocalStorage(Path(text).expanduser().absolute())
-    return RemoteStorage(filesystem, text.rstrip("/"), text.rstrip("/"))
 
 
 @dataclass(frozen=True)
@@ -136,7 +104,7 @@ class LocalStorage:
             return []
         found = []
         for entry in entries:
-            if not _wanted(entry.name, temporary):
+            if not is_wanted(entry.name, temporary):
                 continue
             try:
                 if entry.is_file():
@@ -167,91 +135,8 @@ class LocalStorage:
         return pafs.LocalFileSystem(), str(self.root / folder)
 
 
-@dataclass(frozen=True)
-class RemoteStorage:
-    """A folder of any ``pyarrow.fs`` file system: one put on object stores, elsewhere temporary file and
-    rename.
-    """
-
-    filesystem: Any
-    root: str
-    uri: str
-
-    def write(self, path: str, *parts: bytes) -> None:
-        target = self._inside(path)
-        if _puts_atomically(self.filesystem):
-            self._put(target, parts)
-            return
-        temporary = str(PurePosixPath(target).parent / f"{TEMPORARY}{uuid.uuid4().hex}")
-        self._put(temporary, parts)
-        self.filesystem.move(temporary, target)
-
-    def _put(self, target: str, parts: Iterable[bytes]) -> None:
-        content = b"".join(
-            parts
-        )  # one write: nothing can fail between the first byte and the last but the store
-        try:
-            stream = self.filesystem.open_output_stream(target)
-        except FileNotFoundError:  # object stores have no folders to be made
-            self.filesystem.create_dir(str(PurePosixPath(target).parent), recursive=True)
-            stream = self.filesystem.open_output_stream(target)
-        with stream:
-            stream.write(content)
-
-    def read(self, path: str) -> bytes:
-        with self.filesystem.open_input_stream(self._inside(path), compression=None) as stream:
-            return bytes(stream.read())
-
-    def ends(self, path: str, count: int) -> bytes:
-        with self.filesystem.open_input_file(self._inside(path)) as file:
-            head = file.read(count)
-            file.seek(max(0, file.size() - count))
-            return bytes(head + file.read(count))
-
-    def list(self, folder: str, *, temporary: bool = False) -> list[StoredFile]:
-        selector = pafs.FileSelector(self._inside(folder), allow_not_found=True)
-        found = [
-            StoredFile(info.base_name, info.size or 0, info.mtime_ns or 0)
-            for info in self.filesystem.get_file_info(selector)
-            if info.type == pafs.FileType.File and _wanted(info.base_name, temporary)
-        ]
-        return sorted(found, key=lambda file: file.name)
-
-    def exists(self, path: str) -> bool:
-        kind = self.filesystem.get_file_info(self._inside(path)).type
-        return bool(kind != pafs.FileType.NotFound)
-
-    def make_folder(self, folder: str) -> None:
-        if not _puts_atomically(self.filesystem):
-            self.filesystem.create_dir(self._inside(folder), recursive=True)
-
-    def remove(self, path: str) -> None:
-        if self.exists(path):
-            self.filesystem.delete_file(self._inside(path))
-
-    def remove_folder(self, folder: str) -> None:
-        if self.exists(folder):
-            self.filesystem.delete_dir(self._inside(folder))
-
-    def move(self, path: str, target: str) -> None:
-        self.make_folder(str(PurePosixPath(target).parent))
-        self.filesystem.move(self._inside(path), self._inside(target))
-
-    def arrow(self, folder: str) -> tuple[Any, str]:
-        return self.filesystem, self._inside(folder)
-
-    def _inside(self, path: str) -> str:
-        return "/".join(part for part in (self.root, path) if part)
-
-
-def _wanted(name: str, temporary: bool) -> bool:
+def is_wanted(name: str, temporary: bool) -> bool:
     return name.startswith(TEMPORARY) if temporary else not name.startswith(".")
-
-
-def _puts_atomically(filesystem: Any) -> bool:
-    while isinstance(filesystem, pafs.SubTreeFileSystem):
-        filesystem = filesystem.base_fs
-    return filesystem.type_name.split("::")[-1].split("+")[-1] in OBJECT_STORES
 
 
 def _sync_folder(folder: Path) -> None:

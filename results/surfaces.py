@@ -29,8 +29,7 @@ def attainment(
     The rows of one value of ``over`` are one repetition. The surface of level 0.5 is the median front: each
     of its points is equalled or dominated by half of the repetitions; 0.25 and 0.75 bound the band of the
     middle half. (Empirical attainment function: Fonseca, Guerreiro, Lopez-Ibanez, Paquete, On the computation
-    of the empirical attainment function, 2011.) Two or three objectives. Rows are by level, then by the first
-    objective.
+    of the empirical attainment function, 2011.) Two or three objectives. Rows are by level, then by objectives.
 
     Errors: ``ResultsError`` for another number of objectives or a level that is not above 0 and at most 1.
 

@@ -34,9 +34,7 @@ def checked_key(key: str) -> str:
 
 @dataclass
 class TrialFiles:
-    """One table of a run: a folder of trials' files, each in ascending ``order``, and ``compacted`` if there
-    is one.
-    """
+    """One table of a run: a folder of trials' files, each in ascending ``order``, and ``compacted``."""
 
     storage: Storage
     problems: Problems
@@ -66,10 +64,9 @@ class TrialFiles:
             checked_key(key)
         names = list(self.schema.names if columns is None else columns)
         shape = Shape(self.schema, {*names, "trial_key", "trial_index", self.order})
-        versions, manifest = self._versions(key), self._manifest()
-        own = self._read_own([k for k, seen in versions.items() if manifest.get(k) != seen], shape)
+        own = self._read_own(self._changed() if key is None else [key], shape)
         tables = sorted(own.values(), key=lambda table: table["trial_index"][0].as_py() or 0)
-        copied = self._read_compacted(shape, key, own) if manifest else None
+        copied = None if key in own else self._read_compacted(shape, key, own)
         if copied is not None and copied.num_rows:
             table = join([copied, *tables], shape)
             if tables:
@@ -78,32 +75,35 @@ class TrialFiles:
             table = join(tables, shape)
         return table.select(names)
 
-    def compact(self) -> int:
-        """Write the compacted file anew and return its number of rows."""
+    def changed(self) -> int:
+        """Return how many trials' own files the compacted one does not hold as they are now."""
+        return len(self._changed())
+
+    def compact(self) -> None:
+        """Write the compacted file anew."""
         assert self.compacted is not None
         seen = self._versions()  # before reading: a file that changes meanwhile counts as changed
         table = self.read()
-        held = set(pc.unique(table["trial_key"]).to_pylist())
-        manifest = {key: seen.get(key, (0, 0)) for key in sorted(held)}
+        held = sorted(set(pc.unique(table["trial_key"]).to_pylist()))
+        manifest = {key: seen.get(key, (0, 0)) for key in held}
         self.storage.write(self.compacted, parquet.large_file(table.unify_dictionaries(), manifest))
-        return int(table.num_rows)
 
-    def broken(self) -> list[str]:
-        """Read every file that the compacted one does not hold, and return the paths that cannot be read."""
+    def examine(self) -> None:
+        """Read every file that the compacted one does not hold, so that its problems are known."""
+        self._read_own(self._changed(), Shape(self.schema))
+
+    def _changed(self) -> list[str]:
         versions, manifest = self._versions(), self._manifest()
-        self._read_own(
-            [key for key, version in versions.items() if manifest.get(key) != version], Shape(self.schema)
-        )
-        return [p.path for p in self.problems.all() if p.path.startswith(f"{self.folder}/")]
+        return [name for name, version in versions.items() if manifest.get(name) != version]
 
-    def _versions(self, key: str | None = None) -> dict[str, tuple[int, int]]:
+    def _versions(self) -> dict[str, tuple[int, int]]:
         """List the trials' own files: {key: (size, time)}."""
         found = {}
         for file in self.storage.list(self.folder):
             stem = file.name.removesuffix(_SUFFIX)
             if stem == file.name or not _KEY.fullmatch(stem):
                 self.problems.note(f"{self.folder}/{file.name}", "not the name of a trial's file")
-            elif key is None or key == stem:
+            else:
                 found[stem] = (file.size, file.modified_ns)
         return found
 
@@ -129,16 +129,16 @@ class TrialFiles:
         paths = {self.path(key): key for key in keys}
         tables, faults = parquet.read_many(self.storage, paths, shape)
         for path in paths:
-            self.problems.clear(path)
-        for path, reason in faults.items():
-            self.problems.note(path, reason)
+            if path in faults:
+                self.problems.note(path, faults[path])
+            else:
+                self.problems.clear(path)
         return {paths[path]: table for path, table in tables.items()}
 
     def _read_compacted(self, shape: Shape, key: str | None, own: Collection[str]) -> Any:
-        """Return the compacted rows of ``key`` (None: of all) but those of trials read from their ``own``
-        files.
-        """
-        assert self.compacted is not None
+        """Return the compacted rows of ``key`` (None: of all) but those of trials in ``own``."""
+        if self.compacted is None:
+            return None
         try:
             table = parquet.read_large(self.storage, self.compacted, shape)
         except FileNotFoundError:

@@ -22,8 +22,7 @@ def trials_table(directory: RunDirectory) -> Any:
 
     A trial is ``finished`` when it has points; else ``failed`` or ``stopped`` if the ledger says so; else
     ``running`` when it has progress (even if the process that ran it is dead: look at ``last_at``); else
-    ``proposed``. A trial whose ledger entry is missing or broken is there all the same if it has left points
-    or progress.
+    ``proposed``. A trial whose ledger entry is missing or broken is there if it has left points or progress.
     """
     entries = directory.read_ledger()
     progress = _last_epochs(directory.read_progress(columns=_PROGRESS))
@@ -73,9 +72,7 @@ def _epochs(config: Mapping[str, Any]) -> int | None:
 
 
 def _last_epochs(table: Any) -> dict[str, dict[str, Any]]:
-    """Return the last epoch of each trial, with the wall time of all its epochs. The table is in order of
-    steps.
-    """
+    """Return the last epoch of each trial, with the wall time of all. The table is in order of steps."""
     last: dict[str, dict[str, Any]] = {}
     for row in table.to_pylist():
         elapsed = last.get(row["trial_key"], {}).get("elapsed_s", 0.0) + (row["epoch_s"] or 0.0)

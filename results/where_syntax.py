@@ -1,10 +1,9 @@
-"""The grammar of ``where`` expressions, as a syntax tree in which nothing is left that the grammar does not
-allow.
+"""The grammar of ``where`` expressions: what a syntax tree may hold, and nothing else.
 
-    expression := comparison | expression and expression | expression or expression | not expression | (
-    expression ) comparison := operand (== | != | < | <= | > | >=) operand ... | column [not] in (value, ...)
-    | column is [not] null operand    := column | value           column := a name, or the dotted path of a
-    swept field value      := a number | 'text' | True | False
+expression := comparison | expression and expression | expression or expression | not expression | (
+expression ) comparison := operand (== | != | < | <= | > | >=) operand ... | column [not] in (value, ...)
+| column is [not] null operand    := column | value           column := a name, or the dotted path of a
+swept field value      := a number | 'text' | True | False
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Places to keep a run in, for tests: a local folder, a plain remote file system, an object store, a failing
-one.
-"""
+"""Places to keep a run in, for tests: a local folder, a remote file system, an object store."""
 
 from __future__ import annotations
 
@@ -15,8 +13,7 @@ from pyarrow.fs import FileInfo, FileType
 
 
 class ObjectStore(pafs.FileSystemHandler):
-    """An object store in memory: no folders, and an object appears whole when its stream is closed, or not at
-    all.
+    """An object store in memory: no folders; an object appears whole when its stream is closed.
 
     ``fail_after`` puts makes the next one fail half-way, as a lost connection does.
     """

@@ -161,11 +161,11 @@ def test_compacting_doubles_no_row(directory: RunDirectory) -> None:
     for index in range(3):
         directory.write_points(key_of(index), point_rows(index))
     before = directory.read_points().to_pylist()
-    assert directory.compact() == 6
+    assert directory.compact() == 3
     assert directory.read_points().to_pylist() == before
     directory.write_points(key_of(3), point_rows(3))
     assert directory.read_points()["trial_index"].to_pylist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert directory.compact() == 8
+    assert directory.compact() == 1
     assert directory.read_points(key_of(1)).to_pylist() == [r for r in before if r["trial_index"] == 1]
 
 
@@ -189,7 +189,8 @@ def test_compacted_rows_stand_in_for_files_that_are_gone_or_broken(local: RunDir
     assert local.read_points()["trial_index"].to_pylist() == [0, 0, 1, 1, 2, 2]
     assert local.finished_keys() == {key_of(0), key_of(1), key_of(2)}
     assert local.has_points(key_of(0))
-    assert local.compact() == 6
+    local.compact()
+    assert local.read_points().num_rows == 6
 
 
 def test_a_broken_compacted_file_costs_nothing(local: RunDirectory) -> None:
@@ -202,6 +203,15 @@ def test_a_broken_compacted_file_costs_nothing(local: RunDirectory) -> None:
     local.compact()
     assert local.read_points().num_rows == 2
     assert local.problems() == []
+
+
+def test_compacting_waits_until_it_is_worth_it(local: RunDirectory) -> None:
+    for index in range(3):
+        local.write_points(key_of(index), point_rows(index))
+        local.compact(at_least=2)
+    held = pq.read_table(Path(local.uri) / "points.parquet")
+    assert keys_in(held) == [key_of(0), key_of(1)]
+    assert keys_in(local.read_points()) == [key_of(0), key_of(1), key_of(2)]
 
 
 def test_compacting_an_empty_run(directory: RunDirectory) -> None:
@@ -264,6 +274,28 @@ def test_a_broken_points_file_is_skipped_then_set_aside_then_written_again(
     assert local.problems() == []
 
 
+def test_a_broken_file_is_named_once_in_the_log(
+    local: RunDirectory, caplog: pytest.LogCaptureFixture
+) -> None:
+    local.write_points(key_of(0), point_rows(0))
+    damage(Path(local.uri) / "points" / f"{key_of(0)}.parquet", "truncated")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            local.read_points()
+    assert len(caplog.records) == 1
+    assert f"points/{key_of(0)}.parquet is skipped" in caplog.text
+
+
+def test_a_foreign_file_that_is_gone_is_not_set_aside(local: RunDirectory) -> None:
+    stranger = Path(local.uri) / "points" / "README.txt"
+    stranger.write_text("mine")
+    local.read_points()
+    assert len(local.problems()) == 1
+    stranger.unlink()
+    assert local.set_aside() == []
+    assert local.problems() == []
+
+
 def test_truncated_files_do_not_count_as_finished(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0))
     damage(Path(local.uri) / "points" / f"{key_of(0)}.parquet", "truncated")
@@ -323,7 +355,8 @@ def test_a_run_of_an_older_schema_is_read_with_nulls(
     assert table["codec"].to_pylist() == [None, None, "best", "best"]
     assert table.schema.field("codec").nullable
     table.validate(full=True)
-    assert local.compact() == 4
+    local.compact()
+    assert local.read_points().num_rows == 4
     assert local.problems() == []
 
 
