@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from orchestrator import ledger
 from orchestrator.dimensions import as_text
+from orchestrator.early_stopping import EarlyStopping
 from orchestrator.monitor import Monitor
 from orchestrator.searchers import Proposals, Values, finite, make_searcher
 from orchestrator.sweep import Sweep
@@ -63,6 +64,7 @@ class Conductor:
                 key = self._entries[index].key
                 told = points.get(key, []) if key in self._finished else []
                 self._proposals.searcher.tell(index, known[index], finite(told))
+        self._stopping = self._rebuilt_stopping() if sweep.strategy.scheduler == "halving" else None
         monitor.begin(sweep, self._entries.values(), self._finished)
 
     def next(self) -> LedgerEntry | None:
@@ -84,7 +86,11 @@ class Conductor:
     def reported(self, index: int, row: dict[str, Any]) -> bool:
         """Take note of an epoch; return whether the trial goes on."""
         self.monitor.epoch(index, row)
-        return True
+        if self._stopping is None or index not in self._running or self._stopping.reported(index, row):
+            return True
+        self._record(ledger.stopped(self._running.pop(index)))
+        self.monitor.stopped(index)
+        return False
 
     def succeeded(self, index: int) -> None:
         """Take note of a trial that has left its points."""
@@ -131,6 +137,13 @@ class Conductor:
 
     def _has_left_its_points(self, key: str) -> bool:
         return self.directory.has_points(key) and key not in short_ladders(self.sweep, self.directory, key)
+
+    def _rebuilt_stopping(self) -> EarlyStopping:
+        stopping = EarlyStopping(self.sweep)
+        for index in stopping.rebuild(self.directory, self._entries.values(), self._finished):
+            self._record(ledger.stopped(self._entries[index]))
+        self._queue = deque(ledger.unfinished(self._entries.values(), self._finished))
+        return stopping
 
     def _room(self) -> bool:
         return len(self._entries) < self.sweep.budget

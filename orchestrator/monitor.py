@@ -18,7 +18,7 @@ class Running:
     index: int
     epochs: int
     step: int = 0
-    phase: str = "starting"
+    phase: str = "waiting"
     row: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,6 +74,16 @@ class Monitor:
         if running is not None:
             self._mean_epochs += (running.epochs - self._mean_epochs) / max(1, self.finished_count)
 
+    def placed(self, index: int) -> None:
+        """Take note of an attempt that has got its place on the cluster."""
+        if index in self.running:
+            self.running[index].phase = "starting"
+
+    def stopped(self, index: int) -> None:
+        """Take note of a trial that was stopped early."""
+        self.running.pop(index, None)
+        self.stopped_count += 1
+
     def failed(self, entry: LedgerEntry) -> None:
         """Take note of a failed attempt."""
         self.running.pop(entry.index, None)
@@ -84,6 +94,12 @@ class Monitor:
         else:
             self.retried += 1
             self.events.append(f"trial {entry.index} failed and is tried again: {reason}")
+
+    @property
+    def placed_trials(self) -> list[Running]:
+        """The trials that have their place on the cluster, by index."""
+        placed = [trial for trial in list(self.running.values()) if trial.phase != "waiting"]
+        return sorted(placed, key=lambda trial: trial.index)
 
     @property
     def settled(self) -> int:

@@ -100,7 +100,13 @@ def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
     if sweep.strategy.searcher in ("nsga2", "tpe") and at_a_time > 1:
         notes.append(
             f"{sweep.strategy.searcher} learns from results as they arrive: with {at_a_time} trials at a "
-            "time, the order of arrival decides what is proposed (`resources.max_concurrent: 1` does not)"
+            "time, the order of arrival decides what is proposed (`resources.max_concurrent: 1` makes it "
+            "repeatable)"
+        )
+    if sweep.strategy.scheduler == "halving" and at_a_time > 1:
+        notes.append(
+            f"halving compares trials as they arrive: with {at_a_time} at a time, the order of arrival "
+            "decides which are stopped (`resources.max_concurrent: 1` makes it repeatable)"
         )
     wanted = sweep.strategy.trials
     if wanted is not None and sweep.combinations is not None and wanted > sweep.combinations:

@@ -75,7 +75,7 @@ class PlainView:
         if not finished and now - self._said < LINE_EVERY_S:
             return
         self._said, self._settled = now, monitor.settled
-        running = list(monitor.running.values())
+        running = monitor.placed_trials
         under_way = ", ".join(f"{r.index}: {r.phase} {r.step}/{r.epochs}" for r in running[:ROWS])
         self.say(f"{headline(monitor)}{f' [{under_way}]' if under_way else ''}")
 
@@ -111,7 +111,7 @@ class LiveView:
         monitor = self._monitor
         parts: list[RenderableType] = [Text(headline(monitor), style="bold")]
         parts.append(ProgressBar(total=max(1, monitor.total), completed=monitor.settled, width=60))
-        parts.append(_trials_table(list(monitor.running.values())))
+        parts.append(_trials_table(monitor.placed_trials))
         parts += [Text(event, style="yellow") for event in monitor.events[-3:]]
         if monitor.front is not None and monitor.front.num_rows:
             parts.append(front_table(monitor.front, monitor.objectives, ROWS))
@@ -122,7 +122,7 @@ def headline(monitor: Monitor) -> str:
     """Return the state of a launch in one line."""
     parts = [
         f"{monitor.name}: {monitor.finished_count} of {monitor.total} trials finished",
-        f"{len(monitor.running)} running",
+        f"{len(monitor.placed_trials)} running",
     ]
     parts += [f"{monitor.stopped_count} stopped early"] if monitor.stopped_count else []
     parts += [f"{monitor.failed_count} failed"] if monitor.failed_count else []
@@ -150,7 +150,7 @@ def duration(seconds: float) -> str:
 
 def _trials_table(running: list[Running]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
-    for trial in sorted(running, key=lambda r: r.index)[:ROWS]:
+    for trial in running[:ROWS]:
         accuracy = trial.row.get("validation_accuracy")
         accuracy = trial.row.get("accuracy") if accuracy is None else accuracy
         table.add_row(

@@ -19,8 +19,34 @@ from orchestrator import combinations, dimensions, yaml_text
 from orchestrator.dimensions import Assignment, Dimension, Range
 from orchestrator.errors import SweepError, fault_lines
 from results.errors import nearest
-from results.schema import POINTS
+from results.schema import POINTS, PROGRESS
 from trials.config import Config, TrialConfig
+
+
+def _known_columns(objectives: dict[str, str], schema: pa.Schema) -> dict[str, str]:
+    numeric = [f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+    for name in objectives:
+        if name not in numeric:
+            raise ValueError(f"there is no numeric column `{name}`{nearest(name, numeric)}")
+    return objectives
+
+
+class HalvingConfig(Config):
+    """Multi-objective asynchronous successive halving, on a budget of epochs."""
+
+    first_epochs: PositiveInt = 1
+    """Epochs, over both phases of a trial, before it is compared for the first time."""
+    eta: Annotated[int, Field(ge=2)] = 3
+    """One of so many goes on; the next comparison comes after so many times the epochs."""
+    objectives: dict[str, Literal["max", "min"]] = Field(
+        default={"validation_accuracy": "max", "expected_macs": "min"}, min_length=1
+    )
+    """Columns of the progress; epochs in which one of them was not measured are not compared."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _columns(cls, objectives: dict[str, str]) -> dict[str, str]:
+        return _known_columns(objectives, PROGRESS)
 
 
 class StrategyConfig(Config):
@@ -32,8 +58,10 @@ class StrategyConfig(Config):
     """The budget; null: the whole grid, or 16."""
     population: Annotated[int, Field(ge=2)] = 20
     """Trials in a generation (nsga2), or before the model is asked for the first time (tpe)."""
-    scheduler: Literal["none"] = "none"
-    """Which trials are stopped early."""
+    scheduler: Literal["none", "halving"] = "none"
+    """Which trials are stopped early: none, or those that halving finds not worth their next epochs."""
+    halving: HalvingConfig = HalvingConfig()
+    """How halving goes about it."""
 
 
 class ResourcesConfig(Config):
@@ -89,10 +117,7 @@ class Sweep(Config):
     @field_validator("objectives")
     @classmethod
     def _columns(cls, objectives: dict[str, str]) -> dict[str, str]:
-        for name in objectives:
-            if name not in numeric_columns():
-                raise ValueError(f"there is no numeric column `{name}`{nearest(name, numeric_columns())}")
-        return objectives
+        return _known_columns(objectives, POINTS)
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
@@ -140,11 +165,6 @@ class Sweep(Config):
     def assignment(self, config: Mapping[str, Any]) -> Assignment:
         """Return the values that a trial's configuration, as JSON, has at the swept paths."""
         return {dimension.path: _at(config, dimension.path) for dimension in self.dimensions}
-
-
-def numeric_columns() -> list[str]:
-    """Return the columns of the points that can be an objective."""
-    return [f.name for f in POINTS if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
 
 
 def _at(config: Any, path: str) -> Any:

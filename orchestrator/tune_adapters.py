@@ -149,6 +149,10 @@ class Housekeeping(Callback):  # type: ignore[misc]
         self._tick = tick
 
     @_guarded
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.conductor.monitor.placed(trial.config["index"])
+
+    @_guarded
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._tick()
 

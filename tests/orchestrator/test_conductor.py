@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fake_trials import evaluate_ladder, failing_trial, infinite_trial, noop_trial
+from benchmarks.fake_trials import _leave, evaluate_ladder, failing_trial, infinite_trial, noop_trial
 from orchestrator import Sweep, ledger
 from orchestrator.conductor import Conductor, is_finished
 from orchestrator.monitor import Monitor
@@ -17,6 +17,11 @@ from results import RunDirectory, open_run
 from tests.orchestrator.conftest import same_points, small_sweep
 from trials.config import TrialConfig
 from trials.record import TrialContext
+
+
+class StoppedError(Exception):
+    """What a trial is stopped with."""
+
 
 TrialFunction = Callable[[TrialConfig, TrialContext], None]
 
@@ -43,12 +48,15 @@ def drive(
         entry = started.popleft()
 
         def report(row: dict[str, Any], index: int = entry.index) -> None:
-            conductor.reported(index, row)
+            if not conductor.reported(index, row):
+                raise StoppedError
 
         try:
             config = TrialConfig.model_validate(entry.config)
             act = evaluate_ladder if directory.has_points(entry.key) else trial
             act(config, TrialContext(directory, entry.index, sweep.name, report))
+        except StoppedError:
+            continue
         except ArithmeticError as error:
             conductor.failed(entry.index, str(error))
         else:
@@ -174,3 +182,50 @@ def test_failed_trials_get_another_chance_when_asked_for(tmp_path: Path) -> None
     assert conductor.failed_trials() == []
     assert len(open_run(tmp_path / "run").points()) == 6
     assert len(conductor.directory.read_ledger()[1].failures) == 3
+
+
+def halved(trials: int = 20) -> Sweep:
+    return small_sweep(
+        trial={"search": {"epochs": 2}, "train": {"epochs": 7}, "ladder": {"threshold": [0.0]}},
+        sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
+        strategy={"searcher": "random", "trials": trials, "scheduler": "halving"},
+    )
+
+
+def quick(config: TrialConfig, context: TrialContext) -> None:
+    _leave(config, context, 9, lambda step: None)
+
+
+def test_halving_stops_most_trials_and_keeps_the_rest(tmp_path: Path) -> None:
+    drive(halved(), tmp_path / "run", quick)
+    states = open_run(tmp_path / "run").trials()["state"].astype(str).value_counts()
+    assert states["stopped"] > states["finished"] > 0
+    assert states.sum() == 20
+
+
+@pytest.mark.parametrize("killed_after", [1, 7, 13])
+def test_halving_is_rebuilt_from_the_progress_files(tmp_path: Path, killed_after: int) -> None:
+    drive(halved(), tmp_path / "whole", quick)
+    drive(halved(), tmp_path / "killed", quick, steps=killed_after)
+    drive(halved(), tmp_path / "killed", quick)
+    states = [list(open_run(tmp_path / name).trials()["state"].astype(str)) for name in ("whole", "killed")]
+    assert states[0] == states[1]
+
+
+def test_an_epoch_that_was_reported_to_nobody_is_decided_on_resume(tmp_path: Path) -> None:
+    drive(halved(), tmp_path / "whole", quick)
+    stopped = [e for e in RunDirectory(tmp_path / "whole").read_ledger() if e.state == "stopped"]
+    directory = RunDirectory(tmp_path / "whole")
+    directory.write_entry(stopped[-1].model_copy(update={"state": "proposed"}))
+    drive(halved(), tmp_path / "whole", quick)
+    assert directory.read_ledger()[stopped[-1].index].state == "stopped"
+
+
+@pytest.mark.parametrize("searcher", ["nsga2", "tpe"])
+def test_stopped_trials_never_enter_the_searcher(tmp_path: Path, searcher: str) -> None:
+    content = halved(12).model_dump(mode="json")
+    content["strategy"] |= {"searcher": searcher, "population": 2}
+    conductor = drive(Sweep.from_mapping(content), tmp_path / "run", quick)
+    told = conductor._proposals.searcher._study.get_trials(deepcopy=False)
+    complete = [trial for trial in told if trial.state.name == "COMPLETE"]
+    assert len(complete) == len(open_run(tmp_path / "run").points())

@@ -127,7 +127,7 @@ def driver(run_dir: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(run_dir)], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -142,8 +142,8 @@ def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:
     assert not directory.finished_keys() >= {entry.key for entry in directory.read_ledger()}
 
     again = driver(run_dir)
-    output, _ = again.communicate(timeout=120)
-    assert output.split() == ["True", "0"]
+    output, errors = again.communicate(timeout=200)
+    assert output.split() == ["True", "0"], errors
     points, progress = open_run(run_dir).points(), open_run(run_dir).progress()
     assert len(points) == 6
     assert points["point"].is_unique
