@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 EPS = 1e-5
 MOMENTUM = 0.1
@@ -45,6 +46,19 @@ class Replay:
 _replay: ContextVar[Replay | None] = ContextVar("replay", default=None)
 
 
+def recomputed(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
+    """Return ``function(*inputs)``, keeping nothing but the inputs for the backward pass.
+
+    The second pass, in the backward pass, takes its batch statistics from the first.
+    """
+    replay = current_replay() or Replay()
+    out: Tensor = checkpoint(
+        function, *inputs, use_reentrant=False, preserve_rng_state=False,
+        context_fn=lambda: (replay.active(), replay.active()),
+    )  # fmt: skip
+    return out
+
+
 def current_replay() -> Replay | None:
     """Return the replay that this pass belongs to; None where nothing is recomputed."""
     return _replay.get()
@@ -54,6 +68,10 @@ class SharesStatistics(nn.Module):
     """A module whose batch statistics can be taken over all ranks of ``group``; None: this process alone."""
 
     group: dist.ProcessGroup | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is of this process alone: a group of ranks can neither be copied nor pickled."""
+        return {**self.__dict__, "group": None}
 
 
 class BatchNorm(SharesStatistics, nn.BatchNorm2d):
@@ -79,6 +97,8 @@ class BatchNorm(SharesStatistics, nn.BatchNorm2d):
         return self._shared(x, momentum)
 
     def _shared(self, x: Tensor, momentum: float) -> Tensor:
+        dtype = x.dtype
+        x = x.to(torch.promote_types(dtype, torch.float32))
         count = x.numel() // x.shape[1] * dist.get_world_size(self.group)
         mean = _AllReduce.apply(x.sum((0, 2, 3)), self.group) / count
         centred = x - mean[:, None, None]
@@ -90,7 +110,9 @@ class BatchNorm(SharesStatistics, nn.BatchNorm2d):
                 self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
                 self.running_var.lerp_(var.to(self.running_var.dtype) * (count / (count - 1)), momentum)
         out = centred * (var + EPS).rsqrt()[:, None, None]
-        return out if self.weight is None else out * self.weight[:, None, None] + self.bias[:, None, None]
+        if self.weight is not None:
+            out = out * self.weight[:, None, None] + self.bias[:, None, None]
+        return out.to(dtype)
 
 
 class _AllReduce(torch.autograd.Function):

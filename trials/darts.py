@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from search_space import Supernet
 from trials.config import SearchConfig
+from trials.parallel import Mesh
 
 Batch = tuple[Tensor, Tensor]
 """Images [B, C, H, W] and labels [B]."""
@@ -37,13 +38,15 @@ class SearchAlgorithm(Protocol):
         training: Batch,
         validation: Batch,
         rate: float,
+        mesh: Mesh,
     ) -> None:
-        """Leave the gradient of every architecture parameter in its ``grad``; weights stay as they are.
+        """Leave this rank's gradient of every architecture parameter in its ``grad``; weights stay as they are.
 
         Args:
             alpha_loss, weight_loss: the losses that alphas and weights descend.
             training, validation: a batch of either half of the training data.
             rate: current learning rate of the weights.
+            mesh: the ranks; what the step itself moves weights along has to be averaged over them.
         """
 
 
@@ -62,6 +65,7 @@ class FirstOrder:
         training: Batch,
         validation: Batch,
         rate: float,
+        mesh: Mesh,
     ) -> None:
         with frozen(supernet.weight_parameters()):
             alpha_loss(validation).backward()

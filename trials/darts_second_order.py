@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from search_space import Supernet
 from trials.config import SearchConfig
 from trials.darts import Batch, Loss, frozen
+from trials.parallel import Mesh
 
 
 class SecondOrder:
@@ -45,13 +46,14 @@ class SecondOrder:
         training: Batch,
         validation: Batch,
         rate: float,
+        mesh: Mesh,
     ) -> None:
         weights, alphas = supernet.weight_parameters(), supernet.architecture_parameters()
         with _statistics_kept(supernet), _moved_back(weights):
-            step = _gradients(weight_loss(training), weights)
+            step = mesh.average(_gradients(weight_loss(training), weights))
             _move(weights, step, -rate)
             ahead = _gradients(alpha_loss(validation), [*alphas, *weights])
-            direct, vector = ahead[: len(alphas)], ahead[len(alphas) :]
+            direct, vector = ahead[: len(alphas)], mesh.average(ahead[len(alphas) :])
             _move(weights, step, rate)
             indirect = self._product(weight_loss, training, weights, alphas, vector)
         for alpha, first, second in zip(alphas, direct, indirect, strict=True):

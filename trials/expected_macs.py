@@ -9,6 +9,8 @@ with macs[e, p] summed over all cells of that kind. ``fixed`` is what no alpha d
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
@@ -68,6 +70,15 @@ def _primitive_macs(name: str, x: Tensor, stride: int) -> tuple[int, Tensor | No
     """Return the macs of a primitive on ``x`` and its output; primitives are counted at full width."""
     if name == "none":
         return 0, None
+    macs, shape = _counted(name, tuple(x.shape), stride)
+    return macs, torch.empty(shape, device="meta")
+
+
+@lru_cache(maxsize=1024)
+def _counted(name: str, shape: tuple[int, ...], stride: int) -> tuple[int, tuple[int, ...]]:
+    """Return the macs of a primitive on a map of ``shape`` and the shape of its output; the same for many edges."""
     with torch.device("meta"):
-        module: nn.Module = primitive(name, x.shape[1], stride)
-    return count_layers(module, x)
+        module: nn.Module = primitive(name, shape[1], stride)
+        x = torch.empty(shape)
+    macs, out = count_layers(module, x)
+    return macs, tuple(out.shape)

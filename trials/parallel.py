@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,13 +30,17 @@ class Mesh:
         if self.group is None:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
-        if not gradients:
-            return
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        for gradient, mean in zip(gradients, self.average(gradients), strict=True):
+            gradient.copy_(mean)
+
+    def average(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return the mean of every tensor over the ranks, in one message."""
+        if self.group is None or not tensors:
+            return list(tensors)
+        flat = torch.cat([one.reshape(-1) for one in tensors])
         dist.all_reduce(flat, group=self.group)
-        flat /= self.world_size
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
+        parts = (flat / self.world_size).split([one.numel() for one in tensors])
+        return [part.view_as(one) for part, one in zip(parts, tensors, strict=True)]
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of ``values`` over the ranks."""

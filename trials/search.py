@@ -112,7 +112,7 @@ class Search:
 
         self.alpha_optimizer.zero_grad(set_to_none=True)
         self.algorithm.alpha_gradients(
-            self.supernet, alpha_loss, self.weight_loss, training, validation, rate
+            self.supernet, alpha_loss, self.weight_loss, training, validation, rate, self.mesh
         )
         self.mesh.average_gradients(self.supernet.architecture_parameters())
         self.alpha_optimizer.step()
