@@ -69,11 +69,11 @@ class Augmentation:
         place = place.view(batch, 1, height * width).expand(-1, channels, -1)
         return padded.flatten(2).gather(2, place).view(batch, channels, height, width)
 
-    def covered(self, draws: Tensor, height: int, width: int) -> Tensor:
-        """Return where the cutout squares of draws [B, 5] lie: bool [B, 1, H, W]."""
-        rows = self._inside(draws[:, CUTOUT_ROW, None], height)  # [B, H]
-        columns = self._inside(draws[:, CUTOUT_COLUMN, None], width)  # [B, W]
-        return (rows[:, :, None] & columns[:, None, :])[:, None]
+    def kept(self, draws: Tensor, height: int, width: int) -> Tensor:
+        """Return 0 inside the cutout squares of draws [B, 5] and 1 elsewhere: float32 [B, 1, H, W]."""
+        rows = self._inside(draws[:, CUTOUT_ROW, None], height).float()  # [B, H]
+        columns = self._inside(draws[:, CUTOUT_COLUMN, None], width).float()  # [B, W]
+        return 1 - (rows[:, :, None] * columns[:, None, :])[:, None]
 
     def _inside(self, centre: Tensor, size: int) -> Tensor:
         distance = torch.arange(size, device=centre.device) - centre + self.cutout // 2
@@ -89,18 +89,19 @@ class Normalization:
         self._scale = (1 / (255 * std)).to(self._exact).view(-1, 1, 1)
         self._shift = (-mean / std).to(self._exact).view(-1, 1, 1)
 
-    def __call__(self, pixels: Tensor) -> Tensor:
+    def __call__(self, pixels: Tensor, kept: Tensor | None = None) -> Tensor:
         """Return uint8 [B, C, H, W] as numbers of ``dtype`` in the channels-last layout.
 
-        What is narrower than float32 is rounded at the end only.
+        ``kept`` [B, 1, H, W] is 0 where a pixel becomes 0, the mean, and 1 elsewhere. What is narrower than float32
+        is rounded at the end only.
         """
-        numbers = torch.addcmul(self._shift, pixels.to(self._exact), self._scale)
+        numbers = pixels.to(self._exact).mul_(self._scale).add_(self._shift)
+        if kept is not None:
+            numbers.mul_(kept)  # on the CPU twenty times faster than masked_fill_
         return numbers.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def augment(pixels: Tensor, draws: Tensor, augmentation: Augmentation, normalize: Normalization) -> Tensor:
     """Return uint8 [B, C, H, W] augmented as the draws [B, 5] say, and normalized."""
-    batch = normalize(augmentation.move(pixels, draws))
-    if augmentation.cutout:
-        batch.masked_fill_(augmentation.covered(draws, *pixels.shape[2:]), 0)  # 0 is the mean
-    return batch
+    kept = augmentation.kept(draws, *pixels.shape[2:]) if augmentation.cutout else None
+    return normalize(augmentation.move(pixels, draws), kept)

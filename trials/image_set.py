@@ -71,7 +71,7 @@ class ImageSet:
         order = order.to(self.pixels.device)
         for step in steps:
             chosen = order[step]
-            yield self.pixels[chosen], self.labels[chosen]
+            yield self.pixels.index_select(0, chosen), self.labels.index_select(0, chosen)
 
 
 @dataclass(frozen=True)
