@@ -1,0 +1,82 @@
+"""The page's script: draws a picture when it comes into view, in the colours of the page, and offers its variants."""
+
+SCRIPT = r"""
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("pictures").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const coarse = matchMedia("(pointer: coarse)").matches;
+  const plots = [...document.querySelectorAll("[data-picture]")];
+  let printing = false;
+
+  const whole = (value) => {
+    if (Array.isArray(value)) return value.map(whole);
+    if (value === null || typeof value !== "object") return value;
+    if ("$" in value) return data.shared[value.$];
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, whole(part)]));
+  };
+
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  const themed = (layout) => {
+    const font = { ...layout.font, color: printing ? "#222222" : color("--ink") };
+    const hoverlabel = { bgcolor: color("--panel"), bordercolor: color("--line"), font: { color: color("--ink") } };
+    const modebar = { bgcolor: "transparent", color: color("--muted"), activecolor: color("--accent") };
+    return { ...layout, font, hoverlabel, modebar, dragmode: coarse ? false : layout.dragmode };
+  };
+
+  const chosen = (plot) => {
+    const variants = data.figures[plot.dataset.picture];
+    const selects = plot.closest("figure").querySelectorAll("select");
+    return variants[[...selects].map((select) => select.value).join("|")];
+  };
+
+  const draw = (plot) => {
+    const figure = chosen(plot);
+    if (!figure) return;
+    const { data: traces, layout } = whole(figure);
+    plot.dataset.gl = traces.some((trace) => /gl$|parcoords/.test(trace.type || ""));
+    Plotly.react(plot, traces, themed(layout), { responsive: true, displaylogo: false, displayModeBar: !coarse });
+    plot.dataset.drawn = "yes";
+    if (!plot.dataset.listens) {
+      plot.dataset.listens = "yes";
+      plot.on("plotly_click", (event) => pick(plot, event.points[0]));
+    }
+  };
+
+  const clear = (plot) => {
+    Plotly.purge(plot);
+    delete plot.dataset.drawn;
+    delete plot.dataset.listens;
+  };
+
+  const pick = (plot, point) => {
+    const command = chosen(plot).layout.meta && chosen(plot).layout.meta.command;
+    if (!command || !point || !point.customdata) return;
+    const label = Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
+    plot.closest("figure").querySelector(".picked").textContent = command.replace("{point}", () => label);
+  };
+
+  const seen = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting && !target.dataset.drawn) draw(target);
+      else if (!isIntersecting && target.dataset.drawn && target.dataset.gl === "true") clear(target);
+    }
+  }, { rootMargin: "300px" });
+
+  for (const plot of plots) {
+    seen.observe(plot);
+    for (const select of plot.closest("figure").querySelectorAll("select")) {
+      select.addEventListener("change", () => draw(plot));
+    }
+  }
+  const redraw = () => plots.filter((plot) => plot.dataset.drawn).forEach(draw);
+  dark.addEventListener("change", redraw);
+  addEventListener("beforeprint", () => {
+    printing = true;
+    document.querySelectorAll("details").forEach((details) => { details.open = true; });
+    plots.forEach(draw);
+  });
+  addEventListener("afterprint", () => { printing = false; redraw(); });
+})();
+"""
