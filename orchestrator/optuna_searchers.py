@@ -29,8 +29,10 @@ from optuna.trial import TrialState
 from orchestrator.dimensions import Assignment, Dimension, Range, Values, as_text
 from orchestrator.searchers import RandomSearcher
 
-ATTEMPTS = 24
-"""Draws of the sampler for one proposal; when all of them are known, a random one is taken."""
+_STUDY = "sweep"
+
+ATTEMPTS = {"nsga2": 24, "tpe": 4}
+"""Draws of the sampler for one proposal (TPE's are slow); when all are known, a random one is taken."""
 
 
 class OptunaSearcher:
@@ -55,8 +57,11 @@ class OptunaSearcher:
         self._population = population * rungs if kind == "nsga2" else population
         self._seed = seed
         names = {"max": "maximize", "min": "minimize"}
-        self._study = optuna.create_study(
-            directions=[names[direction] for direction in directions], sampler=self._sampler(0, 0)
+        self._storage = optuna.storages.InMemoryStorage()
+        optuna.create_study(
+            study_name=_STUDY,
+            storage=self._storage,
+            directions=[names[direction] for direction in directions],
         )
         self._told = 0  # trials, not rungs
         self._generation, self._in_generation = 0, 0
@@ -64,7 +69,7 @@ class OptunaSearcher:
 
     def candidates(self, index: int) -> Iterator[Assignment]:
         if self._learned():
-            for attempt in range(ATTEMPTS):
+            for attempt in range(ATTEMPTS[self._kind]):
                 yield self._draw(index, attempt)
         yield from self._random.candidates(index)
 
@@ -75,8 +80,9 @@ class OptunaSearcher:
         if self._kind == "nsga2" and self._in_generation >= self._population:
             self._generation, self._in_generation = self._generation + 1, 0
         attributes = {NSGAIISampler._get_generation_key(): self._generation} if self._kind == "nsga2" else {}
+        study = self._study()
         for point in points:
-            self._study.add_trial(
+            study.add_trial(
                 optuna.trial.create_trial(
                     params=parameters,
                     distributions=self._distributions,
@@ -94,23 +100,35 @@ class OptunaSearcher:
         return self._generation > 0 or self._in_generation >= self._population
 
     def _draw(self, index: int, attempt: int) -> Assignment:
-        self._study.sampler = sampler = self._sampler(index, attempt)
+        """Ask the sampler; nothing is added to the study, which holds results only."""
+        sampler = self._sampler(index, attempt)
+        attributes = {}
         if isinstance(sampler, NSGAIISampler):
-            self._choose_parents(sampler)
-        asked = self._study.ask(self._distributions)
-        # The study holds results only; what is under way would make it depend on the moment.
-        self._study.tell(asked, state=TrialState.FAIL)
-        return {d.path: _value(d, asked.params[d.path]) for d in self._dimensions}
+            generation = self._generation + (self._in_generation >= self._population)
+            attributes = {NSGAIISampler._get_generation_key(): generation}
+            self._choose_parents(sampler, generation)
+        study = self._study()
+        asked = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=attributes)
+        space = sampler.infer_relative_search_space(study, asked)
+        drawn = sampler.sample_relative(study, asked, space)
+        for name, distribution in self._distributions.items():
+            if name not in drawn and not distribution.single():
+                drawn[name] = sampler.sample_independent(study, asked, name, distribution)
+        return {d.path: _value(d, drawn.get(d.path, 0)) for d in self._dimensions}
 
-    def _choose_parents(self, sampler: NSGAIISampler) -> None:
+    def _choose_parents(self, sampler: NSGAIISampler, newest: int) -> None:
         """Have Optuna store the parents of every generation, oldest first.
 
         Parents that are read back come in the order of the study, those just chosen do not: a study that was
         built anew would draw differently.
         """
-        full = self._in_generation >= self._population
-        for generation in range(1, self._generation + full + 1):
-            sampler.get_parent_population(self._study, generation)
+        study = self._study()
+        for generation in range(1, newest + 1):
+            sampler.get_parent_population(study, generation)
+
+    def _study(self) -> optuna.Study:
+        """Return the study with all that was told: a study that is kept would go by what it saw first."""
+        return optuna.load_study(study_name=_STUDY, storage=self._storage, sampler=self._sampler(0, 0))
 
     def _sampler(self, index: int, attempt: int) -> BaseSampler:
         seed = int(np.random.SeedSequence([self._seed, index, attempt]).generate_state(1)[0])

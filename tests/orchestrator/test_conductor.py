@@ -226,6 +226,6 @@ def test_stopped_trials_never_enter_the_searcher(tmp_path: Path, searcher: str) 
     content = halved(12).model_dump(mode="json")
     content["strategy"] |= {"searcher": searcher, "population": 2}
     conductor = drive(Sweep.from_mapping(content), tmp_path / "run", quick)
-    told = conductor._proposals.searcher._study.get_trials(deepcopy=False)
+    told = conductor._proposals.searcher._study().get_trials(deepcopy=False)
     complete = [trial for trial in told if trial.state.name == "COMPLETE"]
     assert len(complete) == len(open_run(tmp_path / "run").points())

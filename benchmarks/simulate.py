@@ -1,0 +1,207 @@
+"""Searchers and halving on a simulated clock: the hypervolume that a budget buys, on the table of NAS-Bench-201.
+
+The objects are those of a launch (``Proposals``, ``Halving``); only the clock and the trials are simulated. Four
+trials run at a time; an epoch takes one unit of time; a trial reports after 12 epochs and after 200. Objectives:
+CIFAR-10 validation accuracy after 200 epochs (max) and macs (min). Hypervolume is that of the fully trained
+trials, as a fraction of the whole table's, up to 60% and 1.01 x the largest macs.
+
+The table is at ``$SHRINKSWEEP_DATA/nasbench201.parquet`` and is no part of this project.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import moocore
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks import harness
+from benchmarks.harness import Figure, Measured, Table
+from orchestrator.dimensions import Assignment, Values
+from orchestrator.halving import Halving, Report, Rules
+from orchestrator.optuna_searchers import OptunaSearcher
+from orchestrator.searchers import Proposals, RandomSearcher, Searcher
+
+FIRST, LAST = 12, 200
+WORKERS = 4
+ETA = 10
+FULL = LAST / WORKERS  # time of one full training, when all workers are busy
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = [Values(f"edge_{i}", OPERATIONS) for i in range(6)]
+COMBINATIONS = len(OPERATIONS) ** len(EDGES)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The table: costs [n, 2] (accuracy negated, macs) after 12 and after 200 epochs, by operations."""
+
+    rows: dict[tuple[str, ...], int]
+    early: NDArray[np.float64]
+    final: NDArray[np.float64]
+    reference: NDArray[np.float64]
+    best: float
+
+    @classmethod
+    def load(cls, path: Path) -> Bench:
+        columns = ["arch", "cifar10_valid_acc_12ep", "cifar10_valid_acc_200ep_1run", "flops_M_cifar10"]
+        frame = pd.read_parquet(path, columns=columns)
+        rows = {tuple(re.findall(r"(\w+)~\d", arch)): i for i, arch in enumerate(frame["arch"])}
+        macs = frame["flops_M_cifar10"].to_numpy(dtype=np.float64)
+        early, final = (
+            np.column_stack([-frame[name].to_numpy(dtype=np.float64), macs]) for name in columns[1:3]
+        )
+        reference = np.array([-60.0, 1.01 * macs.max()])
+        return cls(rows, early, final, reference, float(moocore.hypervolume(final, ref=reference)))
+
+    def row(self, assignment: Assignment) -> int:
+        return self.rows[tuple(assignment[edge.path] for edge in EDGES)]
+
+
+@dataclass
+class Curve:
+    """How the hypervolume grew: times and fractions of the whole table's."""
+
+    times: list[float]
+    values: list[float]
+    trials: int
+
+    def at(self, moment: float) -> float:
+        """Return the fraction reached by a time."""
+        place = int(np.searchsorted(self.times, moment, side="right")) - 1
+        return self.values[place] if place >= 0 else 0.0
+
+    def reaches(self, value: float) -> float | None:
+        """Return when a fraction was reached; None: not in this run."""
+        reached = np.flatnonzero(np.array(self.values) >= value)
+        return self.times[int(reached[0])] if len(reached) else None
+
+
+def simulate(bench: Bench, searcher: Searcher, horizon: float, halving: Halving | None) -> Curve:
+    """Run a sweep on the simulated clock until ``horizon``."""
+    proposals = Proposals(searcher, COMBINATIONS)
+    clock, order = 0.0, count()
+    events: list[tuple[float, int, int, int, Assignment]] = []  # time, tie, trial, epoch, assignment
+    trials = 0
+    front, volume = np.empty((0, 2)), 0.0
+    curve = Curve([], [], 0)
+
+    def start() -> None:
+        nonlocal trials
+        assignment = proposals.next(trials)
+        if assignment is not None:
+            heapq.heappush(events, (clock + FIRST, next(order), trials, FIRST, assignment))
+            trials += 1
+
+    for _ in range(WORKERS):
+        start()
+    while events:
+        clock, _, trial, epoch, assignment = heapq.heappop(events)
+        if clock > horizon:
+            break
+        row = bench.row(assignment)
+        if epoch == FIRST:
+            early = (float(bench.early[row, 0]), float(bench.early[row, 1]))
+            if halving is None or halving.reported(Report(trial, FIRST, early)):
+                heapq.heappush(events, (clock + LAST - FIRST, next(order), trial, LAST, assignment))
+                continue
+        else:
+            searcher.tell(trial, assignment, [[-float(bench.final[row, 0]), float(bench.final[row, 1])]])
+            merged = np.vstack([front, bench.final[row]])
+            front = merged[moocore.is_nondominated(merged)]
+            volume = float(moocore.hypervolume(front, ref=bench.reference)) / bench.best
+            curve.times.append(clock)
+            curve.values.append(volume)
+        start()
+    curve.trials = trials
+    return curve
+
+
+def searcher_of(kind: str, seed: int) -> Searcher:
+    """Return a fresh searcher over the six edges."""
+    if kind == "random":
+        return RandomSearcher(EDGES, seed)
+    named = "nsga2" if kind == "nsga2" else "tpe"
+    return OptunaSearcher(EDGES, directions=["max", "min"], kind=named, population=20, rungs=1, seed=seed)
+
+
+def halving_of(seed: int) -> Halving:
+    """Return a fresh halving: one in ten goes on after 12 epochs."""
+    return Halving(Rules(first=FIRST, eta=ETA, signs=(1.0, 1.0), seed=seed))
+
+
+def measure(quick: bool) -> Measured:
+    """Measure what a budget buys with each searcher, with and without halving."""
+    bench = Bench.load(_table())
+    seeds = range(3 if quick else 20)
+    curves: dict[str, list[Curve]] = {}
+    for kind in ("random", "nsga2", "tpe"):
+        for halved in (False, True):
+            full = 400 if not halved or kind == "random" else 120
+            make: Callable[[int], Halving | None] = halving_of if halved else lambda seed: None
+            curves[f"{kind}{' + halving' if halved else ''}"] = [
+                simulate(bench, searcher_of(kind, seed), full * FULL, make(seed)) for seed in seeds
+            ]
+    target = float(np.median([curve.at(400 * FULL) for curve in curves["random"]]))
+    ratios = {name: _ratio(found, target) for name, found in curves.items()}
+    reached = [ratio for ratio in ratios.values() if ratio is not None]
+    seconds = _seconds_of_10k(bench)
+    figures = [
+        Figure("time_ratio_to_random", min(reached), "fraction", target=0.25, better="lower"),
+        *(
+            Figure(f"time_ratio_{name.replace(' + ', '_')}", ratio, "fraction", better="lower")
+            for name, ratio in ratios.items()
+        ),
+        Figure("random_400", target, "fraction"),
+        Figure("simulated_10k_trials", seconds, "s", target=60.0, better="lower"),
+    ]
+    return Measured(figures, {"seeds": len(seeds), "workers": WORKERS, "eta": ETA}, [_bands(curves)])
+
+
+def _ratio(curves: list[Curve], target: float) -> float | None:
+    """Return the median time to ``target`` as a fraction of 400 full trainings; None if most never got there."""
+    times = sorted(
+        float("inf") if (reached := curve.reaches(target)) is None else reached for curve in curves
+    )
+    median = times[len(times) // 2]
+    return median / (400 * FULL) if np.isfinite(median) else None
+
+
+def _bands(curves: dict[str, list[Curve]]) -> Table:
+    moments = (10, 25, 50, 100, 200, 400)
+    rows = []
+    for name, found in curves.items():
+        for moment in moments:
+            values = [curve.at(moment * FULL) for curve in found]
+            quarter, half, most = np.quantile(values, [0.25, 0.5, 0.75])
+            rows.append([name, moment, float(quarter), float(half), float(most)])
+    columns = ["strategy", "full trainings' time", "hypervolume 25%", "50%", "75%"]
+    return Table("hypervolume as a fraction of the table's", columns, rows)
+
+
+def _seconds_of_10k(bench: Bench) -> float:
+    start = time.perf_counter()
+    curve = simulate(bench, searcher_of("random", 0), 10_000 * FULL, None)
+    assert curve.trials >= 10_000
+    return time.perf_counter() - start
+
+
+def _table() -> Path:
+    folder = os.environ.get("SHRINKSWEEP_DATA")
+    if folder is None or not (path := Path(folder) / "nasbench201.parquet").exists():
+        raise SystemExit(
+            f"the table must be at $SHRINKSWEEP_DATA/nasbench201.parquet, but got SHRINKSWEEP_DATA={folder}"
+        )
+    return path
+
+
+if __name__ == "__main__":
+    harness.main("simulate", measure)
