@@ -52,6 +52,16 @@ def test_an_epoch_is_the_same_whenever_it_is_run() -> None:
     assert not same(first, pairs(training(seed=6), 3))
 
 
+def test_each_epoch_augments_an_image_anew() -> None:
+    batches = Batches(
+        numbered(), torch.arange(50), 50, 5, augmentation=AUGMENTATION, drop_last=True, shuffle=False
+    )  # fmt: skip
+    (first, labels), (second, same_labels) = (next(batches.epoch(epoch)) for epoch in (0, 1))
+    assert torch.equal(labels, same_labels)
+    changed = (first != second).flatten(1).any(1)
+    assert changed.float().mean() > 0.9
+
+
 def test_an_epoch_taken_up_at_any_step_continues_bit_for_bit() -> None:
     whole = pairs(training(), 2)
     for start in range(len(whole) + 1):
