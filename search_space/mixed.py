@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from search_space.depthwise import batch_to_space, depthwise_conv, space_to_batch
 from search_space.feature_map import FeatureMap
-from search_space.normalization import BatchNorm
+from search_space.normalization import BatchNorm, recomputed
 from search_space.primitives import edge_module, kernel_size
 from search_space.projection import ProjectNorm
 
@@ -35,11 +35,14 @@ class SourceForms(nn.Module):
         primitives: the names of the space.
         channels: C.
         stride: stride of all edges that leave this node.
+        recompute: pool again in the backward pass; what a pool keeps is a third of what its source keeps.
     """
 
-    def __init__(self, primitives: Sequence[str], channels: int, stride: int) -> None:
+    def __init__(
+        self, primitives: Sequence[str], channels: int, stride: int, recompute: bool = False
+    ) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride, self.recompute = stride, recompute
         self.input = FeatureMap()
         self.pools = nn.ModuleDict(
             {name: Pool(name, channels, stride) for name in primitives if name.endswith("pool_3x3")}
@@ -75,7 +78,8 @@ class Source:
     def pooled(self, name: str) -> Tensor:
         """Return the normalized max or average pool."""
         if name not in self._pooled:
-            self._pooled[name] = self._forms.pools[name](self.x)
+            pool = self._forms.pools[name]
+            self._pooled[name] = recomputed(pool, self.x) if self._forms.recompute else pool(self.x)
         return self._pooled[name]
 
     @property

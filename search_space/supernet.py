@@ -13,11 +13,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from search_space.genotype import Genotype, derive_cell
 from search_space.mixed import MixedNode, Source, SourceForms
-from search_space.normalization import Replay
+from search_space.normalization import recomputed
 from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, relu_conv_bn
 from search_space.skeleton import CellPlace, Classifier, places, stem
@@ -178,7 +177,9 @@ class SuperCell(nn.Module):
             self.preprocess0 = relu_conv_bn(place.channels_before, width, affine=False)
         self.preprocess1: nn.Module = relu_conv_bn(place.channels_previous, width, affine=False)
         strides = [2 if place.reduction and source < 2 else 1 for source in range(nodes + 1)]
-        self.sources = nn.ModuleList(SourceForms(primitives, self.seen, stride) for stride in strides)
+        self.sources = nn.ModuleList(
+            SourceForms(primitives, self.seen, stride, recompute) for stride in strides
+        )
         self.mixed = nn.ModuleList(
             MixedNode(primitives, self.seen, strides[: node + 2]) for node in range(nodes)
         )
@@ -186,12 +187,7 @@ class SuperCell(nn.Module):
 
     def forward(self, before: Tensor, previous: Tensor, gamma: Tensor, shares: Tensor | None) -> Tensor:
         if self.recompute and torch.is_grad_enabled():
-            replay = Replay()
-            out: Tensor = checkpoint(
-                self._evaluate, before, previous, gamma, shares, use_reentrant=False, preserve_rng_state=False,
-                context_fn=lambda: (replay.active(), replay.active()),
-            )  # fmt: skip
-            return out
+            return recomputed(self._evaluate, before, previous, gamma, shares)
         return self._evaluate(before, previous, gamma, shares)
 
     def _evaluate(self, before: Tensor, previous: Tensor, gamma: Tensor, shares: Tensor | None) -> Tensor:

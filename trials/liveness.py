@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,8 @@ class LiveSet:
     """Maps that are alive at the same time.
 
     Attributes:
-        taps: {tap: its bytes in float32}; taps that share one map stand for it once, under the first name.
-        other_bytes: bytes of the maps that are no taps.
+        taps: {tap: its bytes in float32}; taps on the very same map stand for it once, under the first name.
+        other_bytes: bytes of the maps, or parts of maps, that are no taps.
     """
 
     taps: Mapping[str, int]
@@ -35,8 +35,8 @@ class LiveSet:
 def live_sets(network: nn.Module, image: Tensor) -> tuple[LiveSet, ...]:
     """Run ``network`` on ``image`` and return the sets of live maps that no other set contains.
 
-    Parameters and buffers are no maps. Which set is the largest depends on how the taps are stored, so all
-    candidates are returned.
+    Parameters and buffers are no maps, nor are tables of indices. Which set is the largest depends on how the taps
+    are stored, so all candidates are returned.
     """
     trace = _Trace([*network.parameters(), *network.buffers()])
 
@@ -53,25 +53,34 @@ def live_sets(network: nn.Module, image: Tensor) -> tuple[LiveSet, ...]:
     return trace.maximal_sets()
 
 
-class _Trace(TorchDispatchMode):
-    def __init__(self, owned: list[Tensor]) -> None:
+class LiveStorages(TorchDispatchMode):
+    """Follows every map that is alive while this mode is active; ``owned`` tensors (parameters, inputs) are none.
+
+    Attributes:
+        now: bytes alive after the last operation.
+        most: the largest ``now`` so far.
+    """
+
+    def __init__(self, owned: Iterable[Tensor]) -> None:
         super().__init__()
         self._owned = {tensor.untyped_storage()._cdata for tensor in owned}
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
-        self._names: dict[int, str] = {}
-        self._sets: set[tuple[frozenset[tuple[str, int]], int]] = set()
-
-    def name(self, x: Tensor, name: str) -> None:
-        """Say that the storage of ``x`` is the map of tap ``name``."""
-        self._names.setdefault(x.untyped_storage()._cdata, name)
+        self.now = self.most = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for tensor in tree_iter((args, out)):
             if isinstance(tensor, Tensor):
                 self._see(tensor)
-        self._look()
+        for key in [key for key, (reference, _) in self._alive.items() if reference.expired()]:
+            del self._alive[key]
+        self.now = sum(size for _, size in self._alive.values())
+        self.most = max(self.most, self.now)
+        self.look()
         return out
+
+    def look(self) -> None:
+        """Called after every operation."""
 
     def _see(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
@@ -79,20 +88,31 @@ class _Trace(TorchDispatchMode):
         known = self._alive.get(key)
         if key in self._owned or (known is not None and not known[0].expired()):
             return
-        self._names.pop(key, None)  # the address of a dead storage may be given out again
         self._alive[key] = (StorageWeakRef(storage), storage.nbytes())
 
-    def _look(self) -> None:
-        """Note which maps are alive now."""
-        for key in [key for key, (reference, _) in self._alive.items() if reference.expired()]:
-            del self._alive[key]
-            self._names.pop(key, None)
-        named = frozenset(
-            (self._names[key], size) for key, (_, size) in self._alive.items() if key in self._names
-        )
-        self._sets.add((named, sum(size for key, (_, size) in self._alive.items() if key not in self._names)))
+
+class _Trace(LiveStorages):
+    """Notes which maps are alive together, and which of them are taps."""
+
+    def __init__(self, owned: Iterable[Tensor]) -> None:
+        super().__init__(owned)
+        self._names: dict[int, tuple[StorageWeakRef, str]] = {}
+        self._sets: set[tuple[frozenset[tuple[str, int]], int]] = set()
+
+    def name(self, x: Tensor, name: str) -> None:
+        """Say that the storage of ``x`` is the map of tap ``name``."""
+        storage = x.untyped_storage()
+        known = self._names.get(storage._cdata)
+        if known is None or known[0].expired():  # the address of a dead storage may be given out again
+            self._names[storage._cdata] = (StorageWeakRef(storage), name)
+
+    def look(self) -> None:
+        names = {key: name for key, (reference, name) in self._names.items() if not reference.expired()}
+        named = frozenset((names[key], size) for key, (_, size) in self._alive.items() if key in names)
+        self._sets.add((named, self.now - sum(size for _, size in named)))
 
     def maximal_sets(self) -> tuple[LiveSet, ...]:
+        """Return the sets that no other contains."""
         kept: list[tuple[frozenset[tuple[str, int]], int]] = []
         for named, other in sorted(self._sets, key=lambda one: (-len(one[0]), -one[1])):
             if not any(named <= larger and other <= bytes_ for larger, bytes_ in kept):

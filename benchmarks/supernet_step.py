@@ -1,0 +1,156 @@
+"""The first-order DARTS step of the supernet against the textbook formula: time and activation memory.
+
+Both are given the same weights and asserted equal (logits and alpha gradients, float64) before anything is timed. A
+step is an alpha step and a weight step: two forward and two backward passes, no optimizer. The textbook computes all
+gradients in both, as the published codes do.
+
+Activation memory is counted, not sampled: the bytes of all tensors but parameters and images that are alive after any
+operation of a weight step, forward and backward; the largest of these numbers. What recomputation brings back, and
+gradients on their way, are in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks import harness
+from benchmarks.harness import Figure, Measured, Table, interleaved
+from search_space import Supernet
+from tests.oracles.matching import copy_to_plain
+from tests.oracles.plain_darts import PlainSupernet
+from trials.darts import frozen
+from trials.liveness import LiveStorages
+
+WIDE: dict[str, Any] = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 16}
+NARROW: dict[str, Any] = {"cells": 5, "channels": 8, "image": (1, 16, 16), "batch": 32}
+CLASSES = 10
+
+
+def measure(quick: bool) -> Measured:
+    """Measure the wide and the narrow setting, interleaved, on one thread."""
+    rounds = 3 if quick else 7
+    with harness.one_thread():
+        check_equal()
+        wide, narrow = Setting(WIDE), Setting(NARROW)
+        big = interleaved(wide.steps(), rounds, warmup=1)
+        small = interleaved(narrow.steps(), 2 * rounds, warmup=1)
+        memory = wide.activation_bytes()
+        operators = Table(
+            "where the time of the fast step goes (C = 16), by operator",
+            ("operator", "share", "calls"),
+            wide.operators(),
+        )
+    figures = [
+        Figure("speedup_c16", big.median_ratio("plain", "fast"), "times", 3.0),
+        Figure("activation_ratio_c16", memory["fast"] / memory["plain"], "of plain", 0.65, "lower"),
+        Figure("speedup_c8", small.median_ratio("plain", "fast"), "times", 3.3),
+        Figure(
+            "recompute_activation_ratio_c16", memory["recompute"] / memory["plain"], "of plain", 0.1, "lower"
+        ),
+        Figure("recompute_time_ratio_c16", big.median_ratio("recompute", "fast"), "of fast", 1.4, "lower"),
+        *(Figure(f"{name}_s_c16", big.median(name), "s") for name in wide.networks),
+        *(Figure(f"{name}_s_c8", small.median(name), "s") for name in narrow.networks),
+        *(Figure(f"{name}_activation_MB_c16", bytes_ / 1e6, "MB") for name, bytes_ in memory.items()),
+    ]
+    configuration = {
+        "wide": WIDE,
+        "narrow": NARROW,
+        "rounds": rounds,
+        "torch_threads": 1,
+        "output_node": "concat",
+    }
+    return Measured(figures, configuration, [operators])
+
+
+def check_equal() -> None:
+    """Assert that fast and textbook supernets agree in float64, recomputed or not."""
+    torch.manual_seed(0)
+    options: dict[str, Any] = {"cells": 3, "channels": 4, "classes": CLASSES, "output_node": "concat"}
+    plain = PlainSupernet("darts", **options).double()
+    images, labels = torch.randn(4, 3, 16, 16).double(), torch.randint(0, CLASSES, (4,))
+    for recompute in (False, True):
+        fast = Supernet("darts", recompute=recompute, **options).double()
+        copy_to_plain(fast, plain)
+        plain.zero_grad()
+        for network in (plain, fast):
+            F.cross_entropy(network(images), labels).backward()
+        assert torch.allclose(fast(images), plain(images), rtol=0, atol=1e-10)
+        for kind, alpha in fast.alphas.items():
+            assert alpha.grad is not None
+            assert torch.allclose(alpha.grad, plain.alphas[kind].grad, rtol=0, atol=1e-10)
+
+
+class Setting:
+    """One size, with the three networks that are compared."""
+
+    def __init__(self, size: dict[str, Any]) -> None:
+        torch.manual_seed(0)
+        options = {
+            "cells": size["cells"],
+            "channels": size["channels"],
+            "classes": CLASSES,
+            "output_node": "concat",
+        }
+        options["image_channels"] = size["image"][0]
+        self.networks: dict[str, nn.Module] = {
+            "plain": PlainSupernet("darts", **options),
+            "fast": Supernet("darts", **options),
+            "recompute": Supernet("darts", recompute=True, **options),
+        }
+        self.images = torch.randn(size["batch"], *size["image"])
+        self.labels = torch.randint(0, CLASSES, (size["batch"],))
+
+    def steps(self) -> dict[str, Callable[[], None]]:
+        """Return one alpha step and weight step of each network."""
+        return {name: self._step(name) for name in self.networks}
+
+    def _step(self, name: str) -> Callable[[], None]:
+        network = self.networks[name]
+
+        def plain() -> None:
+            for _ in range(2):
+                F.cross_entropy(network(self.images), self.labels).backward()
+            network.zero_grad()
+
+        def fast() -> None:
+            assert isinstance(network, Supernet)
+            with frozen(network.weight_parameters()):
+                F.cross_entropy(network(self.images), self.labels).backward()
+            with frozen(network.architecture_parameters()):
+                F.cross_entropy(network(self.images), self.labels).backward()
+            network.zero_grad()
+
+        return plain if name == "plain" else fast
+
+    def activation_bytes(self) -> dict[str, int]:
+        """Return the most bytes that are alive at any moment of a weight step of each network."""
+        return {name: self._activation_bytes(network) for name, network in self.networks.items()}
+
+    def _activation_bytes(self, network: nn.Module) -> int:
+        owned = [*network.parameters(), *network.buffers(), self.images, self.labels]
+        fixed = network.architecture_parameters() if isinstance(network, Supernet) else []
+        with frozen(fixed), LiveStorages(owned) as live:
+            F.cross_entropy(network(self.images), self.labels).backward()
+        network.zero_grad()
+        return live.most
+
+    def operators(self) -> list[tuple[str, float, int]]:
+        """Return the operators of one fast step that take at least 1% of its time, the largest first."""
+        step = self._step("fast")
+        step()
+        with profile(activities=[ProfilerActivity.CPU]) as trace:
+            step()
+        rows = trace.key_averages()
+        total = sum(row.self_cpu_time_total for row in rows)
+        shares = [(row.key, row.self_cpu_time_total / total, row.count) for row in rows]
+        return sorted((row for row in shares if row[1] >= 0.01), key=lambda row: -row[1])
+
+
+if __name__ == "__main__":
+    harness.main("supernet_step", measure)
