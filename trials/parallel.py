@@ -25,6 +25,16 @@ class Mesh:
     world_size: int = 1
     group: dist.ProcessGroup | None = None
 
+    def batch_size(self, wanted: int, images: int) -> int:
+        """Return the images of a step over all ranks: ``wanted``, or fewer where there are not so many.
+
+        Raises:
+            TrialError: there are fewer images than ranks.
+        """
+        if images < self.world_size:
+            raise TrialError(f"every rank needs at least one image, but got {images} for {self.world_size} ranks")
+        return min(wanted, images - images % self.world_size)
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over the ranks, in one message."""
         if self.group is None:

@@ -77,7 +77,7 @@ class Search:
             return Batches(
                 images.train,
                 indices,
-                batch_size=min(data.batch_size, len(indices)),
+                batch_size=self.mesh.batch_size(data.batch_size, len(indices)),
                 seed=seed,
                 rank=self.mesh.rank,
                 world_size=self.mesh.world_size,

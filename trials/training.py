@@ -65,7 +65,7 @@ class Training:
         training = Batches(
             images.train,
             order[held_out:],
-            batch_size=min(size, total - held_out),
+            batch_size=self.mesh.batch_size(size, total - held_out),
             augmentation=augmentation,
             drop_last=True,
             shuffle=True,
@@ -76,9 +76,9 @@ class Training:
         watched = Batches(
             images.train,
             order[:held_out],
-            batch_size=min(size, held_out),
+            batch_size=size,
             augmentation=None,
-            drop_last=True,
+            drop_last=False,
             shuffle=False,
             **shared,
         )
@@ -116,7 +116,8 @@ class Training:
         meter = Meter(self.compute.device)
         plain = Objective(self.network, self.compute, None, 0.0)
         for batch in batches.epoch(0):
-            plain.evaluate(batch, meter)
+            if len(batch[1]):  # the last batch may leave a rank without an image
+                plain.evaluate(batch, meter)
         loss, accuracy, _, _ = meter.read(self.mesh, "validation")
         return loss, accuracy
 
