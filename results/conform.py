@@ -23,6 +23,7 @@ class Shape:
         self.schema = schema
         self.fields = [field for field in schema if field.name in wanted]
         self.names = [field.name for field in self.fields]
+        self.labels = [field.name for field in self.fields if pa.types.is_dictionary(field.type)]
         self.plain = pa.schema([field.remove_metadata() for field in self.fields])
         self.table = schema.metadata[TABLE_KEY]
 

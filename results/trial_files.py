@@ -51,6 +51,10 @@ class TrialFiles:
         """Say whether a trial's own file is there and can be read to its last byte."""
         return key in self._read_own([key], Shape(self.schema))
 
+    def is_compacted(self, key: str) -> bool:
+        """Say whether the compacted file holds rows of a trial."""
+        return key in self._manifest()
+
     def keys(self) -> set[str]:
         """Return the trials that have rows. A look at the ends of their files only: finds truncated ones."""
         versions, manifest = self._versions(), self._manifest()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import struct
 import threading
 import time
 from pathlib import Path
@@ -239,8 +240,9 @@ def damage(path: Path, how: str) -> None:
     elif how == "empty":
         path.write_bytes(b"")
     elif how == "flipped":
-        middle = len(content) // 4
-        path.write_bytes(content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :])
+        number = struct.pack("<d", point_rows(1)[0]["accuracy"])
+        assert number in content
+        path.write_bytes(content.replace(number, number[:-1] + bytes([number[-1] ^ 1]), 1))
     elif how == "foreign":
         pq.write_table(pa.table({"trial_key": [path.stem], "x": [1]}), path)
     elif how == "copied":
