@@ -25,6 +25,7 @@ from trials.effective import EffectiveMacs, probability_taps
 from trials.errors import TrialError
 from trials.latency import latency_ms
 from trials.quantization import OFF, AffineQuantizer
+from trials.regularization import tap_sums
 
 SYMBOLS = 256
 
@@ -163,9 +164,7 @@ def run_pass(
 def _counting(name: str, one: TapFilter, counts: dict[str, TapCount]) -> Listener:
     def listen(x: Tensor) -> Tensor:
         x = one(x)
-        sums = torch.stack(
-            [(x == 0).sum().double(), x.abs().sum().double(), x.new_full((), x.numel()).double()]
-        )
+        sums = tap_sums(x)
         if one.quantizer.bits == OFF:
             histogram = torch.zeros(0, dtype=torch.int64)
         else:

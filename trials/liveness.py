@@ -92,24 +92,34 @@ class LiveStorages(TorchDispatchMode):
 
 
 class _Trace(LiveStorages):
-    """Notes which maps are alive together, and which of them are taps."""
+    """Notes which maps are alive together, and which of them, or which parts of them, are taps."""
 
     def __init__(self, owned: Iterable[Tensor]) -> None:
         super().__init__(owned)
-        self._names: dict[int, tuple[StorageWeakRef, str]] = {}
+        self._names: dict[int, tuple[StorageWeakRef, dict[Any, tuple[str, int]]]] = {}
         self._sets: set[tuple[frozenset[tuple[str, int]], int]] = set()
 
     def name(self, x: Tensor, name: str) -> None:
-        """Say that the storage of ``x`` is the map of tap ``name``."""
+        """Say that ``x``, all of its storage or a part of it, is the map of tap ``name``."""
         storage = x.untyped_storage()
         known = self._names.get(storage._cdata)
         if known is None or known[0].expired():  # the address of a dead storage may be given out again
-            self._names[storage._cdata] = (StorageWeakRef(storage), name)
+            known = self._names[storage._cdata] = (StorageWeakRef(storage), {})
+        view = (x.storage_offset(), x.shape, x.stride())
+        known[1].setdefault(view, (name, x.numel() * x.element_size()))
 
     def look(self) -> None:
-        names = {key: name for key, (reference, name) in self._names.items() if not reference.expired()}
-        named = frozenset((names[key], size) for key, (_, size) in self._alive.items() if key in names)
+        views = [
+            parts
+            for key, (reference, parts) in self._names.items()
+            if key in self._alive and not reference.expired()
+        ]
+        named = frozenset(tap for parts in views for tap in parts.values())
         self._sets.add((named, self.now - sum(size for _, size in named)))
+
+    def _see(self, tensor: Tensor) -> None:
+        if tensor.is_floating_point():
+            super()._see(tensor)
 
     def maximal_sets(self) -> tuple[LiveSet, ...]:
         """Return the sets that no other contains."""

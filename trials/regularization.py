@@ -60,6 +60,7 @@ class Regularizer:
         self.network, self._measure = network, MEASURES[measure]
         self.names = matching_taps(list(taps(network)), patterns)
         self._terms: list[Tensor] = []
+        self._open = True
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -70,14 +71,28 @@ class Regularizer:
     def forget(self) -> None:
         """Start over: what was collected so far belongs to an earlier pass."""
         self._terms.clear()
+        self._open = True
 
     def term(self) -> Tensor:
-        """Return the sum over the taps since :meth:`forget` (scalar), without lambda."""
+        """Return the sum over the taps since :meth:`forget` (scalar), without lambda; ends the collection.
+
+        What passes the taps afterwards, in a recomputation, is measured (it must do what the first pass did) but not
+        kept: it would keep all recomputed maps alive.
+        """
+        self._open = False
         return torch.stack(self._terms).sum()
 
     def _collect(self, x: Tensor) -> Tensor:
-        self._terms.append(self._measure(x))
+        measured = self._measure(x)
+        if self._open:
+            self._terms.append(measured)
         return x
+
+
+def tap_sums(x: Tensor) -> Tensor:
+    """Return zeros, sum of magnitudes and elements of a map: [3] float64, exact however large the map."""
+    magnitude = x.abs().sum(dtype=torch.float64)
+    return torch.stack([(x == 0).sum().double(), magnitude, magnitude.new_full((), x.numel())])
 
 
 class TapStatistics:
@@ -93,9 +108,7 @@ class TapStatistics:
 
         def listener(name: str) -> Callable[[Tensor], Tensor]:
             def watch(x: Tensor) -> Tensor:
-                found = torch.stack(
-                    [(x == 0).sum().double(), x.abs().sum().double(), x.new_tensor(x.numel()).double()]
-                )
+                found = tap_sums(x)
                 self._sums[name] = self._sums[name] + found if name in self._sums else found
                 return x
 

@@ -32,7 +32,7 @@ def tiny_config(space: str = "darts", **blocks: dict[str, Any]) -> TrialConfig:
     """Return a configuration on 128 digits, two epochs each; ``blocks`` change fields of its blocks."""
     content: dict[str, Any] = {
         "seed": 3,
-        "space": {"name": space, "cells": 2, "channels": 4, "nodes": 2},
+        "space": {"name": space, "cells": 3, "channels": 4, "nodes": 2},
         "data": {"name": "digits", "batch_size": 32, "train_images": 128, "test_images": 64},
         "search": {"epochs": 2, "alpha_learning_rate": 0.05},
         "train": {"epochs": 2},
@@ -60,7 +60,7 @@ def context_in(
 def network_of(kind: str = "convolutions", dtype: torch.dtype = torch.float32, **sizes: Any) -> Network:
     """Return a small network in evaluation mode whose running statistics and norms are not those of a new one."""
     space, genotype = ("attention", ATTENTION) if kind == "attention" else ("darts", CONVOLUTIONS)
-    shared = {"channels": 4, "cells": 2, "classes": 10, "image_channels": 1} | sizes
+    shared = {"channels": 4, "cells": 3, "classes": 10, "image_channels": 1} | sizes
     network = Network(genotype, space=space, **shared).to(dtype)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
