@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from results import pareto
 from results.effects import LEVELS, levels_of
 from results.objectives import Objectives, checked_columns, numbers
-from results.plot_style import GREY, PALETTE, figure, is_share, look, name_of, safe, scale, scatter
+from results.plot_style import (
+    GREY,
+    PALETTE,
+    figure,
+    is_share,
+    level_text,
+    look,
+    name_of,
+    safe,
+    scale,
+    scatter,
+)
 
 Mask = NDArray[np.bool_]
 Look = Callable[[pd.DataFrame], list[tuple[str, dict[str, Any], pd.DataFrame]]]
@@ -39,7 +50,7 @@ def front_figure(
     """
     checked_columns([x, y, color], points)
     labels = points["point"] if labels is None else labels
-    complete: Mask = np.isfinite(_plane(points, x, y)).all(axis=1)
+    complete = np.asarray(np.isfinite(_plane(points, x, y)).all(axis=1), dtype=bool)
     frame = _thinned(points.assign(label=labels, front=on_front).loc[complete])
     template = hover_template(x, y, command)
     traces = [_staircase(frame, x, y, directions)] if len(frame) else []
@@ -62,6 +73,7 @@ def fronts_figure(
     checked_columns([x, y, by], points)
     traces = []
     for place, (level, rows) in enumerate(by_level(points, by)):
+        name = f"{name_of(by)} = {level_text(level)}"
         front = rows[pareto.front_mask(rows, plane(x, y, directions))].sort_values([x, y], kind="stable")
         style = look(place)
         traces.append(
@@ -70,17 +82,19 @@ def fronts_figure(
                 x=numbers(front[x]),
                 y=numbers(front[y]),
                 mode="lines+markers",
-                name=f"{name_of(by)} = {safe(level)}",
+                name=name,
                 line={"shape": shape(x, directions), "color": style["color"], "width": 2},
                 marker={**style, "size": 8},
                 customdata=front["point"].map(safe),
-                hovertemplate=f"%{{customdata}}<br>{axis_values(x, y)}<extra>{name_of(by)} = {safe(level)}</extra>",
+                hovertemplate=f"%{{customdata}}<br>{axis_values(x, y)}<extra>{name}</extra>",
             )
         )
     return figure(traces, x, y, showlegend=True)
 
 
-def attainment_figure(surfaces: pd.DataFrame, *, x: str = "macs", y: str = "accuracy", seeds: int = 0) -> Any:
+def attainment_figure(
+    surfaces: pd.DataFrame, *, x: str = "macs", y: str = "accuracy", repetitions: int = 0
+) -> Any:
     """Return the band between the lowest and highest level of ``surfaces``, and the median, for x less, y more.
 
     ``surfaces`` is what ``Run.attainment`` returns for ``maximize=y, minimize=x``.
@@ -94,7 +108,7 @@ def attainment_figure(surfaces: pd.DataFrame, *, x: str = "macs", y: str = "accu
         floor = surfaces[y].min()
         ends = np.array([[low[0, 0], floor], [top[0, 0], floor]])
         band = np.vstack([top, low[::-1], ends])
-        name = f"attained by {levels[0]:.0%} to {levels[-1]:.0%} of {seeds or 'the'} seeds"
+        name = f"attained by {levels[0]:.0%} to {levels[-1]:.0%} of {repetitions} repetitions"
         traces.append(
             scatter(0, x=band[:, 0], y=band[:, 1], mode="lines", fill="toself", name=name, hoverinfo="skip",
                     line={"width": 0}, fillcolor="rgba(86,180,233,0.3)")
@@ -194,7 +208,7 @@ def _dots(
 ) -> list[Any]:
     """Return the traces of the points on the front (``large``) or of the others, one a colour."""
     size: dict[str, Any] = (
-        {"size": 11, "line": {"width": 1.5, "color": GREY}} if large else {"size": 6, "opacity": 0.45}
+        {"size": 11, "line": {"width": 1.5, "color": GREY}} if large else {"size": 6, "opacity": 0.6}
     )
     return [
         scatter(
@@ -232,7 +246,7 @@ def _coloring(column: pd.Series[Any]) -> Look:
     def by_value(part: pd.DataFrame) -> list[tuple[str, dict[str, Any], pd.DataFrame]]:
         found = [(place, level, part[part[name] == level]) for place, level in enumerate(levels)]
         return [
-            (f"{name_of(name)} = {safe(level)}", look(place), rows)
+            (f"{name_of(name)} = {level_text(level)}", look(place), rows)
             for place, level, rows in found
             if len(rows)
         ]

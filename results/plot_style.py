@@ -1,8 +1,8 @@
 """How every picture looks: one plotly template, a palette for all eyes, names and units of axes, numbers as text.
 
 Backgrounds are transparent, and no colour is black or white, so that a picture stands on light and dark pages.
-The palette is that of Okabe and Ito (Color Universal Design, 2008), its yellow and black replaced by tones that
-are seen on both; symbols differ as well, so that nothing is told by colour alone.
+The palette is that of Okabe and Ito (Color Universal Design, 2008), its blue lighter, its yellow and black
+replaced by tones that are seen on both; symbols differ as well, so that nothing is told by colour alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import pandas as pd
 
 from results.schema import POINTS, PROGRESS
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8F98", "#A09010")
+PALETTE = ("#1F83C6", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8F98", "#A09010")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x", "triangle-down")
-SCALE = "Cividis"
+SCALE = ((0.0, "#1F83C6"), (0.5, "#93A1A6"), (1.0, "#E08A00"))
+"""Of middle brightness all along, so that both ends are seen on light and dark."""
 GREY = "#8A8F98"
 NOT_MEASURED = "not measured"
 GRID = "rgba(128,136,148,0.25)"
@@ -138,7 +139,18 @@ def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> Any:
 
 def axis_of(column: str) -> dict[str, Any]:
     """Return the axis of a column: title with unit, ticks in a form that fits."""
-    return {"title": {"text": title_of(column)}, "tickformat": ".3~p" if is_share(column) else "~s"}
+    return {"title": {"text": title_of(column)}, "tickformat": ".4~p" if is_share(column) else "~s"}
+
+
+def level_text(level: Any) -> str:
+    """Return a value of a factor, or the interval of a bin, as a legend names it.
+
+    >>> level_text(0.0), level_text(pd.Interval(1e-6, 0.00025)), level_text("l1")
+    ('0', '1e-06 to 0.00025', 'l1')
+    """
+    if isinstance(level, pd.Interval):
+        return f"{level_text(level.left)} to {level_text(level.right)}"
+    return f"{level:.3g}" if isinstance(level, float) else safe(level)
 
 
 def scatter(count: int, **settings: Any) -> Any:
@@ -168,7 +180,7 @@ def scale(column: pd.Series[Any], values: pd.Series[Any]) -> dict[str, Any]:
     title = {"text": title_of(str(column.name)), "side": "right"}
     return {
         "color": shown.to_numpy(),
-        "colorscale": SCALE,
+        "colorscale": list(SCALE),
         "cmin": low,
         "cmax": high,
         "colorbar": {"title": title, "thickness": 12, **bar},

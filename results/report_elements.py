@@ -37,6 +37,11 @@ def join(children: Iterable[str]) -> Html:
     return Html("".join(child if isinstance(child, Html) else html.escape(child) for child in children))
 
 
+def nothing(text: str) -> Html:
+    """Return what stands where a picture or a table has nothing to show."""
+    return element("p", text, class_="note")
+
+
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, numeric: Sequence[int] = ()
 ) -> Html:

@@ -17,6 +17,10 @@ from results import pareto
 from results.objectives import Objectives
 from results.problems import Problem
 from results.run import Run
+from results.schema import column_of_path
+
+COSTS = ("macs", "effective_macs", "memory_bytes")
+FACTORS = ("splitting", "regularization", "threshold")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,23 @@ class Material:
             labels=labels_of(points),
             problems=run.problems(),
         )
+
+    @property
+    def quality(self) -> str:
+        """The column of the y axis: the first objective to maximize, or the accuracy."""
+        return next((name for name, way in self.directions.items() if way == "max"), "accuracy")
+
+    @property
+    def costs(self) -> list[str]:
+        """The columns of the x axis: the usual costs, and what else the sweep minimizes."""
+        others = [name for name, way in self.directions.items() if way == "min" and name not in COSTS]
+        return [*COSTS, *others]
+
+    @property
+    def factors(self) -> list[str]:
+        """The columns that colours tell apart: s, lambda, tau, and what else is swept."""
+        swept = dict.fromkeys(map(column_of_path, self.run.swept()))
+        return [*FACTORS, *(name for name in swept if name in self.points.columns and name not in FACTORS)]
 
     @property
     def front(self) -> pd.DataFrame:

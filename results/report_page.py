@@ -39,6 +39,8 @@ class Picture:
     caption: str
     figures: Mapping[str, Any]
     controls: Sequence[Control] = ()
+    wide: bool = False
+    """Whether the picture keeps its width on a phone, and scrolls there."""
 
     def html(self) -> Html:
         """Return the place of the picture, with its controls and its alternative in words."""
@@ -46,10 +48,12 @@ class Picture:
             element("label", control.label, " ", element("select", *map(_option, control.options)))
             for control in self.controls
         ]
+        shape = "plot wide" if self.wide else "plot"
+        plot = element("div", class_=shape, data_picture=self.name, role="img", aria_label=self.label)
         return element(
             "figure",
             element("div", *choices, class_="controls") if choices else Html(""),
-            element("div", class_="plot", data_picture=self.name, role="img", aria_label=self.label),
+            element("div", plot, class_="scroll") if self.wide else plot,
             element("output", class_="picked", aria_live="polite"),
             element("figcaption", self.caption),
         )

@@ -1,31 +1,31 @@
-"""The sections with pictures, each with its alternative in words."""
+"""The sections with fronts, each picture with its alternative in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from results import pareto
-from results.plot_fronts import front_figure, plane
-from results.plot_style import name_of, number_text
-from results.report_elements import element
+import pandas as pd
+
+from results import choosing, pareto
+from results.plot_fronts import attainment_figure, by_level, front_figure, fronts_figure, plane
+from results.plot_style import level_text, name_of, number_text
+from results.report_elements import nothing
 from results.report_material import Material
 from results.report_page import Control, Picture, Section
+from results.surfaces import attainment
 
-COSTS = ("macs", "effective_macs", "memory_bytes")
-FACTORS = ("splitting", "regularization", "threshold")
+NO_POINTS = "No trial has finished yet, so there are no points to show."
 
 
 def front_section(material: Material) -> Section:
     """Return the interactive front."""
     title = "Front"
     if material.points.empty:
-        return Section(
-            "front", title, [nothing("No trial has finished yet, so there are no points to show.")]
-        )
-    y, costs = quality(material), cost_columns(material)
+        return Section("front", title, [nothing(NO_POINTS)])
+    y, costs = material.quality, material.costs
     command = material.command("export", "{point}")
     figures = {}
-    for color in FACTORS:
+    for color in material.factors:
         for x in costs:
             figure = front_figure(
                 material.points,
@@ -43,20 +43,50 @@ def front_section(material: Material) -> Section:
         label=f"Scatter of {y} against {costs[0]}; the front in words is below",
         caption=_front_words(material, y, costs),
         figures=figures,
-        controls=[cost_control(costs), Control("colour", [(name, name_of(name)) for name in FACTORS])],
+        controls=[cost_control(costs), Control("colour", _names(material.factors))],
     )
     return Section("front", title, pictures=[picture])
 
 
-def quality(material: Material) -> str:
-    """Return the column of the y axis: the first objective to maximize, or the accuracy."""
-    return next((name for name, way in material.directions.items() if way == "max"), "accuracy")
+def fronts_section(material: Material) -> Section:
+    """Return the fronts of each value of s, lambda and tau."""
+    if material.points.empty:
+        return Section("fronts", "Fronts side by side", [nothing(NO_POINTS)])
+    y = material.quality
+    figures = {
+        f"{by}|{x}": fronts_figure(material.points, material.directions, by=by, x=x, y=y)
+        for by in material.factors
+        for x in material.costs
+    }
+    words = " ".join(_side_by_side(material, by, material.costs[0], y) for by in material.factors)
+    picture = Picture(
+        name="fronts",
+        label=f"Lines: the front of {y} against {material.costs[0]} for each value of a swept parameter",
+        caption=f"Each line is the front of the two axes among the points of one value. {words}",
+        figures=figures,
+        controls=[Control("a front for each", _names(material.factors)), cost_control(material.costs)],
+    )
+    return Section("fronts", "Fronts side by side", pictures=[picture])
 
 
-def cost_columns(material: Material) -> list[str]:
-    """Return the columns of the x axis: the usual costs, and what else the sweep minimizes."""
-    others = [name for name, way in material.directions.items() if way == "min" and name not in COSTS]
-    return [*COSTS, *others]
+def attainment_section(material: Material) -> list[Section]:
+    """Return the bands over seeds; nothing where there is one seed only."""
+    seeds = int(material.points["seed"].nunique())
+    if seeds < 2:
+        return []
+    y, figures, words = material.quality, {}, []
+    for x in material.costs:
+        surfaces = attainment(material.points, maximize=[y], minimize=[x])
+        figures[x] = attainment_figure(surfaces, x=x, y=y, repetitions=seeds)
+        words.append(_band_words(surfaces, x, y))
+    picture = Picture(
+        name="attainment",
+        label=f"Staircase of the median front of {y} over {seeds} seeds, with the band of the middle half",
+        caption=f"Half of the {seeds} seeds reach the line or better; the band is the middle half. {' '.join(words)}",
+        figures=figures,
+        controls=[cost_control(material.costs)],
+    )
+    return [Section("attainment", "How far the seeds agree", pictures=[picture])]
 
 
 def cost_control(costs: Sequence[str]) -> Control:
@@ -64,9 +94,27 @@ def cost_control(costs: Sequence[str]) -> Control:
     return Control("against", [(name, name.replace("_", " ")) for name in costs])
 
 
-def nothing(text: str) -> str:
-    """Return what stands where a picture has nothing to show."""
-    return element("p", text, class_="note")
+def _names(columns: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, name_of(name)) for name in columns]
+
+
+def _side_by_side(material: Material, by: str, x: str, y: str) -> str:
+    ends = []
+    for level, rows in by_level(material.points, by):
+        best = choosing.best(rows, maximize=[y], minimize=[x])
+        ends.append(f"{level_text(level)}: {number_text(best[y], y)} at {number_text(best[x], x)}")
+    return f"Best {y} for {name_of(by)} = {'; '.join(ends)} {x.replace('_', ' ')}."
+
+
+def _band_words(surfaces: pd.DataFrame, x: str, y: str) -> str:
+    middle = surfaces[surfaces["level"] == 0.5].sort_values(x)
+    if middle.empty:
+        return ""
+    low, high = middle.iloc[0], middle.iloc[-1]
+    return (
+        f"Median against {x.replace('_', ' ')}: from {number_text(low[y], y)} at {number_text(low[x], x)} "
+        f"to {number_text(high[y], y)} at {number_text(high[x], x)}."
+    )
 
 
 def _front_words(material: Material, y: str, costs: Sequence[str]) -> str:

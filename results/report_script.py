@@ -36,7 +36,8 @@ SCRIPT = r"""
     if (!figure) return;
     const { data: traces, layout } = whole(figure);
     plot.dataset.gl = traces.some((trace) => /gl$|parcoords/.test(trace.type || ""));
-    Plotly.react(plot, traces, themed(layout), { responsive: true, displaylogo: false, displayModeBar: !coarse });
+    const config = { responsive: true, displaylogo: false, displayModeBar: coarse ? false : "hover" };
+    Plotly.react(plot, traces, themed(layout), config);
     plot.dataset.drawn = "yes";
     if (!plot.dataset.listens) {
       plot.dataset.listens = "yes";

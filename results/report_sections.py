@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from results.report_material import Material
+from results.report_networks import networks_section
 from results.report_page import Section
-from results.report_pictures import front_section
+from results.report_pictures import attainment_section, front_section, fronts_section
 from results.report_tables import failures, front_table, headline, sweep_file
+from results.report_trial_pictures import (
+    curves_section,
+    hypervolume_section,
+    parallel_section,
+    sparsity_section,
+)
 
 
 def sections(material: Material) -> list[Section]:
@@ -13,7 +20,14 @@ def sections(material: Material) -> list[Section]:
     return [
         headline(material),
         front_section(material),
+        fronts_section(material),
+        sparsity_section(material),
+        networks_section(material),
         front_table(material),
+        hypervolume_section(material),
+        *attainment_section(material),
+        parallel_section(material),
+        curves_section(material),
         failures(material),
         sweep_file(material),
     ]

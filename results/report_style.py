@@ -22,7 +22,7 @@ figcaption, caption, .note { color: var(--muted); font-size: .9rem; }
 figcaption { max-width: 46rem; margin-top: .4rem; }
 caption { text-align: left; padding-bottom: .4rem; }
 .plot { min-height: 440px; width: 100%; }
-.plot.wide { overflow-x: auto; }
+.plot.wide { min-width: 56rem; }
 .controls { display: flex; flex-wrap: wrap; gap: .4rem 1rem; font-size: .9rem; margin-bottom: .4rem; }
 select { font: inherit; color: inherit; background: var(--page); border: 1px solid var(--line);
   border-radius: .3rem; padding: .15rem .3rem; max-width: 100%; }
@@ -41,10 +41,10 @@ th { white-space: nowrap; }
 .numbers dd { margin: 0; font-size: 1.35rem; font-weight: 600; overflow-wrap: anywhere; line-height: 1.25; }
 .numbers dd small { display: block; font-size: .8rem; font-weight: 400; color: var(--muted); }
 .reason { white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.4 ui-monospace, monospace; }
-.networks { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 1rem; }
+.networks { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 32rem), 1fr)); gap: 1rem; }
 .network { border: 1px solid var(--line); border-radius: .4rem; padding: .8rem; min-width: 0; }
 .cells { display: flex; flex-wrap: wrap; gap: .8rem; }
-.cells figure { margin: 0; flex: 1 1 12rem; min-width: 0; }
+.cells figure { margin: 0; min-width: 0; }
 .cells svg { max-width: 100%; height: auto; display: block; }
 footer { color: var(--muted); font-size: .85rem; padding-bottom: 2rem; }
 @media (max-width: 40rem) {

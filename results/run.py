@@ -11,7 +11,7 @@ import pandas as pd
 from results import choosing, comparing, effects, history, pareto, surfaces
 from results.grouping import groups
 from results.objectives import Columns, Objectives, column_list
-from results.run_tables import RunTables
+from results.run_pictures import RunPictures
 from results.schema import column_of_path
 from results.where import where_mask
 
@@ -19,7 +19,7 @@ RUNG = ["threshold", "weight_bits", "feature_map_bits", "codec"]
 """Columns that differ between the points of one trained network."""
 
 
-class Run(RunTables):
+class Run(RunPictures):
     """One run, or several at once (then every frame begins with a column ``run``).
 
     Each call reads what is on storage now, so it works while the sweep runs and on runs that ended half-way.
