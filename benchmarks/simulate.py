@@ -73,6 +73,7 @@ class Curve:
     times: list[float]
     values: list[float]
     trials: int
+    horizon: float = float("inf")
 
     def at(self, moment: float) -> float:
         """Return the fraction reached by a time."""
@@ -92,7 +93,7 @@ def simulate(bench: Bench, searcher: Searcher, horizon: float, halving: Halving 
     events: list[tuple[float, int, int, int, Assignment]] = []  # time, tie, trial, epoch, assignment
     trials = 0
     front, volume = np.empty((0, 2)), 0.0
-    curve = Curve([], [], 0)
+    curve = Curve([], [], 0, horizon)
 
     def start() -> None:
         nonlocal trials
@@ -180,6 +181,8 @@ def _bands(curves: dict[str, list[Curve]]) -> Table:
     rows = []
     for name, found in curves.items():
         for moment in moments:
+            if moment * FULL > found[0].horizon:
+                break  # not simulated that far
             values = [curve.at(moment * FULL) for curve in found]
             quarter, half, most = np.quantile(values, [0.25, 0.5, 0.75])
             rows.append([name, moment, float(quarter), float(half), float(most)])

@@ -66,6 +66,8 @@ class Conductor:
                 self._proposals.searcher.tell(index, known[index], finite(told))
         self._stopping = self._rebuilt_stopping() if sweep.strategy.scheduler == "halving" else None
         monitor.begin(sweep, self._entries.values(), self._finished)
+        for entry in self._entries.values():
+            self._slim(entry)
 
     def next(self) -> LedgerEntry | None:
         """Return the trial to start now; None when there is none, for now or for good (see ``done``)."""
@@ -106,6 +108,7 @@ class Conductor:
             return
         if self._proposals.searcher.adaptive:
             self._proposals.searcher.tell(index, self.sweep.assignment(entry.config), usable)
+        self._slim(entry)
         front = self.patiently(lambda: refresh_front(self.directory, self.sweep.objectives, entry.key))
         self.monitor.finished(index, front)
 
@@ -171,6 +174,11 @@ class Conductor:
     def _record(self, entry: LedgerEntry) -> None:
         self.patiently(lambda: self.directory.write_entry(entry))
         self._entries[entry.index] = entry
+
+    def _slim(self, entry: LedgerEntry) -> None:
+        """Let go of the configuration of a finished trial: it is on storage, and nobody asks for it."""
+        if entry.key in self._finished and entry.state == "proposed":
+            self._entries[entry.index] = entry.model_copy(update={"config": {}})
 
     def _give_up(self, entry: LedgerEntry, reason: str) -> None:
         entry = entry.model_copy(update={"state": "failed", "failures": [*entry.failures, reason]})

@@ -136,7 +136,7 @@ def _tune(conductor: Conductor, trial: str, view: View) -> None:
             search_alg=search,
             scheduler=adapters.LedgerScheduler(conductor, search),
             stop=adapters.Halt(conductor),
-            callbacks=[adapters.Housekeeping(conductor, view.tick)],
+            callbacks=[adapters.Housekeeping(conductor, search, view.tick)],
             reuse_actors=True,
             raise_on_failed_trial=False,
             verbose=0,

@@ -71,6 +71,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         self.conductor = conductor
         self.reasons: dict[str, str] = {}  # why a Tune trial failed: the scheduler hears of it first
         self.places: dict[str, int] = {}  # ledger index of each Tune trial under way
+        self.controller: Any = None  # Tune's, as soon as it shows itself
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         entry = self._next()
@@ -123,6 +124,9 @@ class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
         index = self._search.places.get(trial.trial_id)
         return True if index is None else self.conductor.reported(index, result)
 
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        self._search.controller = tune_controller
+
     @_guarded
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         self._search.reasons[trial.trial_id] = failure_reason(trial)
@@ -144,8 +148,9 @@ class Halt(Stopper):  # type: ignore[misc]
 class Housekeeping(Callback):  # type: ignore[misc]
     """Shows the progress, and lets go of what Tune remembers of trials that are over."""
 
-    def __init__(self, conductor: Conductor, tick: Callable[[], None]) -> None:
+    def __init__(self, conductor: Conductor, search: LedgerSearch, tick: Callable[[], None]) -> None:
         self.conductor = conductor
+        self._search = search
         self._tick = tick
 
     @_guarded
@@ -155,6 +160,22 @@ class Housekeeping(Callback):  # type: ignore[misc]
     @_guarded
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._tick()
+        if self._search.controller is not None:
+            forget_finished(self._search.controller)
+
+
+def forget_finished(controller: Any, at_least: int = 50) -> None:
+    """Take finished trials out of Tune's memory, many at a time: it keeps some 45 KB of each for ever."""
+    over = [t for t in controller._trials if t.is_finished() and t not in controller._trial_to_actor]
+    if len(over) < at_least:
+        return
+    gone = set(over)
+    controller._trials[:] = [trial for trial in controller._trials if trial not in gone]
+    for kept in ("_stopped_trials", "_failed_trials", "_live_trials", "_trials_to_cache"):
+        getattr(controller, kept).difference_update(gone)
+    for trial in over:
+        controller._trial_metadata.pop(trial.trial_id, None)
+        shutil.rmtree(trial.local_path, ignore_errors=True)
 
 
 def failure_reason(trial: Trial) -> str:
@@ -169,11 +190,6 @@ def failure_reason(trial: Trial) -> str:
     if isinstance(error, RayActorError):
         return f"the process of the trial died: {why_it_died(error)}"
     return _one_line(f"{type(error).__name__}: {error}")
-
-
-def remove(folder: Path) -> None:
-    """Delete Tune's scratch files of an earlier launch: nobody reads them."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _one_line(text: str) -> str:

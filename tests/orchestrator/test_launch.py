@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -127,9 +126,12 @@ print(outcome.complete, len(outcome.failed))
 def driver(run_dir: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(run_dir)], env=environment, text=True,
+        [sys.executable, "-c", DRIVER, str(run_dir)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )  # fmt: skip
+    )
 
 
 def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:
     directory = RunDirectory(run_dir)
     killed = driver(run_dir)
     wait_for(lambda: bool(directory.read_progress(columns=["step"]).num_rows >= 2), killed)
-    os.killpg(killed.pid, signal.SIGKILL)  # the driver and every process of its Ray
+    killed.kill()  # its Ray goes down with it
     killed.communicate()
     before = directory.read_progress().to_pandas()
     assert not directory.finished_keys() >= {entry.key for entry in directory.read_ledger()}

@@ -1,0 +1,123 @@
+"""What orchestration costs: no-op trials from end to end, with every record written.
+
+Ray Tune with reused actors and no loggers runs the same number of trials that report one row and write nothing:
+that is what ``vs_bare_ray`` compares with.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import harness
+from benchmarks.harness import Figure, Measured
+from orchestrator.cluster import ENVIRONMENT, ray_session
+from orchestrator.conductor import Conductor
+from orchestrator.launch import conduct
+from orchestrator.monitor import Monitor
+from orchestrator.sweep import Sweep
+from results import RunDirectory
+
+
+def sweep_of(trials: int) -> Sweep:
+    """Return a sweep of so many no-op trials."""
+    return Sweep(
+        name="noop",
+        trial={"ladder": {"threshold": [0.0]}},
+        sweep={
+            "space.splitting": [1, 2, 4],
+            "feature_maps.regularization": {"low": 1e-6, "high": 1e-2, "log": True},
+        },
+        strategy={"searcher": "random", "trials": trials},
+        resources={"cpus_per_worker": 1.0},
+    )
+
+
+def measure(quick: bool) -> Measured:
+    """Measure no-op trials a second, the driver's memory, and the start of a launch that goes on."""
+    count, early = (600, 200) if quick else (10_000, 1_000)
+    with tempfile.TemporaryDirectory() as folder, ray_session(None):
+        place = Path(folder) / "run"
+        run_ours(place, 50, "noop_trial")  # starts the actors' code on its way
+        ours, growth = _rate_and_growth(Path(folder) / "long", count, early)
+        bare = _bare_rate(min(count, 600))
+        resume = _resume_seconds(Path(folder) / "long", count)
+        seconds = 30 if quick else 200
+        start = time.perf_counter()
+        run_ours(Path(folder) / "seconds", seconds, "second_trial")
+        overhead = (time.perf_counter() - start) / (seconds / _slots()) - 1
+    figures = [
+        Figure("noop_trials_per_s", ours, "1/s", target=50.0),
+        Figure("bare_ray_trials_per_s", bare, "1/s"),
+        Figure("vs_bare_ray", ours / bare, "fraction", target=0.7),
+        Figure("driver_growth_MB", growth, "MB", target=100.0, better="lower"),
+        Figure(f"resume_{'10k' if count == 10_000 else count}_s", resume, "s", target=10.0, better="lower"),
+        Figure("overhead_1s_trials", overhead, "fraction", target=0.05, better="lower"),
+    ]
+    return Measured(figures, {"trials": count, "growth_from": early, "one_second_trials": seconds})
+
+
+def run_ours(place: Path, trials: int, function: str) -> None:
+    """Run so many trials to their end."""
+    outcome = conduct(sweep_of(trials), place, trial=f"benchmarks.fake_trials:{function}")
+    assert outcome.complete, "the sweep has to end"
+    assert not outcome.failed, "no trial may fail"
+
+
+def _rate_and_growth(place: Path, count: int, early: int) -> tuple[float, float]:
+    """Return trials a second over all of a long run but its start, and the driver's growth meanwhile in MB."""
+    run_ours(place, early, "noop_trial")
+    before, start = _memory_MB(), time.perf_counter()
+    run_ours(place, count, "noop_trial")
+    seconds = time.perf_counter() - start
+    assert len(RunDirectory(place).finished_keys()) == count
+    return (count - early) / seconds, _memory_MB() - before
+
+
+def _bare_rate(trials: int) -> float:
+    """Return trials a second of Ray Tune alone."""
+    from ray import tune
+
+    def nothing(config: dict[str, Any]) -> None:
+        tune.report({"done": True})
+
+    with tempfile.TemporaryDirectory() as folder, _environment():
+        start = time.perf_counter()
+        tune.run(
+            nothing, config={"x": tune.uniform(0, 1)}, num_samples=trials, reuse_actors=True,
+            storage_path=folder, verbose=0, resources_per_trial={"cpu": 1},
+        )  # fmt: skip
+        return trials / (time.perf_counter() - start)
+
+
+def _resume_seconds(place: Path, count: int) -> float:
+    """Return how long a launch that goes on takes until its first trial is handed to Tune."""
+    start = time.perf_counter()
+    entry = Conductor(sweep_of(count + 1), RunDirectory(place), Monitor()).next()
+    assert entry is not None
+    return time.perf_counter() - start
+
+
+def _slots() -> int:
+    return os.cpu_count() or 1
+
+
+def _memory_MB() -> float:  # noqa: N802
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    os.environ.update(ENVIRONMENT)
+    yield
+
+
+if __name__ == "__main__":
+    harness.main("orchestration", measure)
