@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ def matching_taps(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 def l1(x: Tensor) -> Tensor:
     """Return the mean absolute value of ``x``."""
-    return x.abs().mean()
+    return torch.linalg.vector_norm(x, 1) / x.numel()
 
 
 def hoyer(x: Tensor) -> Tensor:
@@ -83,10 +84,27 @@ class Regularizer:
         return torch.stack(self._terms).sum()
 
     def _collect(self, x: Tensor) -> Tensor:
-        measured = self._measure(x)
+        if self._measure is l1:
+            x, measured = _WithL1.apply(x)
+        else:
+            measured = self._measure(x)
         if self._open:
             self._terms.append(measured)
         return x
+
+
+class _WithL1(torch.autograd.Function):
+    """The map and its l1: the map's gradient and the term's, sign(x) / n, are added as they meet."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(x)
+        return x.view_as(x), l1(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, of_mean: Tensor) -> Any:
+        (x,) = ctx.saved_tensors
+        return torch.addcmul(gradient, x.sgn(), (of_mean / x.numel()).to(x.dtype))
 
 
 def tap_sums(x: Tensor) -> Tensor:
