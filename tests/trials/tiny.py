@@ -28,18 +28,18 @@ ATTENTION = Genotype.parse(
 )
 
 
-def tiny_config(space: str = "darts", **blocks: dict[str, Any]) -> TrialConfig:
+def tiny_config(name: str = "darts", **blocks: dict[str, Any]) -> TrialConfig:
     """Return a configuration on 128 digits, two epochs each; ``blocks`` change fields of its blocks."""
     content: dict[str, Any] = {
         "seed": 3,
-        "space": {"name": space, "cells": 3, "channels": 4, "nodes": 2},
+        "space": {"name": name, "cells": 3, "channels": 4, "nodes": 2},
         "data": {"name": "digits", "batch_size": 32, "train_images": 128, "test_images": 64},
         "search": {"epochs": 2, "alpha_learning_rate": 0.05},
         "train": {"epochs": 2},
         "ladder": LADDER,
     }
-    for name, block in blocks.items():
-        content[name] = content.get(name, {}) | block if isinstance(block, dict) else block
+    for field, block in blocks.items():
+        content[field] = content.get(field, {}) | block
     return TrialConfig.model_validate(content)
 
 

@@ -1,0 +1,318 @@
+"""A whole trial: its points, its resumption at every epoch, its ladder brought up to date, and how it fails."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from results import RunDirectory
+from results.schema import POINTS, PROGRESS
+from search_space import Genotype
+from tests.trials.tiny import compute_of, context_in, images_of, tiny_config
+from trials import TrialConfig, TrialError, checkpoint, count_cost, run_trial
+from trials.errors import CheckpointError
+from trials.trial import evaluate_ladder, load_network
+
+
+class StoppedError(Exception):
+    """What a scheduler raises to stop a trial."""
+
+
+def volatile(schema: Any) -> set[str]:
+    return {field.name for field in schema if (field.metadata or {}).get(b"volatile") == b"true"}
+
+
+def points_of(directory: RunDirectory, config: TrialConfig) -> list[dict[str, Any]]:
+    """Return the points of a trial without the columns that may differ between two identical runs."""
+    return _lasting(directory.read_points(config.trial_key()).to_pylist(), POINTS)
+
+
+def progress_of(directory: RunDirectory, config: TrialConfig) -> list[dict[str, Any]]:
+    return _lasting(directory.read_progress(config.trial_key()).to_pylist(), PROGRESS)
+
+
+def _lasting(rows: list[dict[str, Any]], schema: Any) -> list[dict[str, Any]]:
+    changing = volatile(schema)
+    return [{name: value for name, value in row.items() if name not in changing} for row in rows]
+
+
+def weights_of(directory: RunDirectory, config: TrialConfig) -> dict[str, torch.Tensor]:
+    network: dict[str, torch.Tensor] = checkpoint.unpack(directory.read_network(config.trial_key()))[
+        "network"
+    ]
+    return network
+
+
+def assert_same_trial(one: RunDirectory, other: RunDirectory, config: TrialConfig) -> None:
+    assert points_of(one, config) == points_of(other, config)
+    assert progress_of(one, config) == progress_of(other, config)
+    left, right = weights_of(one, config), weights_of(other, config)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(value, right[name]) for name, value in left.items())
+
+
+def stopping_at(step: int) -> Callable[[dict[str, Any]], None]:
+    def report(row: dict[str, Any]) -> None:
+        if row["step"] == step:
+            raise StoppedError
+
+    return report
+
+
+CONFIG = tiny_config(
+    data={"crop_padding": 1, "flip": True, "cutout": 2},
+    train={"drop_path": 0.3, "validation_share": 0.25},
+    feature_maps={"regularization": 0.01, "in_search": True},
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    context = context_in(tmp_path_factory.mktemp("undisturbed"))
+    run_trial(CONFIG, context)
+    return context.directory
+
+
+def test_points_hold_a_row_for_every_rung_with_all_that_was_measured(undisturbed: RunDirectory) -> None:
+    rows = undisturbed.read_points(CONFIG.trial_key()).to_pylist()
+    rungs = CONFIG.ladder.rungs()
+    assert [row["rung"] for row in rows] == list(range(len(rungs)))
+    for row, rung in zip(rows, rungs, strict=True):
+        for name, value in rung.model_dump().items():
+            assert row[name] == value
+        for field in POINTS:
+            assert field.nullable or row[field.name] is not None, field.name
+        assert row["point"] == f"{CONFIG.trial_key()}-{row['rung']:02d}"
+        assert (row["space"], row["trial_index"], row["sweep"], row["seed"]) == ("darts", 7, "tiny", 3)
+        assert TrialConfig.model_validate_json(row["config"]) == CONFIG
+        assert 0 <= row["accuracy"] <= 1
+        assert row["memory_bytes"] >= row["weight_bytes"]
+        assert row["search_peak_bytes"] is None
+        assert row["search_s"] > 0
+        assert "torch" in json.loads(row["versions"])
+    network = load_network(
+        CONFIG, checkpoint.unpack(undisturbed.read_network(CONFIG.trial_key())), images_of(CONFIG)
+    )
+    cost = count_cost(network, (1, 8, 8))
+    assert {(row["params"], row["macs"], row["flops"]) for row in rows} == {
+        (cost.params, cost.macs, cost.flops)
+    }
+    assert {row["genotype"] for row in rows} == {network.genotype.to_json()}
+    assert rows[0]["effective_macs"] < cost.macs
+
+
+def test_progress_holds_a_row_for_every_epoch_of_both_phases(undisturbed: RunDirectory) -> None:
+    rows = undisturbed.read_progress(CONFIG.trial_key()).to_pylist()
+    assert [(row["step"], row["phase"], row["epoch"]) for row in rows] == [
+        (1, "search", 1), (2, "search", 2), (3, "train", 1), (4, "train", 2),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["images_per_s"] > 0
+        assert row["taps"]
+        assert (row["alpha_entropy"] is None) == (row["phase"] == "train")
+        assert row["validation_accuracy"] is not None
+
+
+def test_the_stored_network_has_the_accuracy_of_its_first_rung(undisturbed: RunDirectory) -> None:
+    images = images_of(CONFIG)
+    network = load_network(CONFIG, checkpoint.unpack(undisturbed.read_network(CONFIG.trial_key())), images)
+    compute_of(CONFIG).place(network)
+    pixels = (images.test.pixels / 255 - images.test.mean.view(-1, 1, 1)) / images.test.std.view(-1, 1, 1)
+    with torch.no_grad():
+        right = network(pixels.float()).argmax(1) == images.test.labels
+    row = undisturbed.read_points(CONFIG.trial_key()).to_pylist()[0]
+    assert float(right.double().mean()) == pytest.approx(row["accuracy"], abs=1.5 / 64)
+
+
+def test_the_same_configuration_and_seed_give_the_same_trial(
+    undisturbed: RunDirectory, tmp_path: Path
+) -> None:
+    again = context_in(tmp_path)
+    run_trial(CONFIG, again)
+    assert_same_trial(again.directory, undisturbed, CONFIG)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_trial_stopped_after_any_epoch_goes_on_bit_for_bit(
+    undisturbed: RunDirectory, tmp_path: Path, step: int
+) -> None:
+    with pytest.raises(StoppedError):
+        run_trial(CONFIG, context_in(tmp_path, stopping_at(step)))
+    assert not RunDirectory(tmp_path).has_points(CONFIG.trial_key())
+    steps: list[int] = []
+    torch.manual_seed(999)  # nothing may depend on what the process drew before
+    run_trial(CONFIG, context_in(tmp_path, lambda row: steps.append(row["step"])))
+    assert steps == list(range(step + 1, 5))
+    assert_same_trial(RunDirectory(tmp_path), undisturbed, CONFIG)
+    assert not list(RunDirectory(tmp_path).read_checkpoints(CONFIG.trial_key()))
+
+
+def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
+    undisturbed: RunDirectory, tmp_path: Path
+) -> None:
+    with pytest.raises(StoppedError):
+        run_trial(CONFIG, context_in(tmp_path, stopping_at(3)))
+    newest = max(path for path in tmp_path.joinpath("checkpoints", CONFIG.trial_key()).iterdir())
+    newest.write_bytes(newest.read_bytes()[:-100])
+    steps: list[int] = []
+    run_trial(CONFIG, context_in(tmp_path, lambda row: steps.append(row["step"])))
+    assert steps == [3, 4]
+    assert_same_trial(RunDirectory(tmp_path), undisturbed, CONFIG)
+
+
+def test_a_finished_trial_is_not_run_again(
+    undisturbed: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trials.trial.load_images", None)
+    run_trial(CONFIG, context_in(Path(undisturbed.uri)))
+
+
+def test_a_longer_ladder_adds_rungs_and_retrains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(ladder={"threshold": [0.0, 0.1], "weight_bits": [32], "feature_map_bits": [32]})
+    context = context_in(tmp_path)
+    run_trial(config, context)
+    key = config.trial_key()
+    before = context.directory.read_points(key).to_pylist()
+
+    longer = tiny_config(
+        ladder={"threshold": [0.0, 0.05, 0.1], "weight_bits": [32, 8], "feature_map_bits": [32]}
+    )
+    assert longer.trial_key() == key
+    for name in ("Search", "Training"):
+        monkeypatch.setattr(f"trials.trial.{name}", None)
+    evaluate_ladder(longer, context)
+    after = {
+        (row["threshold"], row["weight_bits"]): row for row in context.directory.read_points(key).to_pylist()
+    }
+    assert list(after) == [(t, b) for t in (0.0, 0.05, 0.1) for b in (32, 8)]
+    for old in before:
+        new = after[old["threshold"], old["weight_bits"]]
+        assert {n: v for n, v in new.items() if n not in ("rung", "point", "config")} == {
+            n: v for n, v in old.items() if n not in ("rung", "point", "config")
+        }
+    assert after[0.05, 32]["accuracy"] is not None
+
+    monkeypatch.undo()
+    whole = context_in(tmp_path / "whole")
+    run_trial(longer, whole)
+    assert points_of(whole.directory, longer) == points_of(context.directory, longer)
+
+    monkeypatch.setattr("trials.trial.load_images", None)  # a shorter ladder needs no evaluation at all
+    evaluate_ladder(config, context)
+    assert len(context.directory.read_points(key)) == 2
+
+
+SPACES = {
+    "darts": {"algorithm": "darts_second_order"},
+    "hybrid": {"algorithm": "darts"},
+    "attention": {"algorithm": "pc_darts", "partial_channels": 2},
+}
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_every_space_searches_derives_trains_resumes_and_is_counted(space: str, tmp_path: Path) -> None:
+    config = tiny_config(
+        space, space={"channels": 8}, search=SPACES[space] | {"epochs": 1}, train={"epochs": 1},
+        ladder={"threshold": [0.0, 0.1], "weight_bits": [8], "feature_map_bits": [8]},
+    )  # fmt: skip
+    whole = context_in(tmp_path / "whole")
+    run_trial(config, whole)
+    for step in (1, 2):
+        part = tmp_path / f"stopped{step}"
+        with pytest.raises(StoppedError):
+            run_trial(config, context_in(part, stopping_at(step)))
+        run_trial(config, context_in(part))
+        assert_same_trial(RunDirectory(part), whole.directory, config)
+    rows = points_of(whole.directory, config)
+    genotype = Genotype.from_json(rows[0]["genotype"])
+    assert (genotype.reduce is None) == (space == "attention")
+    assert all(0 < row["effective_macs"] <= row["macs"] for row in rows)
+
+
+def test_no_search_epochs_give_the_architecture_of_the_seed(tmp_path: Path) -> None:
+    config = tiny_config(search={"epochs": 0}, train={"epochs": 1})
+    run_trial(config, context_in(tmp_path / "one"))
+    run_trial(config, context_in(tmp_path / "two"))
+    assert_same_trial(RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "two"), config)
+
+
+@pytest.mark.parametrize("phase", ["search", "train"])
+def test_a_loss_that_is_not_finite_ends_the_trial_with_its_reason(phase: str, tmp_path: Path) -> None:
+    block = {"learning_rate": 1e30, "gradient_clip": 1e30}
+    config = tiny_config(**{phase: block})
+    with pytest.raises(TrialError, match="loss must be finite, but got"):
+        run_trial(config, context_in(tmp_path))
+    assert not RunDirectory(tmp_path).has_points(config.trial_key())
+
+
+def test_a_checkpoint_of_another_trial_is_refused(tmp_path: Path) -> None:
+    context = context_in(tmp_path)
+    key = CONFIG.trial_key()
+    context.directory.write_checkpoint(
+        key, 1, checkpoint.pack({"trial_key": "0" * 16, "step": 1, "rows": []})
+    )
+    with pytest.raises(CheckpointError, match=f"must be of trial {key}, but got one of 0000000000000000"):
+        run_trial(CONFIG, context)
+
+
+def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_trial(CONFIG, context_in(tmp_path, stopping_at(1)))
+    directory, key = RunDirectory(tmp_path), CONFIG.trial_key()
+    state = checkpoint.newest(directory, key)
+    assert state is not None
+    state["search"]["supernet"]["stem.0.weight"] = torch.zeros(1)
+    directory.write_checkpoint(key, 2, checkpoint.pack(state))
+    with pytest.raises(CheckpointError, match="a checkpoint must fit the trial's network"):
+        run_trial(CONFIG, context_in(tmp_path))
+
+
+def test_a_packed_state_comes_back() -> None:
+    state = {"tensor": torch.arange(3), "rows": [{"loss": 0.5, "taps": None}], "name": "x"}
+    back = checkpoint.unpack(checkpoint.pack(state))
+    assert torch.equal(back["tensor"], state["tensor"])  # type: ignore[arg-type]
+    assert (back["rows"], back["name"]) == (state["rows"], "x")
+
+
+class Hostile:
+    def __reduce__(self) -> Any:
+        return (Path("evaluated").touch, ())
+
+
+@pytest.mark.parametrize("case", ["code", "empty", "noise", "truncated", "no dictionary", "another format"])
+def test_foreign_bytes_are_refused_and_never_run(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def saved(content: Any) -> bytes:
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+    payload = {
+        "code": lambda: saved({"format": 1, "x": Hostile()}),
+        "empty": lambda: b"",
+        "noise": lambda: bytes(range(256)) * 10,
+        "truncated": lambda: checkpoint.pack({"x": torch.zeros(100)})[:-50],
+        "no dictionary": lambda: saved([1, 2]),
+        "another format": lambda: saved({"format": 2}),
+    }[case]()
+    with pytest.raises(CheckpointError):
+        checkpoint.unpack(payload)
+    assert not (tmp_path / "evaluated").exists()
+
+
+def test_random_states_come_back() -> None:
+    state = checkpoint.random_state()
+    first = torch.rand(3)
+    checkpoint.restore_random_state(state)
+    assert torch.equal(torch.rand(3), first)
