@@ -25,12 +25,19 @@ def refresh_front(directory: RunDirectory, directions: Mapping[str, str], key: s
     objectives = Objectives.of_sweep(directions)
     front = directory.read_front() if key is not None else None
     if front is None:
-        candidates = directory.read_points()
+        narrow = directory.read_points(columns=["point", "trial_key", *objectives.names])
+        leading = _nondominated(narrow, objectives)
+        whole = directory.read_points(set(leading["trial_key"].to_pylist()))
+        candidates = whole.filter(pc.is_in(whole["point"], leading["point"].combine_chunks()))
     else:
         others = front.filter(pc.invert(pc.equal(front["trial_key"], key)))
         candidates = join([others, directory.read_points(key)], Shape(POINTS))
-    frame = to_frame(candidates.select(list(objectives.names)))
-    chosen = candidates.filter(pa.array(pareto.front_mask(frame, objectives)))
+    chosen = _nondominated(candidates, objectives)
     chosen = chosen.sort_by([("trial_index", "ascending"), ("rung", "ascending")])
     directory.write_front(chosen)
     return chosen
+
+
+def _nondominated(points: Any, objectives: Objectives) -> Any:
+    frame = to_frame(points.select(list(objectives.names)))
+    return points.filter(pa.array(pareto.front_mask(frame, objectives)))

@@ -27,7 +27,7 @@ from results.remote_storage import open_storage
 from results.rows import table_from_rows
 from results.schema import POINTS, PROGRESS
 from results.storage import LocalStorage
-from results.trial_files import TrialFiles, checked_key
+from results.trial_files import Keys, TrialFiles, checked_key
 
 SWEEP = "sweep.yaml"
 FRONT = "front.parquet"
@@ -140,16 +140,20 @@ class RunDirectory:
         """Store all epochs of a trial so far, replacing what was there. Error: ``SchemaError``."""
         self._write_rows(self._progress, key, rows)
 
-    def read_progress(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
-        """Return the epochs of one trial, or of all, as a ``pa.Table`` by trial_index and step."""
+    def read_progress(self, key: Keys = None, columns: Sequence[str] | None = None) -> Any:
+        """Return the epochs of one trial, of several, or of all, as a ``pa.Table`` by trial_index and step."""
         return self._progress.read(key, columns)
+
+    def progress_keys(self) -> set[str]:
+        """Return the keys of all trials that have progress."""
+        return self._progress.keys()
 
     def write_points(self, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store the whole ladder of a trial, which makes it finished. Error: ``SchemaError``."""
         self._write_rows(self._points, key, rows)
 
-    def read_points(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
-        """Return the points of one trial, or of all, as a ``pa.Table`` by trial_index and rung."""
+    def read_points(self, key: Keys = None, columns: Sequence[str] | None = None) -> Any:
+        """Return the points of one trial, of several, or of all, as a ``pa.Table`` by trial_index and rung."""
         return self._points.read(key, columns)
 
     def has_points(self, key: str) -> bool:
@@ -244,14 +248,13 @@ class RunDirectory:
         return self._problems.all()
 
     def set_aside(self) -> list[Problem]:
-        """Look at every file of ledger, progress and points, and move those that cannot be read into
-        ``aside/``.
+        """Look at the ledger, progress and points, and move files that cannot be read into ``aside/``.
 
         For the one process that launches the run, before its trials start: what is lost is then done again.
         """
         self.read_ledger()
-        self._progress.examine()
-        self._points.examine()
+        self._progress.examine(to_the_last_byte=False)
+        self._points.examine(to_the_last_byte=True)
         folders = ("ledger/", "progress/", "points/")
         return [p for p in self.problems() if p.path.startswith(folders) and self._move_aside(p.path)]
 

@@ -189,7 +189,7 @@ TRIALS = _table(
     _column("reason", TEXT, "why the last failed attempt failed", null=True),
     _column("failures", pa.list_(TEXT), "why each failed attempt failed, oldest first"),
     _column("config", LABEL, "the whole trial configuration, JSON"),
-    _column("elapsed_s", REAL, "wall time of the epochs done", unit="s", volatile=True),
+    _column("elapsed_s", REAL, "wall time of search and training so far", unit="s", volatile=True),
     _column("host", LABEL, "host of the last epoch", null=True, volatile=True),
     _column("last_at", TIME, "last sign of life on storage", unit="UTC", null=True, volatile=True),
 )

@@ -5,6 +5,7 @@ A reader sees the old file or the new one, never a part of one, whoever dies whe
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -89,7 +90,12 @@ class LocalStorage:
         _sync_folder(target.parent)
 
     def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
+        try:
+            return (self.root / path).read_bytes()
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+            return (self.root / path).read_bytes()  # NFS: replaced by another host while it was read
 
     def ends(self, path: str, count: int) -> bytes:
         with (self.root / path).open("rb", buffering=0) as file:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,9 @@ from results.storage import Storage
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _SUFFIX = ".parquet"
+
+Keys = str | Collection[str] | None
+"""One trial, several, or all."""
 
 
 def checked_key(key: str) -> str:
@@ -59,18 +63,21 @@ class TrialFiles:
         """Return the trials that have rows. A look at the ends of their files only: finds truncated ones."""
         versions, manifest = self._versions(), self._manifest()
         doubtful = [key for key, version in versions.items() if manifest.get(key) != version]
-        whole = {key for key in doubtful if self._looks_whole(key)}
-        return whole | set(manifest) | (set(versions) - set(doubtful))
+        return self._look_at(doubtful) | set(manifest) | (set(versions) - set(doubtful))
 
-    def read(self, key: str | None = None, columns: Sequence[str] | None = None) -> Any:
-        """Return the rows of one trial or of all, by trial_index and ``order``, as a ``pa.Table``."""
-        if key is not None:
-            checked_key(key)
+    def read(self, keys: Keys = None, columns: Sequence[str] | None = None) -> Any:
+        """Return the rows of one trial, several or all, by trial_index and ``order``, as a ``pa.Table``."""
+        wanted = (
+            None
+            if keys is None
+            else [checked_key(key) for key in ([keys] if isinstance(keys, str) else keys)]
+        )
         names = list(self.schema.names if columns is None else columns)
         shape = Shape(self.schema, {*names, "trial_key", "trial_index", self.order})
-        own = self._read_own(self._changed() if key is None else [key], shape)
+        own = self._read_own(self._changed() if wanted is None else wanted, shape)
         tables = sorted(own.values(), key=lambda table: table["trial_index"][0].as_py() or 0)
-        copied = None if key in own else self._read_compacted(shape, key, own)
+        is_whole = wanted is not None and own.keys() >= set(wanted)
+        copied = None if is_whole else self._read_compacted(shape, wanted, own)
         if copied is not None and copied.num_rows:
             table = join([copied, *tables], shape)
             if tables:
@@ -92,9 +99,13 @@ class TrialFiles:
         manifest = {key: seen.get(key, (0, 0)) for key in held}
         self.storage.write(self.compacted, parquet.large_file(table.unify_dictionaries(), manifest))
 
-    def examine(self) -> None:
-        """Read every file that the compacted one does not hold, so that its problems are known."""
-        self._read_own(self._changed(), Shape(self.schema))
+    def examine(self, *, to_the_last_byte: bool) -> None:
+        """Look at every file that the compacted one does not hold, so that its problems are known."""
+        changed = self._changed()
+        if to_the_last_byte:
+            self._read_own(changed, Shape(self.schema))
+        else:
+            self._look_at(changed)
 
     def _changed(self) -> list[str]:
         versions, manifest = self._versions(), self._manifest()
@@ -122,12 +133,21 @@ class TrialFiles:
         self.problems.clear(self.compacted)
         return manifest
 
-    def _looks_whole(self, key: str) -> bool:
-        path = self.path(key)
-        if parquet.looks_whole(self.storage, path):
-            return True
-        self.problems.note(path, "not a Parquet file, or a truncated one")
-        return False
+    def _look_at(self, keys: Collection[str]) -> set[str]:
+        """Return those of ``keys`` whose own files begin and end as they should."""
+        paths = {key: self.path(key) for key in keys}
+        with ThreadPoolExecutor(parquet.thread_count(self.storage)) as pool:
+            looks = dict(
+                zip(
+                    keys,
+                    pool.map(lambda path: parquet.looks_whole(self.storage, path), paths.values()),
+                    strict=True,
+                )
+            )
+        for key in keys:
+            if not looks[key]:
+                self.problems.note(paths[key], "not a Parquet file, or a truncated one")
+        return {key for key in keys if looks[key]}
 
     def _read_own(self, keys: Sequence[str], shape: Shape) -> dict[str, Any]:
         paths = {self.path(key): key for key in keys}
@@ -139,8 +159,8 @@ class TrialFiles:
                 self.problems.clear(path)
         return {paths[path]: table for path, table in tables.items()}
 
-    def _read_compacted(self, shape: Shape, key: str | None, own: Collection[str]) -> Any:
-        """Return the compacted rows of ``key`` (None: of all) but those of trials in ``own``."""
+    def _read_compacted(self, shape: Shape, keys: Collection[str] | None, own: Collection[str]) -> Any:
+        """Return the compacted rows of ``keys`` (None: of all) but those of trials in ``own``."""
         if self.compacted is None:
             return None
         try:
@@ -150,10 +170,10 @@ class TrialFiles:
         except BrokenFileError as error:
             self.problems.note(self.compacted, str(error))
             return None
-        if key is not None:
-            table = table.filter(pc.equal(table["trial_key"], key))
+        if keys is not None:
+            table = table.filter(_is_among(table, keys))
         if own:
-            table = table.filter(pc.invert(pc.is_in(table["trial_key"], pa.array(sorted(own), pa.string()))))
+            table = table.filter(pc.invert(_is_among(table, own)))
         return table
 
 
@@ -161,3 +181,7 @@ def _order(table: Any, column: str) -> Any:
     return pc.sort_indices(
         table.select(["trial_index", column]), [("trial_index", "ascending"), (column, "ascending")]
     )
+
+
+def _is_among(table: Any, keys: Collection[str]) -> Any:
+    return pc.is_in(table["trial_key"], pa.array(sorted(keys), pa.string()))

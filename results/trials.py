@@ -14,7 +14,8 @@ from results.run_directory import RunDirectory
 from results.schema import TRIALS
 
 _PROGRESS = ["trial_key", "trial_index", "seed", "step", "phase", "epoch_s", "host", "at"]
-_POINTS = ["trial_key", "trial_index", "seed", "rung", "config"]
+_POINTS = ["trial_key", "trial_index", "seed", "rung", "config", "search_epochs", "train_epochs"]
+_POINTS += ["search_s", "train_s", "host", "finished_at"]
 
 
 def trials_table(directory: RunDirectory) -> Any:
@@ -25,8 +26,9 @@ def trials_table(directory: RunDirectory) -> Any:
     ``proposed``. A trial whose ledger entry is missing or broken is there if it has left points or progress.
     """
     entries = directory.read_ledger()
-    progress = _last_epochs(directory.read_progress(columns=_PROGRESS))
     points = _ladders(directory.read_points(columns=_POINTS))
+    unfinished = directory.progress_keys() - points.keys()  # of the finished ones the points tell all
+    progress = _last_epochs(directory.read_progress(unfinished, columns=_PROGRESS))
     rows = [_row(entry, progress.get(entry.key), points.get(entry.key)) for entry in entries]
     known = {entry.key for entry in entries}
     for key in (progress.keys() | points.keys()) - known:
@@ -36,23 +38,34 @@ def trials_table(directory: RunDirectory) -> Any:
 
 
 def _row(entry: LedgerEntry, epoch: dict[str, Any] | None, ladder: dict[str, Any] | None) -> dict[str, Any]:
-    epoch = epoch or {}
+    last = _end(ladder) if ladder is not None else epoch or {}
     return {
         "trial_index": entry.index,
         "trial_key": entry.key,
         "seed": entry.seed,
-        "state": _state(entry, bool(epoch), ladder is not None),
-        "phase": epoch.get("phase"),
-        "epochs_done": epoch.get("step", 0),
+        "state": _state(entry, epoch is not None, ladder is not None),
+        "phase": last.get("phase"),
+        "epochs_done": last.get("step", 0),
         "epochs": _epochs(entry.config),
         "points": ladder["points"] if ladder else 0,
         "attempts_failed": len(entry.failures),
         "reason": entry.failures[-1] if entry.failures else None,
         "failures": entry.failures,
         "config": json.dumps(entry.config, sort_keys=True, separators=(",", ":")),
-        "elapsed_s": epoch.get("elapsed_s", 0.0),
-        "host": epoch.get("host"),
-        "last_at": epoch.get("at"),
+        "elapsed_s": last.get("elapsed_s", 0.0),
+        "host": last.get("host"),
+        "last_at": last.get("at"),
+    }
+
+
+def _end(ladder: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the last epoch of a finished trial, as its points tell it."""
+    return {
+        "phase": "train",
+        "step": ladder["search_epochs"] + ladder["train_epochs"],
+        "elapsed_s": ladder["search_s"] + ladder["train_s"],
+        "host": ladder["host"],
+        "at": ladder["finished_at"],
     }
 
 

@@ -179,7 +179,7 @@ def test_trials_in_every_state(directory: RunDirectory) -> None:
     assert trials["points"].tolist() == [0, 0, 2, 0, 0]
     assert trials["reason"].tolist()[3] == "out of memory"
     assert trials["attempts_failed"].tolist() == [0, 0, 0, 2, 0]
-    assert trials["elapsed_s"].tolist() == [0, 6, 10, 0, 2]
+    assert trials["elapsed_s"].tolist() == [0, 6, 3, 0, 2]
     assert trials["train_momentum"].tolist() == [0.9] * 5
 
 
@@ -298,6 +298,11 @@ def test_the_front_file_follows_the_trials(directory: RunDirectory) -> None:
     assert set(directory.read_front()["point"].to_pylist()) == set(
         Run([directory]).front(maximize="accuracy", minimize="macs")["point"]
     )
+
+
+def test_the_front_of_no_points_is_empty(directory: RunDirectory) -> None:
+    assert refresh_front(directory, {"macs": "min"}).num_rows == 0
+    assert directory.read_front().num_rows == 0
 
 
 def test_a_lost_front_file_is_made_anew_of_all_points(local: RunDirectory) -> None:

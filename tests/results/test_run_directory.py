@@ -170,6 +170,17 @@ def test_compacting_doubles_no_row(directory: RunDirectory) -> None:
     assert directory.read_points(key_of(1)).to_pylist() == [r for r in before if r["trial_index"] == 1]
 
 
+def test_points_of_several_trials(directory: RunDirectory) -> None:
+    for index in range(4):
+        directory.write_points(key_of(index), point_rows(index))
+    assert directory.read_points([key_of(3), key_of(1)])["trial_index"].to_pylist() == [1, 1, 3, 3]
+    directory.compact()
+    directory.storage.remove(f"points/{key_of(3)}.parquet")
+    assert directory.read_points({key_of(3), key_of(1)})["trial_index"].to_pylist() == [1, 1, 3, 3]
+    assert directory.read_points([]).num_rows == 0
+    assert directory.progress_keys() == set()
+
+
 def test_the_trials_own_file_wins_over_the_compacted_one(directory: RunDirectory) -> None:
     for index in range(3):
         directory.write_points(key_of(index), point_rows(index))

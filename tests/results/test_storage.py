@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -138,6 +139,22 @@ def test_readers_never_see_a_part_of_a_file(tmp_path: Path) -> None:
         stop.set()
         for writer in writers:
             writer.join()
+
+
+def test_a_file_that_another_host_replaced_meanwhile_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(tmp_path)
+    storage.write("a", b"new")
+    read, stale = Path.read_bytes, [OSError(errno.ESTALE, "Stale file handle")]
+
+    def read_bytes(path: Path) -> bytes:
+        if stale:
+            raise stale.pop()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert storage.read("a") == b"new"
 
 
 def test_a_file_uri_is_a_local_path(tmp_path: Path) -> None:
