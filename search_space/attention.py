@@ -24,7 +24,7 @@ class AttentionProduct(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.probabilities = FeatureMap()
+        self.probabilities = FeatureMap(normalized=True)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         if self.probabilities.listener is None:

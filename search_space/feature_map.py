@@ -15,10 +15,16 @@ Listener = Callable[[Tensor], Tensor]
 
 
 class FeatureMap(nn.Module):
-    """An identity that hands the map to its listener, if there is one, and goes on with what the listener returns."""
+    """An identity that hands the map to its listener, if there is one, and goes on with what the listener returns.
 
-    def __init__(self) -> None:
+    Args:
+        rectified: the map comes out of a ReLU: nothing in it is negative, and no gradient passes where it is zero.
+        normalized: the map comes out of a softmax: its mean is the same whatever the network does.
+    """
+
+    def __init__(self, *, rectified: bool = False, normalized: bool = False) -> None:
         super().__init__()
+        self.rectified, self.normalized = rectified, normalized
         self.listener: Listener | None = None
 
     def forward(self, x: Tensor) -> Tensor:

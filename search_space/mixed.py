@@ -43,7 +43,7 @@ class SourceForms(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.recompute = stride, recompute
-        self.input = FeatureMap()
+        self.input = FeatureMap(rectified=True)
         self.pools = nn.ModuleDict(
             {name: Pool(name, channels, stride) for name in primitives if name.endswith("pool_3x3")}
         )

@@ -27,7 +27,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, convolutions: list[nn.Conv2d], affine: bool) -> None:
         super().__init__()
-        self.input = FeatureMap()
+        self.input = FeatureMap(rectified=True)
         self.conv = convolutions[0]
         self.hidden = FeatureMap() if len(convolutions) > 1 else None
         self.pointwise = convolutions[1] if len(convolutions) > 1 else None
@@ -46,7 +46,7 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, affine: bool) -> None:
         super().__init__()
-        self.input = FeatureMap()
+        self.input = FeatureMap(rectified=True)
         half = channels_out // 2
         self.even = nn.Conv2d(channels_in, half, 1, stride=2, bias=False)
         self.odd = nn.Conv2d(channels_in, channels_out - half, 1, stride=2, bias=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def matching_taps(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 def l1(x: Tensor) -> Tensor:
     """Return the mean absolute value of ``x``."""
-    return torch.linalg.vector_norm(x, 1) / x.numel()
+    return x.abs().mean()
 
 
 def hoyer(x: Tensor) -> Tensor:
@@ -49,7 +50,10 @@ MEASURES: dict[str, Callable[[Tensor], Tensor]] = {"l1": l1, "hoyer": hoyer}
 
 
 class Regularizer:
-    """Collects the term over the taps of one network while it computes, and each tap's statistics on request.
+    """Collects the term over the taps of one network while it computes.
+
+    Attention probabilities take no part in ``l1``: each row sums to one, so their mean is a constant without gradient,
+    and nobody has to keep the fused attention from being used.
 
     Args:
         network: where the taps are.
@@ -66,7 +70,13 @@ class Regularizer:
     @contextmanager
     def collecting(self) -> Iterator[None]:
         """Collect the measure of every tap that is passed in the ``with`` block."""
-        with listening(self.network, dict.fromkeys(self.names, self._collect)):
+        places = taps(self.network)
+        listeners = {
+            name: partial(self._collect, places[name].rectified)
+            for name in self.names
+            if not (self._measure is l1 and places[name].normalized)
+        }
+        with listening(self.network, listeners):
             yield
 
     def forget(self) -> None:
@@ -83,9 +93,9 @@ class Regularizer:
         self._open = False
         return torch.stack(self._terms).sum()
 
-    def _collect(self, x: Tensor) -> Tensor:
+    def _collect(self, rectified: bool, x: Tensor) -> Tensor:
         if self._measure is l1:
-            x, measured = _WithL1.apply(x)
+            x, measured = _WithL1.apply(x, rectified)
         else:
             measured = self._measure(x)
         if self._open:
@@ -94,17 +104,27 @@ class Regularizer:
 
 
 class _WithL1(torch.autograd.Function):
-    """The map and its l1: the map's gradient and the term's, sign(x) / n, are added as they meet."""
+    """The map and its l1: the map's gradient and the term's, sign(x) / n, are added as they meet.
+
+    Behind a ReLU |x| is x, and its sign need not be asked for: where x is zero the ReLU stops the gradient anyway.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(x)
-        return x.view_as(x), l1(x)
+    def forward(ctx: Any, x: Tensor, rectified: bool) -> tuple[Tensor, Tensor]:
+        ctx.rectified, ctx.elements = rectified, x.numel()
+        if not rectified:
+            ctx.save_for_backward(x)
+        magnitudes = x if rectified else x.abs()
+        return x.view_as(x), magnitudes.sum() / x.numel()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, of_mean: Tensor) -> Any:
-        (x,) = ctx.saved_tensors
-        return torch.addcmul(gradient, x.sgn(), (of_mean / x.numel()).to(x.dtype))
+        each = of_mean / ctx.elements
+        if not each.is_cuda:  # a Python number is the faster factor, and asking for it waits for nobody
+            each = each.item()
+        if ctx.rectified:
+            return gradient + each, None
+        return gradient + ctx.saved_tensors[0].sgn() * each, None
 
 
 def tap_sums(x: Tensor) -> Tensor:
