@@ -63,7 +63,11 @@ class Regularizer:
 
     def __init__(self, network: nn.Module, measure: str, patterns: Sequence[str]) -> None:
         self.network, self._measure = network, MEASURES[measure]
-        self.names = matching_taps(list(taps(network)), patterns)
+        places = taps(network)
+        matched = matching_taps(list(places), patterns)
+        self.names = [name for name in matched if not (self._measure is l1 and places[name].normalized)]
+        if not self.names:
+            raise TapError(f"`l1` needs a tap besides attention probabilities, but got {', '.join(patterns)}")
         self._terms: list[Tensor] = []
         self._open = True
 
@@ -71,11 +75,7 @@ class Regularizer:
     def collecting(self) -> Iterator[None]:
         """Collect the measure of every tap that is passed in the ``with`` block."""
         places = taps(self.network)
-        listeners = {
-            name: partial(self._collect, places[name].rectified)
-            for name in self.names
-            if not (self._measure is l1 and places[name].normalized)
-        }
+        listeners = {name: partial(self._collect, places[name].rectified) for name in self.names}
         with listening(self.network, listeners):
             yield
 
