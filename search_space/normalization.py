@@ -28,6 +28,7 @@ class Replay:
         self._kept: dict[nn.Module, Any] = {}
 
     def remember(self, module: nn.Module, statistics: Any) -> None:
+        """Keep the batch statistics of ``module`` for the second pass."""
         self._kept[module] = statistics
 
     def recall(self, module: nn.Module) -> Any:
@@ -36,6 +37,7 @@ class Replay:
 
     @contextmanager
     def active(self) -> Iterator[None]:
+        """Be the replay of the passes in the ``with`` block."""
         token = _replay.set(self)
         try:
             yield

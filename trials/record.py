@@ -22,11 +22,14 @@ class Phase(Protocol):
     epochs: int
     stopped: bool
 
-    def run_epoch(self, epoch: int) -> dict[str, Any]: ...
+    def run_epoch(self, epoch: int) -> dict[str, Any]:
+        """Run epoch ``epoch`` (from 0) and return its progress columns, and ``images``: how many it saw."""
 
-    def state_dict(self) -> dict[str, Any]: ...
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next epoch depends on, as plain tensors, numbers, text and lists."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state_dict` returned."""
 
 
 def _silent(row: dict[str, Any]) -> None:

@@ -172,6 +172,7 @@ class Search:
         return self.supernet.genotype()
 
     def state_dict(self) -> dict[str, Any]:
+        """Return all that the next epoch depends on."""
         return {
             "supernet": self.supernet.state_dict(),
             "weight_optimizer": self.weight_optimizer.state_dict(),
@@ -180,6 +181,7 @@ class Search:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state_dict` returned."""
         self.supernet.load_state_dict(state["supernet"])
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])

@@ -132,6 +132,7 @@ class Training:
         return statistics.rows()
 
     def state_dict(self) -> dict[str, Any]:
+        """Return all that the next epoch depends on."""
         return {
             "genotype": self.network.genotype.to_json(),
             "network": self.network.state_dict(),
@@ -139,6 +140,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state_dict` returned."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
 
