@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from results.errors import ResultsError
 from results.genotype_layout import HEIGHT, INPUTS, LAYER_GAP, Cell, Layout, lay_out, read_cells
 
 BETWEEN = 40.0
@@ -35,7 +36,7 @@ def genotype_svg(genotype: str | Mapping[str, Any], cell: str | None = None) -> 
     cells = read_cells(genotype)
     if cell is not None:
         if cell not in cells:
-            raise ValueError(f"the genotype must have the cell that is to be drawn, but got {cell!r}")
+            raise ResultsError(f"the genotype must have the cell that is to be drawn, but got {cell!r}")
         cells = {cell: cells[cell]}
     drawings, left, height = [], 0.0, 0.0
     for kind, content in cells.items():

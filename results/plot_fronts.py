@@ -100,6 +100,8 @@ def attainment_figure(
     ``surfaces`` is what ``Run.attainment`` returns for ``maximize=y, minimize=x``.
     """
     levels = sorted(surfaces["level"].unique())
+    if not levels:
+        return figure([], x, y)
     right = surfaces[x].max()
     curves = {level: _corners(surfaces[surfaces["level"] == level], x, y, right) for level in levels}
     traces = []

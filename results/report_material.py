@@ -93,7 +93,7 @@ def labels_of(points: pd.DataFrame) -> pd.Series[str]:
     unique = keys.drop_duplicates()
     shared = unique.str.slice(0, 8).duplicated(keep=False)
     clear = ~keys.isin(set(unique[shared]))
-    rungs = points["rung"].map("{:02d}".format)
+    rungs = points["rung"].astype("str").str.zfill(2)
     return points["point"].astype(str).where(~clear, short + "-" + rungs).rename("label")
 
 

@@ -37,9 +37,9 @@ def sparsity_section(material: Material) -> Section:
         return Section("sparsity", title, [nothing(NO_POINTS)])
     picture = Picture(
         name="sparsity",
-        label=f"Lines: {material.quality} against the sparsity of feature maps along the threshold, for each lambda",
+        label="Lines: accuracy against the sparsity of feature maps along the threshold, for each lambda",
         caption=_sparsity_words(material),
-        figures={"": sparsity_figure(one_key(material.points), y=material.quality)},
+        figures={"": sparsity_figure(one_key(material.points))},
     )
     return Section("sparsity", title, pictures=[picture])
 
@@ -128,17 +128,17 @@ def _history(material: Material) -> pd.DataFrame:
 
 
 def _sparsity_words(material: Material) -> str:
-    rows, y = one_precision(material.points), material.quality
+    rows = one_precision(material.points)
     first = rows.iloc[0]
     words = [
         f"Each line is a trained network; along it the threshold τ grows. Weights of {first['weight_bits']} bits, "
         f"feature maps of {first['feature_map_bits']} bits."
     ]
     for level, part in by_level(rows, "regularization"):
-        ends = part.groupby("threshold")[["sparsity", y]].mean().iloc[[0, -1]]
+        ends = part.groupby("threshold")[["sparsity", "accuracy"]].mean().iloc[[0, -1]]
         low, high = (
-            f"{number_text(end['sparsity'], 'sparsity')} zeros and {y} {number_text(end[y], y)} at τ = {tau:g}"
-            for tau, end in ends.iterrows()
+            f"{number_text(zeros, 'sparsity')} zeros and accuracy {number_text(right, 'accuracy')} at τ = {tau:g}"
+            for tau, zeros, right in ends.itertuples()
         )
         words.append(f"λ = {level_text(level)}: from {low} to {high}.")
     return " ".join(words)
