@@ -67,7 +67,7 @@ def stopping_at(step: int) -> Callable[[dict[str, Any]], None]:
 
 CONFIG = tiny_config(
     data={"crop_padding": 1, "flip": True, "cutout": 2},
-    train={"drop_path": 0.3, "validation_share": 0.25},
+    train={"epochs": 3, "drop_path": 0.5, "validation_share": 0.25},
     feature_maps={"regularization": 0.01, "in_search": True},
 )
 
@@ -110,7 +110,7 @@ def test_points_hold_a_row_for_every_rung_with_all_that_was_measured(undisturbed
 def test_progress_holds_a_row_for_every_epoch_of_both_phases(undisturbed: RunDirectory) -> None:
     rows = undisturbed.read_progress(CONFIG.trial_key()).to_pylist()
     assert [(row["step"], row["phase"], row["epoch"]) for row in rows] == [
-        (1, "search", 1), (2, "search", 2), (3, "train", 1), (4, "train", 2),
+        (1, "search", 1), (2, "search", 2), (3, "train", 1), (4, "train", 2), (5, "train", 3),
     ]  # fmt: skip
     for row in rows:
         assert row["images_per_s"] > 0
@@ -138,7 +138,7 @@ def test_the_same_configuration_and_seed_give_the_same_trial(
     assert_same_trial(again.directory, undisturbed, CONFIG)
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
 def test_a_trial_stopped_after_any_epoch_goes_on_bit_for_bit(
     undisturbed: RunDirectory, tmp_path: Path, step: int
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_trial_stopped_after_any_epoch_goes_on_bit_for_bit(
     steps: list[int] = []
     torch.manual_seed(999)  # nothing may depend on what the process drew before
     run_trial(CONFIG, context_in(tmp_path, lambda row: steps.append(row["step"])))
-    assert steps == list(range(step + 1, 5))
+    assert steps == list(range(step + 1, 6))
     assert_same_trial(RunDirectory(tmp_path), undisturbed, CONFIG)
     assert not list(RunDirectory(tmp_path).read_checkpoints(CONFIG.trial_key()))
 
@@ -162,7 +162,7 @@ def test_a_corrupt_newest_checkpoint_falls_back_to_the_one_before(
     newest.write_bytes(newest.read_bytes()[:-100])
     steps: list[int] = []
     run_trial(CONFIG, context_in(tmp_path, lambda row: steps.append(row["step"])))
-    assert steps == [3, 4]
+    assert steps == [3, 4, 5]
     assert_same_trial(RunDirectory(tmp_path), undisturbed, CONFIG)
 
 
