@@ -17,18 +17,18 @@ from results.plot_style import (
     PALETTE,
     figure,
     is_share,
-    level_text,
+    level_names,
     look,
     name_of,
     safe,
     scale,
     scatter,
+    spread_axis,
 )
 
 Mask = NDArray[np.bool_]
 Look = Callable[[pd.DataFrame], list[tuple[str, dict[str, Any], pd.DataFrame]]]
 """Gives (name in the legend, marker, rows) for each colour that some rows have."""
-SHOWN = ("accuracy", "macs", "effective_macs", "memory_bytes", "splitting", "regularization", "threshold")
 DRAWN = 20_000
 """Points that a picture holds at most: all of the front, then every n-th of the rest."""
 
@@ -58,7 +58,7 @@ def front_figure(
     for large in (False, True):
         part = frame[frame["front"] == large]
         traces += _dots(part, x, y, coloring, template, large=large, count=len(frame))
-    return figure(_named_once(traces), x, y)
+    return spread_axis(figure(_named_once(traces), x, y), numbers(frame[x]))
 
 
 def fronts_figure(
@@ -73,7 +73,7 @@ def fronts_figure(
     checked_columns([x, y, by], points)
     traces = []
     for place, (level, rows) in enumerate(by_level(points, by)):
-        name = f"{name_of(by)} = {level_text(level)}"
+        name = f"{name_of(by)} = {level}"
         front = rows[pareto.front_mask(rows, plane(x, y, directions))].sort_values([x, y], kind="stable")
         style = look(place)
         traces.append(
@@ -85,15 +85,15 @@ def fronts_figure(
                 name=name,
                 line={"shape": shape(x, directions), "color": style["color"], "width": 2},
                 marker={**style, "size": 8},
-                customdata=front["point"].map(safe),
+                customdata=np.array([safe(point) for point in front["point"]], dtype=object),
                 hovertemplate=f"%{{customdata}}<br>{axis_values(x, y)}<extra>{name}</extra>",
             )
         )
-    return figure(traces, x, y, showlegend=True)
+    return spread_axis(figure(traces, x, y, showlegend=True), numbers(points[x]))
 
 
 def attainment_figure(
-    surfaces: pd.DataFrame, *, x: str = "macs", y: str = "accuracy", repetitions: int = 0
+    surfaces: pd.DataFrame, *, x: str = "macs", y: str = "accuracy", over: str = "seeds"
 ) -> Any:
     """Return the band between the lowest and highest level of ``surfaces``, and the median, for x less, y more.
 
@@ -110,7 +110,7 @@ def attainment_figure(
         floor = surfaces[y].min()
         ends = np.array([[low[0, 0], floor], [top[0, 0], floor]])
         band = np.vstack([top, low[::-1], ends])
-        name = f"attained by {levels[0]:.0%} to {levels[-1]:.0%} of {repetitions} repetitions"
+        name = f"attained by {levels[0]:.0%} to {levels[-1]:.0%} of {over}"
         traces.append(
             scatter(0, x=band[:, 0], y=band[:, 1], mode="lines", fill="toself", name=name, hoverinfo="skip",
                     line={"width": 0}, fillcolor="rgba(86,180,233,0.3)")
@@ -127,7 +127,7 @@ def attainment_figure(
         scatter(0, x=rows[x], y=rows[y], mode="markers", marker={"color": PALETTE[0], "size": 6},
                 showlegend=False, hovertemplate=axis_values(x, y) + "<extra></extra>")
     )  # fmt: skip
-    return figure(traces, x, y, showlegend=True)
+    return spread_axis(figure(traces, x, y, showlegend=True), numbers(surfaces[x]))
 
 
 # --- what the pictures are made of ---
@@ -148,9 +148,13 @@ def shape(x: str, directions: Mapping[str, str]) -> str:
     return "vh" if direction(x, directions) == "max" else "hv"
 
 
-def by_level(points: pd.DataFrame, column: str) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Yield (value or interval, rows) for each value of a column, or each bin of one with many numbers."""
-    yield from points.groupby(levels_of(points[column]).to_numpy(), observed=True)
+def by_level(points: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield (name, rows) for each value of a column, or each bin of one with many numbers."""
+    levels = levels_of(points[column]).cat
+    codes = levels.codes.to_numpy()
+    for place, name in enumerate(level_names(list(levels.categories))):
+        if (codes == place).any():
+            yield name, points[codes == place]
 
 
 def axis_values(x: str, y: str) -> str:
@@ -160,19 +164,14 @@ def axis_values(x: str, y: str) -> str:
 
 def hover_template(x: str, y: str, command: str) -> str:
     """Return the text shown over a point; its custom data are those of ``_custom``."""
-    lines = ["<b>%{customdata[0]}</b>", axis_values(x, y)]
-    lines += [
-        f"{name_of(n)} %{{customdata[{i}]:{_form(n)}}}" for i, n in enumerate(SHOWN, 1) if n not in (x, y)
-    ]
-    lines += [f"%{{customdata[{len(SHOWN) + 1}]}}"]
-    lines += [safe(command).replace("{point}", "%{customdata[0]}")]
-    return "<br>".join(lines) + "<extra></extra>"
+    exported = safe(command).replace("{point}", "%{customdata[0]}")
+    return (
+        f"<b>%{{customdata[0]}}</b><br>{axis_values(x, y)}<br>%{{customdata[1]}}<br>{exported}<extra></extra>"
+    )
 
 
 def _form(column: str) -> str:
-    if is_share(column):
-        return ".2%"
-    return "" if column in ("splitting", "regularization", "threshold") else ",.4~s"
+    return ".2%" if is_share(column) else ".4~s"
 
 
 def _corners(rows: pd.DataFrame, x: str, y: str, right: float) -> NDArray[np.float64]:
@@ -244,25 +243,24 @@ def _coloring(column: pd.Series[Any]) -> Look:
     if pd.api.types.is_numeric_dtype(column.dtype) and column.nunique() > LEVELS:
         return lambda part: [("", scale(column, part[name]), part)] if len(part) else []
     levels = list(levels_of(column).cat.categories)
+    names = level_names(levels)
 
     def by_value(part: pd.DataFrame) -> list[tuple[str, dict[str, Any], pd.DataFrame]]:
         found = [(place, level, part[part[name] == level]) for place, level in enumerate(levels)]
         return [
-            (f"{name_of(name)} = {level_text(level)}", look(place), rows)
-            for place, level, rows in found
-            if len(rows)
+            (f"{name_of(name)} = {names[place]}", look(place), rows) for place, _, rows in found if len(rows)
         ]
 
     return by_value
 
 
-def _custom(rows: pd.DataFrame) -> list[list[Any]]:
-    """Return what the hover text shows of each row: label, ``SHOWN``, and precision and codec in one."""
-    shown = [_json_column(rows[name]) for name in SHOWN]
-    bits = zip(rows["weight_bits"], rows["feature_map_bits"], rows["codec"], strict=True)
-    precision = [f"weights {w} bits, feature maps {f} bits, codec {safe(codec)}" for w, f, codec in bits]
-    return [list(row) for row in zip(rows["label"].map(safe), *shown, precision, strict=True)]
-
-
-def _json_column(column: pd.Series[Any]) -> list[Any]:
-    return [float(f"{value:.6g}") if isinstance(value, float) else value for value in column.tolist()]
+def _custom(rows: pd.DataFrame) -> NDArray[np.object_]:
+    """Return what the hover text shows of each row, [n, 2]: its label; parameters, precision and codec."""
+    custom = np.empty((len(rows), 2), dtype=object)
+    custom[:, 0] = [safe(label) for label in rows["label"]]
+    columns = ("splitting", "regularization", "threshold", "weight_bits", "feature_map_bits", "codec")
+    custom[:, 1] = [
+        f"s {s}, λ {weight:.3g}, τ {tau:.3g}<br>weights {w} bits, feature maps {f} bits, {safe(codec)}"
+        for s, weight, tau, w, f, codec in zip(*(rows[name].tolist() for name in columns), strict=True)
+    ]
+    return custom

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from results.schema import POINTS, PROGRESS
 
@@ -22,6 +24,8 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x", "
 SCALE = ((0.0, "#1F83C6"), (0.5, "#93A1A6"), (1.0, "#E08A00"))
 """Of middle brightness all along, so that both ends are seen on light and dark."""
 GREY = "#8A8F98"
+SPAN = 20.0
+"""Values whose largest is more than this many times the smallest are shown on a logarithmic axis."""
 NOT_MEASURED = "not measured"
 GRID = "rgba(128,136,148,0.25)"
 MANY = 1500
@@ -137,19 +141,33 @@ def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> Any:
     return made
 
 
+def spread_axis(made: Any, values: NDArray[np.float64]) -> Any:
+    """Let the x axis of a figure be logarithmic where ``values`` are all positive and span more than a decade."""
+    known = values[np.isfinite(values)]
+    if known.size and known.min() > 0 and known.max() / known.min() > SPAN:
+        made.update_xaxes(type="log", tickformat=".3~s", minor={"ticks": "outside", "tickcolor": GRID})
+    return made
+
+
 def axis_of(column: str) -> dict[str, Any]:
     """Return the axis of a column: title with unit, ticks in a form that fits."""
     return {"title": {"text": title_of(column)}, "tickformat": ".4~p" if is_share(column) else "~s"}
 
 
-def level_text(level: Any) -> str:
-    """Return a value of a factor, or the interval of a bin, as a legend names it.
+def level_names(levels: Sequence[Any]) -> list[str]:
+    """Return the values of a factor, or the bins of one with many numbers, as a legend names them.
 
-    >>> level_text(0.0), level_text(pd.Interval(1e-6, 0.00025)), level_text("l1")
-    ('0', '1e-06 to 0.00025', 'l1')
+    >>> level_names([0.0, 0.001]), level_names(["l1", "<b>"])
+    (['0', '0.001'], ['l1', '&lt;b&gt;'])
+    >>> level_names(pd.qcut([1e-6, 1e-5, 1e-4, 1e-3], 2).categories)
+    ['up to 5.5e-05', 'up to 0.001']
     """
+    return [_level_name(level) for level in levels]
+
+
+def _level_name(level: Any) -> str:
     if isinstance(level, pd.Interval):
-        return f"{level_text(level.left)} to {level_text(level.right)}"
+        return f"up to {_level_name(level.right)}"
     return f"{level:.3g}" if isinstance(level, float) else safe(level)
 
 

@@ -19,7 +19,6 @@ from results.plot_style import (
     SCALE,
     figure,
     is_share,
-    level_text,
     look,
     name_of,
     number_text,
@@ -29,7 +28,7 @@ from results.plot_style import (
     title_of,
 )
 
-CURVES = 500
+CURVES = 200
 """Trials whose curves a picture holds at most, evenly chosen."""
 LINES = 5_000
 """Lines that parallel coordinates hold at most."""
@@ -50,12 +49,12 @@ def sparsity_figure(points: pd.DataFrame, *, y: str = "accuracy", by: str = "reg
         traces.append(
             scatter(
                 len(rows),
-                x=gapped["sparsity"],
-                y=gapped[y],
-                customdata=_texts(gapped, ["threshold", "trial_key"]),
+                x=_lean(gapped["sparsity"]),
+                y=_lean(gapped[y]),
+                customdata=_texts(gapped, "threshold", "trial_key"),
                 mode="lines+markers",
                 connectgaps=False,
-                name=f"{name_of(by)} = {level_text(level)}",
+                name=f"{name_of(by)} = {level}",
                 line={"color": style["color"], "width": 1.5},
                 marker={**style, "size": 6},
                 hovertemplate="%{y:.2%} at %{x:.1%} zeros<br>τ %{customdata[0]}<br>trial %{customdata[1]}",
@@ -118,13 +117,13 @@ def curves_figure(
             traces.append(
                 scatter(
                     len(rows),
-                    x=gapped["step"],
-                    y=gapped[value],
-                    customdata=_texts(gapped, ["trial_key"]),
+                    x=_lean(gapped["step"]),
+                    y=_lean(gapped[value]),
+                    customdata=_texts(gapped, "trial_key"),
                     mode="lines" if len(part) > len(part["trial_key"].unique()) else "markers",
                     connectgaps=False,
                     line={"color": look(place)["color"], "width": 1.5, "dash": dash},
-                    name=f"{name_of(by)} = {level_text(name)}, {phase}" if groups else phase,
+                    name=f"{name_of(by)} = {name}, {phase}" if groups else phase,
                     hovertemplate="%{y:.4~g} after epoch %{x}<br>trial %{customdata[0]}",
                 )
             )
@@ -170,11 +169,11 @@ def _some(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     return rows[rows[key].isin(list(keys[:: -(-len(keys) // CURVES)]))]
 
 
-def _leveled(rows: pd.DataFrame, groups: Mapping[str, Any]) -> Iterable[tuple[Any, pd.DataFrame]]:
+def _leveled(rows: pd.DataFrame, groups: Mapping[str, Any]) -> Iterable[tuple[str, pd.DataFrame]]:
     if rows.empty or not groups:
         return [("", rows)]
-    level = levels_of(rows["trial_key"].astype(str).map(groups).infer_objects())
-    return [(name, rows[(level == name).to_numpy(dtype=bool)]) for name in level.cat.categories]
+    level = rows["trial_key"].astype(str).map(groups).infer_objects().rename("level")
+    return by_level(rows.assign(level=level), "level")
 
 
 def _gapped(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -184,10 +183,16 @@ def _gapped(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return rows.reset_index(drop=True).reindex(np.sort(places))
 
 
-def _texts(rows: pd.DataFrame, columns: list[str]) -> list[list[str]]:
-    return [
-        ["" if pd.isna(cell) else safe(cell) for cell in row] for row in rows[columns].to_numpy(dtype=object)
-    ]
+def _texts(rows: pd.DataFrame, *columns: str) -> NDArray[np.object_]:
+    """Return texts for a hover, [n, columns]; empty where a line ends."""
+    texts = np.empty((len(rows), len(columns)), dtype=object)
+    for place, name in enumerate(columns):
+        texts[:, place] = ["" if pd.isna(cell) else safe(cell) for cell in rows[name].tolist()]
+    return texts
+
+
+def _lean(column: pd.Series[Any]) -> NDArray[np.float32]:
+    return numbers(column).astype(np.float32)  # seven digits are more than a picture shows
 
 
 def _dimension(column: pd.Series[Any]) -> dict[str, Any]:

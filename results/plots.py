@@ -61,7 +61,8 @@ def plot_attainment(
 ) -> Any:
     """Return the median front over the seeds, and the band of the middle half. ``x`` must be a cost, ``y`` not."""
     surfaces = run.attainment(maximize=[y], minimize=[x], where=where, over=over)
-    return attainment_figure(surfaces, x=x, y=y, repetitions=_points(run, where)[over].nunique())
+    repetitions = _points(run, where)[over].nunique()
+    return attainment_figure(surfaces, x=x, y=y, over=f"{repetitions} {over}s")
 
 
 def plot_sparsity(

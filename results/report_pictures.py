@@ -8,7 +8,7 @@ import pandas as pd
 
 from results import choosing, pareto
 from results.plot_fronts import attainment_figure, by_level, front_figure, fronts_figure, plane
-from results.plot_style import level_text, name_of, number_text
+from results.plot_style import name_of, number_text
 from results.report_elements import nothing
 from results.report_material import Material
 from results.report_page import Control, Picture, Section
@@ -77,7 +77,7 @@ def attainment_section(material: Material) -> list[Section]:
     y, figures, words = material.quality, {}, []
     for x in material.costs:
         surfaces = attainment(material.points, maximize=[y], minimize=[x])
-        figures[x] = attainment_figure(surfaces, x=x, y=y, repetitions=seeds)
+        figures[x] = attainment_figure(surfaces, x=x, y=y, over=f"{seeds} seeds")
         words.append(_band_words(surfaces, x, y))
     picture = Picture(
         name="attainment",
@@ -102,7 +102,7 @@ def _side_by_side(material: Material, by: str, x: str, y: str) -> str:
     ends = []
     for level, rows in by_level(material.points, by):
         best = choosing.best(rows, maximize=[y], minimize=[x])
-        ends.append(f"{level_text(level)}: {number_text(best[y], y)} at {number_text(best[x], x)}")
+        ends.append(f"{level}: {number_text(best[y], y)} at {number_text(best[x], x)}")
     return f"Best {y} for {name_of(by)} = {'; '.join(ends)} {x.replace('_', ' ')}."
 
 

@@ -54,7 +54,8 @@ footer { color: var(--muted); font-size: .85rem; padding-bottom: 2rem; }
 @media print {
   :root { --ink: #1d2126; --muted: #5a626d; --line: #d8dce2; --panel: #ffffff; --page: #ffffff; --accent: #0060a0; }
   body { font-size: 11pt; }
-  nav, .controls, .picked { display: none; }
+  nav, .controls, .picked, .modebar { display: none; }
+  h2, h3 { break-after: avoid; }
   section { border: 0; padding: 0; }
   figure, .network, tr { break-inside: avoid; }
   .scroll { overflow: visible; }

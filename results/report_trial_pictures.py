@@ -10,7 +10,7 @@ import pandas as pd
 from results.history import hypervolume_history
 from results.objectives import Objectives
 from results.plot_fronts import by_level
-from results.plot_style import level_text, name_of, number_text, title_of
+from results.plot_style import name_of, number_text, title_of
 from results.plot_trials import (
     axes_of,
     curves_figure,
@@ -140,7 +140,7 @@ def _sparsity_words(material: Material) -> str:
             f"{number_text(zeros, 'sparsity')} zeros and accuracy {number_text(right, 'accuracy')} at τ = {tau:g}"
             for tau, zeros, right in ends.itertuples()
         )
-        words.append(f"λ = {level_text(level)}: from {low} to {high}.")
+        words.append(f"λ = {level}: from {low} to {high}.")
     return " ".join(words)
 
 
