@@ -1,8 +1,9 @@
 """Depthwise convolution with a backward pass that is fast on the CPU as well.
 
-Two facts about the CPU kernels make the difference (benchmarks/results has the table): the weight gradient of a
-5x5 kernel costs forty times that of a 3x3 one, and a dilated kernel has no fast backward pass at all. So the 5x5
-weight gradient is assembled from four 3x3 ones, and a dilation of 2 becomes an ordinary convolution on the four
+Three facts about the CPU kernels make the difference (measured in ``benchmarks/depthwise.py``): the weight gradient has
+a fast path for kernels up to three columns wide only, a 5x5 one costs ten times as much; a dilated kernel has no fast
+backward pass at all; and the gradient of the input is cheaper as what it is, a convolution with the flipped kernel. So
+a 5x5 weight gradient is assembled from two 5x3 ones, and a dilation of 2 becomes an ordinary convolution on the four
 interleaved sub-images (:func:`space_to_batch`). On a GPU PyTorch's own kernels are used.
 """
 
@@ -22,11 +23,10 @@ def depthwise_conv(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1
         x: [B, C, H, W].
         weight: [C, 1, k, k], k odd.
     """
-    kernel = weight.shape[-1]
-    if kernel == 5 and stride == 1 and dilation == 1 and x.device.type == "cpu":
-        out: Tensor = _Depthwise5x5.apply(x, weight.to(x.dtype))
+    if stride == 1 and dilation == 1 and x.device.type == "cpu":
+        out: Tensor = _Depthwise.apply(x, weight.to(x.dtype))
         return out
-    padding = kernel // 2 * dilation
+    padding = weight.shape[-1] // 2 * dilation
     return F.conv2d(x, weight, stride=stride, padding=padding, dilation=dilation, groups=x.shape[1])
 
 
@@ -47,44 +47,54 @@ def batch_to_space(x: Tensor) -> Tensor:
     return whole.permute(0, 3, 1, 2)
 
 
-class _Depthwise5x5(torch.autograd.Function):
-    """Stride 1, no dilation; x: [B, C, H, W], weight: [C, 1, 5, 5]."""
+class _Depthwise(torch.autograd.Function):
+    """Stride 1, no dilation, on the CPU; x: [B, C, H, W], weight: [C, 1, k, k]."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, padding=2, groups=x.shape[1])
+        return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=x.shape[1])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         x, weight = ctx.saved_tensors
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
         d_x = d_weight = None
         if ctx.needs_input_grad[0]:
-            d_x = _convolution_backward(gradient, x, weight, padding=2, which=[True, False, False])[0]
+            d_x = F.conv2d(gradient, weight.flip(2, 3), padding=weight.shape[-1] // 2, groups=x.shape[1])
         if ctx.needs_input_grad[1]:
-            d_weight = _weight_gradient_5x5(x, gradient)
+            d_weight = _weight_gradient(x, gradient, weight.shape[-1])
         return d_x, d_weight
 
 
-def _weight_gradient_5x5(x: Tensor, gradient: Tensor) -> Tensor:
-    """Assemble the 5x5 weight gradient from four overlapping 3x3 ones (kernel rows 0-2 and 2-4, columns alike)."""
-    channels, height, width = x.shape[1:]
-    padded = F.pad(x, (2, 2, 2, 2))
-    whole = x.new_empty(channels, 1, 5, 5)
-    kernel = x.new_zeros(channels, 1, 3, 3)
-    for row in (0, 2):
-        for column in (0, 2):
-            window = padded[:, :, row : row + height + 2, column : column + width + 2]
-            part = _convolution_backward(gradient, window, kernel, padding=0, which=[False, True, False])[1]
-            whole[:, :, row : row + 3, column : column + 3] = part
-    return whole
+SMALL = 100_000
+"""Elements of a map below which one slow kernel is faster than two fast ones and the copies that they need."""
 
 
-def _convolution_backward(
-    gradient: Tensor, x: Tensor, weight: Tensor, padding: int, which: list[bool]
-) -> Any:
-    contiguous = {"memory_format": torch.channels_last}
+def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int) -> Tensor:
+    """Return the weight gradient [C, 1, k, k]; that of a 5x5 kernel in two parts, columns 0-2 and 2-4."""
+    channels, width = x.shape[1], x.shape[3]
+    if kernel != 5 or x.numel() < SMALL:
+        return _columns(x, gradient, kernel, kernel, kernel // 2)
+    padded = F.pad(x, (2, 2))
+    left = _columns(padded[..., : width + 2], gradient, 5, 3, 0)
+    right = _columns(padded[..., 2:], gradient, 5, 3, 0)
+    return torch.cat([left, right[..., 1:]], dim=3).view(channels, 1, 5, 5)
+
+
+def _columns(x: Tensor, gradient: Tensor, rows: int, columns: int, padding: int) -> Tensor:
+    """Return the weight gradient of a rows x columns kernel whose columns are padded by ``padding``."""
+    kernel = x.new_empty(x.shape[1], 1, rows, columns)
     return torch.ops.aten.convolution_backward(
-        gradient.contiguous(**contiguous), x.contiguous(**contiguous), weight, None, [1, 1], [padding] * 2, [1, 1],
-        False, [0, 0], x.shape[1], which,
-    )  # fmt: skip
+        gradient,
+        x.contiguous(memory_format=torch.channels_last),
+        kernel,
+        None,
+        [1, 1],
+        [rows // 2, padding],
+        [1, 1],
+        False,
+        [0, 0],
+        x.shape[1],
+        [False, True, False],
+    )[1]
