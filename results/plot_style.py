@@ -145,7 +145,9 @@ def spread_axis(made: Any, values: NDArray[np.float64]) -> Any:
     """Let the x axis of a figure be logarithmic where ``values`` are all positive and span more than a decade."""
     known = values[np.isfinite(values)]
     if known.size and known.min() > 0 and known.max() / known.min() > SPAN:
-        made.update_xaxes(type="log", tickformat=".3~s", minor={"ticks": "outside", "tickcolor": GRID})
+        made.update_xaxes(
+            type="log", tickformat=".3~s", dtick="D2", minor={"ticks": "outside", "tickcolor": GRID}
+        )
     return made
 
 

@@ -1,66 +1,84 @@
-"""Pictures of trials: sparsity along tau, hypervolume over time, learning curves, parallel coordinates."""
+"""Pictures of trials: sparsity along tau, hypervolume over time, learning curves."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from results.effects import LEVELS, levels_of
 from results.objectives import checked_columns, numbers
 from results.plot_fronts import by_level
 from results.plot_style import (
-    MANY,
-    PALETTE,
-    SCALE,
     figure,
-    is_share,
     look,
     name_of,
     number_text,
     safe,
     scatter,
-    template,
     title_of,
 )
 
 CURVES = 200
 """Trials whose curves a picture holds at most, evenly chosen."""
-LINES = 5_000
-"""Lines that parallel coordinates hold at most."""
 CURVE_TITLES = {"accuracy": "accuracy (share of training images)"}
-AXES = ("splitting", "regularization", "threshold", "weight_bits", "feature_map_bits", "macs", "effective_macs",
-        "memory_bytes", "sparsity", "accuracy")  # fmt: skip
 
 
 def sparsity_figure(points: pd.DataFrame, *, y: str = "accuracy", by: str = "regularization") -> Any:
-    """Return a line along tau for each trained network, coloured by ``by``, as ``plots.plot_sparsity``."""
+    """Return lines along tau: for each value of ``by`` its networks thin, and their mean bold."""
     checked_columns([y, by, "sparsity"], points)
     rows = one_precision(points).sort_values(["trial_key", "threshold"], kind="stable")
-    rows = _some(rows, "trial_key")
-    traces = []
+    shown = set(_some(rows, "trial_key")["trial_key"])
+    thin, bold = [], []
     for place, (level, part) in enumerate(by_level(rows, by)):
-        style = look(place)
-        gapped = _gapped(part, ["trial_key"])
-        traces.append(
-            scatter(
-                len(rows),
-                x=_lean(gapped["sparsity"]),
-                y=_lean(gapped[y]),
-                customdata=_texts(gapped, "threshold", "trial_key"),
-                mode="lines+markers",
-                connectgaps=False,
-                name=f"{name_of(by)} = {level}",
-                line={"color": style["color"], "width": 1.5},
-                marker={**style, "size": 6},
-                hovertemplate="%{y:.2%} at %{x:.1%} zeros<br>τ %{customdata[0]}<br>trial %{customdata[1]}",
-            )
+        name = f"{name_of(by)} = {level}"
+        thin += _networks(part[part["trial_key"].isin(shown)], y, name, place)
+        bold.append(_mean(part, y, name, place))
+    return figure([*thin, *bold], "sparsity", y, showlegend=True)
+
+
+def _networks(part: pd.DataFrame, y: str, name: str, place: int) -> list[Any]:
+    """Return a thin line for each network of one value; none where there is only one."""
+    if part["trial_key"].nunique() < 2:
+        return []
+    gapped = _gapped(part, ["trial_key"])
+    line = {"color": look(place)["color"], "width": 1}
+    return [
+        scatter(
+            0,
+            x=_lean(gapped["sparsity"]),
+            y=_lean(gapped[y]),
+            customdata=_texts(gapped, "threshold", "trial_key"),
+            mode="lines",
+            connectgaps=False,
+            line=line,
+            opacity=0.35,
+            legendgroup=name,
+            showlegend=False,
+            hovertemplate=f"%{{y:.4~p}} at %{{x:.1%}} zeros<br>τ %{{customdata[0]}}<br>"
+            f"trial %{{customdata[1]}}<extra>{name}</extra>",
         )
-    return figure(traces, "sparsity", y, showlegend=True)
+    ]
+
+
+def _mean(part: pd.DataFrame, y: str, name: str, place: int) -> Any:
+    """Return the line through the means of one value at each tau."""
+    mean = part.groupby("threshold")[list(dict.fromkeys(["sparsity", y]))].mean()
+    style = look(place)
+    return scatter(
+        0,
+        x=_lean(mean["sparsity"]),
+        y=_lean(mean[y]),
+        customdata=mean.index.to_numpy(),
+        mode="lines+markers",
+        name=name,
+        legendgroup=name,
+        line={"color": style["color"], "width": 3},
+        marker={**style, "size": 9},
+        hovertemplate="mean %{y:.4~p} at %{x:.1%} zeros<br>τ %{customdata}",
+    )
 
 
 def one_precision(points: pd.DataFrame) -> pd.DataFrame:
@@ -131,33 +149,6 @@ def curves_figure(
     return made.update_yaxes(title_text=CURVE_TITLES.get(value, title_of(value)))
 
 
-def parallel_figure(
-    points: pd.DataFrame, on_front: NDArray[np.bool_], axes: Sequence[str], color: str
-) -> Any:
-    """Return parallel coordinates: a line for each point through its value on each of ``axes``."""
-    import plotly.graph_objects as go
-
-    checked_columns([*axes, color], points)
-    chosen = np.union1d(
-        np.flatnonzero(on_front)[:LINES], np.arange(0, len(points), max(1, -(-len(points) // LINES)))
-    )
-    rows = points.iloc[chosen]
-    tint = numbers(rows[color])
-    line = {"color": tint, "colorscale": list(SCALE), "showscale": True,
-            "colorbar": {"title": {"text": title_of(color), "side": "right"}, "thickness": 12}}  # fmt: skip
-    if tint.size and not np.isfinite(tint).all():
-        line = {"color": PALETTE[0]}
-    made = go.Figure(go.Parcoords(dimensions=[_dimension(rows[name]) for name in axes], line=line))
-    margin = {"l": 56, "r": 24, "t": 48, "b": 24}
-    return made.update_layout(template=template(), height=440, margin=margin)
-
-
-def axes_of(points: pd.DataFrame, more: Iterable[str]) -> list[str]:
-    """Return the columns worth an axis: the usual ones and ``more``, where the points differ in them."""
-    names = dict.fromkeys([*more, *AXES])
-    return [name for name in names if name in points.columns and points[name].nunique() > 1]
-
-
 # --- what the pictures are made of ---
 
 
@@ -193,37 +184,3 @@ def _texts(rows: pd.DataFrame, *columns: str) -> NDArray[np.object_]:
 
 def _lean(column: pd.Series[Any]) -> NDArray[np.float32]:
     return numbers(column).astype(np.float32)  # seven digits are more than a picture shows
-
-
-def _dimension(column: pd.Series[Any]) -> dict[str, Any]:
-    """Return an axis: text by its values, numbers over decades by logarithm with 0 one decade below."""
-    label = name_of(str(column.name))
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        levels = list(levels_of(column).cat.categories)[:MANY]
-        codes = levels_of(column).cat.codes.to_numpy()
-        return {
-            "label": label,
-            "values": codes,
-            "tickvals": list(range(len(levels))),
-            "ticktext": [*map(safe, levels)],
-        }
-    values = numbers(column)
-    positive = values[values > 0]
-    if (values >= 0).all() and len(positive) and positive.max() / positive.min() > 100:
-        low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
-        has_zero = bool((values == 0).any())
-        shown = np.log10(np.where(values > 0, values, 10.0 ** (low - 1)))
-        ticks = list(range(low - has_zero, high + 1))
-        names = ["0" if has_zero and tick < low else f"1e{tick}" for tick in ticks]
-        return {"label": label, "values": shown, "tickvals": ticks, "ticktext": names}
-    found = np.unique(values[np.isfinite(values)])
-    ticked = {"tickvals": found, "ticktext": [number_text(v, str(column.name)) for v in found]}
-    return {
-        "label": label,
-        "values": values,
-        **(
-            ticked
-            if len(found) <= LEVELS
-            else {"tickformat": ".3~p" if is_share(str(column.name)) else ".3~s"}
-        ),
-    }

@@ -15,7 +15,8 @@ from results import pareto
 from results.genotype_svg import genotype_svg
 from results.objectives import Objectives, checked_columns
 from results.plot_fronts import attainment_figure, front_figure, fronts_figure
-from results.plot_trials import axes_of, curves_figure, hypervolume_figure, parallel_figure, sparsity_figure
+from results.plot_parallel import axes_of, parallel_figure
+from results.plot_trials import curves_figure, hypervolume_figure, sparsity_figure
 from results.schema import column_of_path
 from results.where import where_mask
 
@@ -68,7 +69,8 @@ def plot_attainment(
 def plot_sparsity(
     run: Run, y: str = "accuracy", *, by: str = "regularization", where: str | None = None
 ) -> Any:
-    """Return the sparsity of feature maps against ``y``: a line along tau for each network, coloured by ``by``.
+    """Return the sparsity of feature maps against ``y``: lines along tau, for each value of ``by``
+    those of its networks thin, and their mean bold.
 
     Only the finest precision that was evaluated is shown, and its first codec.
     """

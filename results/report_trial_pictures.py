@@ -10,13 +10,12 @@ import pandas as pd
 from results.history import hypervolume_history
 from results.objectives import Objectives
 from results.plot_fronts import by_level
+from results.plot_parallel import axes_of, parallel_figure
 from results.plot_style import name_of, number_text, title_of
 from results.plot_trials import (
-    axes_of,
     curves_figure,
     hypervolume_figure,
     one_precision,
-    parallel_figure,
     sparsity_figure,
 )
 from results.plots import one_key
@@ -131,7 +130,8 @@ def _sparsity_words(material: Material) -> str:
     rows = one_precision(material.points)
     first = rows.iloc[0]
     words = [
-        f"Each line is a trained network; along it the threshold τ grows. Weights of {first['weight_bits']} bits, "
+        f"A thin line is a trained network, a bold one the mean of its λ; along them τ grows. "
+        f"Weights of {first['weight_bits']} bits, "
         f"feature maps of {first['feature_map_bits']} bits."
     ]
     for level, part in by_level(rows, "regularization"):

@@ -120,6 +120,22 @@ def test_hypervolume_ends_at_all_of_it(run: Run) -> None:
     assert list(trace.x) == list(range(1, 13))
 
 
+def test_sparsity_has_a_mean_for_each_lambda_and_its_networks(run: Run) -> None:
+    thin, bold = (
+        [trace for trace in run.plot_sparsity().data if bool(trace.name) == named] for named in (False, True)
+    )
+    assert [trace.name for trace in bold] == ["λ = 0", "λ = 0.001"]
+    assert [len(trace.x) for trace in bold] == [3, 3]
+    assert [int(np.isnan(trace.x).sum()) for trace in thin] == [6, 6]  # a gap behind each network
+
+
+def test_costs_over_decades_are_on_a_logarithmic_axis(local: RunDirectory) -> None:
+    points = pd.concat([pd.DataFrame(point_rows(i, macs=10 ** (3 + i))) for i in range(4)], ignore_index=True)
+    front = np.zeros(len(points), dtype=bool)
+    assert front_figure(points, front, {}).layout.xaxis.type == "log"
+    assert front_figure(points, front, {}, x="memory_bytes").layout.xaxis.type is None
+
+
 def test_unknown_columns_are_named(run: Run) -> None:
     for draw in (
         lambda: run.plot_front("mac"),
@@ -141,7 +157,7 @@ def test_where_keeps_points(run: Run) -> None:
 
 def test_several_runs_do_not_share_lines(local: RunDirectory) -> None:
     run = Run([night(local).directory, local], ["a", "b"])
-    (first, *_) = run.plot_sparsity().data
+    first = run.plot_sparsity().data[0]
     assert {row[1].split("/")[0] for row in first.customdata if row[1]} == {"a", "b"}
     assert len(run.plot_hypervolume().data) == 2
 
