@@ -229,6 +229,32 @@ def test_other_objectives_have_axes_of_their_own(local: RunDirectory) -> None:
     assert "loss|threshold" in pictures["front"]
 
 
+def test_swept_text_flags_and_missing_values_are_colours_too(local: RunDirectory) -> None:
+    swept: dict[str, list[Any]] = {
+        "space.output_node": ["concat", "partial"],
+        "data.flip": [True, False],
+        "data.crop": [1],
+    }
+    local.write_sweep({**SWEEP, "sweep": swept}, VERSIONS)
+    for index in range(4):
+        flip = {"flip": bool(index % 2)} if index < 3 else {"crop": 1}
+        node = swept["space.output_node"][index // 2]
+        config = config_of(index, data=flip, space__output_node=node)
+        local.write_entry(LedgerEntry(index=index, key=key_of(index), seed=0, config=config))
+        local.write_progress(key_of(index), epoch_rows(index))
+        local.write_points(key_of(index), point_rows(index, output_node=node, config=json.dumps(config)))
+    pictures = Page(report_html(Run([local]))).pictures()
+    for column, names in {
+        "output_node": ["output_node = concat", "output_node = partial"],
+        "data_flip": ["data_flip = False", "data_flip = True"],
+        "data_crop": ["data_crop = 1"],
+    }.items():
+        traces = pictures["fronts"][f"{column}|macs"]["data"]
+        assert [trace["name"] for trace in traces] == names
+        assert f"macs|{column}" in pictures["front"]
+        assert f"accuracy|{column}" in pictures["curves"]
+
+
 def test_several_runs_on_one_page(tmp_path: Path) -> None:
     for name in ("a", "b"):
         night(RunDirectory(tmp_path / name, create=True), trials=2)
