@@ -20,6 +20,7 @@ from results.plot_style import (
     level_names,
     look,
     name_of,
+    named,
     safe,
     scale,
     scatter,
@@ -73,7 +74,7 @@ def fronts_figure(
     checked_columns([x, y, by], points)
     traces = []
     for place, (level, rows) in enumerate(by_level(points, by)):
-        name = f"{name_of(by)} = {level}"
+        name = named(by, level)
         front = rows[pareto.front_mask(rows, plane(x, y, directions))].sort_values([x, y], kind="stable")
         style = look(place)
         traces.append(
@@ -247,9 +248,7 @@ def _coloring(column: pd.Series[Any]) -> Look:
 
     def by_value(part: pd.DataFrame) -> list[tuple[str, dict[str, Any], pd.DataFrame]]:
         found = [(place, level, part[part[name] == level]) for place, level in enumerate(levels)]
-        return [
-            (f"{name_of(name)} = {names[place]}", look(place), rows) for place, _, rows in found if len(rows)
-        ]
+        return [(named(name, names[place]), look(place), rows) for place, _, rows in found if len(rows)]
 
     return by_value
 

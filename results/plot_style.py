@@ -37,7 +37,7 @@ _TITLES = {
     "macs": "macs (multiply-adds per image)",
     "effective_macs": "effective macs (operand not zero, per image)",
     "memory_bytes": "memory (bytes: weights + peak feature maps)",
-    "sparsity": "sparsity of feature maps (share of zeros)",
+    "sparsity": "sparsity (share of zero features)",
     "splitting": "s (splitting)",
     "regularization": "λ (regularization)",
     "threshold": "τ (threshold)",
@@ -45,7 +45,7 @@ _TITLES = {
     "trials": "trials finished",
     "epochs": "epochs done by all trials",
     "wall_s": "wall time (s)",
-    "step": "epoch of the trial (search, then training)",
+    "step": "epoch (search, then training)",
 }
 _NAMES = {"splitting": "s", "regularization": "λ", "threshold": "τ"}
 
@@ -115,7 +115,7 @@ def template() -> Any:
         "ticks": "outside",
         "tickcolor": GRID,
         "automargin": True,
-        "title": {"standoff": 10},
+        "title": {"standoff": 10, "font": {"size": 12}},
     }
     layout = go.Layout(
         colorway=list(PALETTE),
@@ -171,6 +171,15 @@ def _level_name(level: Any) -> str:
     if isinstance(level, pd.Interval):
         return f"up to {_level_name(level.right)}"
     return f"{level:.3g}" if isinstance(level, float) else safe(level)
+
+
+def named(column: str, level: str) -> str:
+    """Return a column and a name of its level as a legend shows them.
+
+    >>> named("splitting", "4"), named("regularization", "up to 0.001")
+    ('s = 4', 'λ up to 0.001')
+    """
+    return f"{safe(name_of(column))} {level if level.startswith('up to ') else f'= {level}'}"
 
 
 def scatter(count: int, **settings: Any) -> Any:

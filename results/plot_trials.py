@@ -15,6 +15,7 @@ from results.plot_style import (
     figure,
     look,
     name_of,
+    named,
     number_text,
     safe,
     scatter,
@@ -33,7 +34,7 @@ def sparsity_figure(points: pd.DataFrame, *, y: str = "accuracy", by: str = "reg
     shown = set(_some(rows, "trial_key")["trial_key"])
     thin, bold = [], []
     for place, (level, part) in enumerate(by_level(rows, by)):
-        name = f"{name_of(by)} = {level}"
+        name = named(by, level)
         thin += _networks(part[part["trial_key"].isin(shown)], y, name, place)
         bold.append(_mean(part, y, name, place))
     return figure([*thin, *bold], "sparsity", y, showlegend=True)
@@ -141,7 +142,7 @@ def curves_figure(
                     mode="lines" if len(part) > len(part["trial_key"].unique()) else "markers",
                     connectgaps=False,
                     line={"color": look(place)["color"], "width": 1.5, "dash": dash},
-                    name=f"{name_of(by)} = {name}, {phase}" if groups else phase,
+                    name=f"{named(by, name)}, {phase}" if groups else phase,
                     hovertemplate="%{y:.4~g} after epoch %{x}<br>trial %{customdata[0]}",
                 )
             )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from results import choosing, pareto
 from results.plot_fronts import attainment_figure, by_level, front_figure, fronts_figure, plane
-from results.plot_style import name_of, number_text
+from results.plot_style import name_of, named, number_text
 from results.report_elements import nothing
 from results.report_material import Material
 from results.report_page import Control, Picture, Section
@@ -102,8 +102,8 @@ def _side_by_side(material: Material, by: str, x: str, y: str) -> str:
     ends = []
     for level, rows in by_level(material.points, by):
         best = choosing.best(rows, maximize=[y], minimize=[x])
-        ends.append(f"{level}: {number_text(best[y], y)} at {number_text(best[x], x)}")
-    return f"Best {y} for {name_of(by)} = {'; '.join(ends)} {x.replace('_', ' ')}."
+        ends.append(f"{named(by, level)}: {number_text(best[y], y)} at {number_text(best[x], x)}")
+    return f"Best {y} for {'; '.join(ends)} {x.replace('_', ' ')}."
 
 
 def _band_words(surfaces: pd.DataFrame, x: str, y: str) -> str:

@@ -20,7 +20,7 @@ p { margin: .3rem 0 .8rem; max-width: 46rem; }
 figure { margin: 0 0 1rem; }
 figcaption, caption, .note { color: var(--muted); font-size: .9rem; }
 figcaption { max-width: 46rem; margin-top: .4rem; }
-caption { text-align: left; padding-bottom: .4rem; }
+caption { text-align: left; padding-bottom: .4rem; position: sticky; left: 0; max-width: min(46rem, 84vw); }
 .plot { min-height: 440px; width: 100%; }
 .plot.wide { min-width: 56rem; }
 .controls { display: flex; flex-wrap: wrap; gap: .4rem 1rem; font-size: .9rem; margin-bottom: .4rem; }
@@ -40,7 +40,7 @@ th { white-space: nowrap; }
 .numbers dt { color: var(--muted); font-size: .85rem; }
 .numbers dd { margin: 0; font-size: 1.35rem; font-weight: 600; overflow-wrap: anywhere; line-height: 1.25; }
 .numbers dd small { display: block; font-size: .8rem; font-weight: 400; color: var(--muted); }
-.reason { white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.4 ui-monospace, monospace; }
+.reason { min-width: 15rem; white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.4 ui-monospace, monospace; }
 .networks { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 32rem), 1fr)); gap: 1rem; }
 .network { border: 1px solid var(--line); border-radius: .4rem; padding: .8rem; min-width: 0; }
 .cells { display: flex; flex-wrap: wrap; gap: .8rem; }

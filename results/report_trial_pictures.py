@@ -11,7 +11,7 @@ from results.history import hypervolume_history
 from results.objectives import Objectives
 from results.plot_fronts import by_level
 from results.plot_parallel import axes_of, parallel_figure
-from results.plot_style import name_of, number_text, title_of
+from results.plot_style import name_of, named, number_text, title_of
 from results.plot_trials import (
     curves_figure,
     hypervolume_figure,
@@ -140,7 +140,7 @@ def _sparsity_words(material: Material) -> str:
             f"{number_text(zeros, 'sparsity')} zeros and accuracy {number_text(right, 'accuracy')} at τ = {tau:g}"
             for tau, zeros, right in ends.itertuples()
         )
-        words.append(f"λ = {level}: from {low} to {high}.")
+        words.append(f"{named('regularization', level)}: from {low} to {high}.")
     return " ".join(words)
 
 
