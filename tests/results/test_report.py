@@ -255,6 +255,15 @@ def test_swept_text_flags_and_missing_values_are_colours_too(local: RunDirectory
         assert f"accuracy|{column}" in pictures["curves"]
 
 
+def test_an_objective_that_was_never_measured_leaves_the_front_empty_and_says_so(local: RunDirectory) -> None:
+    page = Page(
+        report_html(night(local, file={**SWEEP, "objectives": {"accuracy": "max", "latency_1_ms": "min"}}))
+    )
+    assert "not measured" in page.words()
+    assert "latency_1_ms|splitting" in page.pictures()["front"]
+    assert not page.all("svg")
+
+
 def test_several_runs_on_one_page(tmp_path: Path) -> None:
     for name in ("a", "b"):
         night(RunDirectory(tmp_path / name, create=True), trials=2)
