@@ -128,6 +128,8 @@ def _front_words(material: Material, y: str, costs: Sequence[str]) -> str:
         if len(best):
             ends = [best.iloc[0], best.iloc[-1]]
             low, high = (f"{number_text(row[y], y)} at {number_text(row[x], x)}" for row in ends)
-            words.append(f"{y} against {x}: from {low} to {high}.")
+            words.append(
+                f"{y} against {x}: {low}." if low == high else f"{y} against {x}: from {low} to {high}."
+            )
     words.append("Touch or click a point for the command that exports its network.")
     return " ".join(words)

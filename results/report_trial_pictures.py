@@ -50,19 +50,10 @@ def hypervolume_section(material: Material) -> Section:
         return Section("hypervolume", title, [nothing(NO_POINTS)])
     history = material.run.hypervolume_history() if material.run.names else _history(material)
     scales = ("trials", "epochs", "wall_s")
-    final, reached = (
-        history["hypervolume"].max(),
-        history[history["hypervolume"] >= 0.99 * history["hypervolume"].max()],
-    )
-    first = reached.iloc[0]
     picture = Picture(
         name="hypervolume",
         label="Staircase of the hypervolume as trials finish",
-        caption=(
-            f"Of {', '.join(material.directions)}, up to the worst value of each: {number_text(final)} in the end; "
-            f"99 % of it after {first['trials']} of {len(history)} trials, {first['epochs']} epochs and "
-            f"{number_text(first['wall_s'])} s."
-        ),
+        caption=_growth_words(history, material),
         figures={x: hypervolume_figure(history, x=x) for x in scales},
         controls=[Control("against", [(x, title_of(x)) for x in scales])],
     )
@@ -126,13 +117,24 @@ def _history(material: Material) -> pd.DataFrame:
     return hypervolume_history(material.points, material.progress, Objectives.of_sweep(material.directions))
 
 
+def _growth_words(history: pd.DataFrame, material: Material) -> str:
+    final = history["hypervolume"].max()
+    words = f"Of {', '.join(material.directions)}, up to the worst value of each"
+    if not final > 0:
+        return f"{words}: 0, as all points share the worst value of an objective."
+    first = history[history["hypervolume"] >= 0.99 * final].iloc[0]
+    return (
+        f"{words}: {number_text(final)} in the end; 99 % of it after {first['trials']} of {len(history)} trials, "
+        f"{first['epochs']} epochs and {number_text(first['wall_s'])} s."
+    )
+
+
 def _sparsity_words(material: Material) -> str:
     rows = one_precision(material.points)
     first = rows.iloc[0]
     words = [
-        f"A thin line is a trained network, a bold one the mean of its λ; along them τ grows. "
-        f"Weights of {first['weight_bits']} bits, "
-        f"feature maps of {first['feature_map_bits']} bits."
+        "A thin line is a trained network, a bold one the mean of its λ; along them τ grows. "
+        f"Weights of {first['weight_bits']} bits, feature maps of {first['feature_map_bits']} bits."
     ]
     for level, part in by_level(rows, "regularization"):
         ends = part.groupby("threshold")[["sparsity", "accuracy"]].mean().iloc[[0, -1]]
@@ -140,7 +142,8 @@ def _sparsity_words(material: Material) -> str:
             f"{number_text(zeros, 'sparsity')} zeros and accuracy {number_text(right, 'accuracy')} at τ = {tau:g}"
             for tau, zeros, right in ends.itertuples()
         )
-        words.append(f"{named('regularization', level)}: from {low} to {high}.")
+        span = low if low == high else f"from {low} to {high}"
+        words.append(f"{named('regularization', level)}: {span}.")
     return " ".join(words)
 
 
