@@ -235,7 +235,12 @@ def _split(wide: Tensor, channels: int) -> Tensor:
 
 def _block_diagonal(blocks: Tensor) -> Tensor:
     """[k, C, C] -> [k C, k C]."""
-    return blocks[0] if len(blocks) == 1 else torch.block_diag(*blocks)
+    terms, channels, _ = blocks.shape
+    if terms == 1:
+        return blocks[0]
+    full = blocks.new_zeros(terms, channels, terms, channels)
+    full.diagonal(0, 0, 2).copy_(blocks.permute(1, 2, 0))
+    return full.view(terms * channels, terms * channels)
 
 
 def _blocks(full: Tensor, channels: int) -> Tensor:

@@ -249,8 +249,6 @@ class DeviceConfig(Config):
     """CPU threads a worker."""
     sync_batch_norm: bool = True
     """Batch statistics over all workers of a gang, so that n workers compute what one would."""
-    cuda_graphs: bool = True
-    """Capture the training step as a CUDA graph where there is a GPU."""
 
 
 class TrialConfig(Config):

@@ -32,7 +32,9 @@ class Mesh:
             TrialError: there are fewer images than ranks.
         """
         if images < self.world_size:
-            raise TrialError(f"every rank needs at least one image, but got {images} for {self.world_size} ranks")
+            raise TrialError(
+                f"every rank needs at least one image, but got {images} for {self.world_size} ranks"
+            )
         return min(wanted, images - images % self.world_size)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:

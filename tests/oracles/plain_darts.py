@@ -33,7 +33,9 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(x)
-        odd = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # the second convolution sees the pixels the first one skips
+        odd = F.pad(x, (0, 1, 0, 1))[
+            :, :, 1:, 1:
+        ]  # the second convolution sees the pixels the first one skips
         return self.bn(torch.cat([self.conv1(x), self.conv2(odd)], dim=1))
 
 
@@ -138,17 +140,28 @@ class PlainSupernet(nn.Module):
         widths = stage_widths(SPACES[space], cells=cells, channels=channels, width_growth=1.0)
         if skeleton.stem == "conv":
             stem = 3 * channels
-            self.stem = nn.Sequential(nn.Conv2d(image_channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+            self.stem = nn.Sequential(
+                nn.Conv2d(image_channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem)
+            )
         else:
             stem = channels
             self.stem = nn.Sequential(
-                nn.Conv2d(image_channels, stem, patch_size, stride=patch_size, bias=False), nn.BatchNorm2d(stem)
+                nn.Conv2d(image_channels, stem, patch_size, stride=patch_size, bias=False),
+                nn.BatchNorm2d(stem),
             )
         before = previous = stem
         self.cells = nn.ModuleList()
         for index, c in enumerate(widths):
             cell = PlainCell(
-                names, nodes, before, previous, c, index in reductions, index - 1 in reductions, output_node, splitting
+                names,
+                nodes,
+                before,
+                previous,
+                c,
+                index in reductions,
+                index - 1 in reductions,
+                output_node,
+                splitting,
             )
             self.cells.append(cell)
             before, previous = previous, cell.output.channels_out
