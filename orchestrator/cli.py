@@ -222,13 +222,16 @@ def _next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
     shown = uri
     if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):
         shown = str(Path(uri).relative_to(Path.cwd()))
-    point = short_point(stored["point"][0].as_py())
     objective = next(iter(sweep.maximize or sweep.objectives))
+    order = "descending" if sweep.objectives[objective] == "max" else "ascending"
+    best = stored.sort_by([(objective, order)])
+    middle = best[objective][best.num_rows // 2].as_py()
+    point = short_point(best["point"][0].as_py())
     return [
         f"front:  {shown}/front.parquet",
         f"points: {shown}/points.parquet",
         "next:",
-        f'  shrinksweep front {shown} --where "{objective} > {stored[objective][0].as_py():.3g}" --format csv',
+        f'  shrinksweep front {shown} --where "{objective} > {middle:.3g}" --format csv',
         f"  shrinksweep report {shown} -o report.html",
         f"  shrinksweep export {shown} {point}",
     ]

@@ -165,8 +165,15 @@ def _trials_table(running: list[Running]) -> Table:
     return table
 
 
-SHOWN = ("splitting", "regularization", "threshold", "weight_bits", "feature_map_bits", "codec")
-"""Columns of a front that are shown beside the objectives, where they differ."""
+SHOWN = {
+    "splitting": "s",
+    "regularization": "lambda",
+    "threshold": "tau",
+    "weight_bits": "weight\nbits",
+    "feature_map_bits": "map\nbits",
+    "codec": "codec",
+}
+"""Columns of a front that are shown beside the objectives, where they differ, and what heads them."""
 
 
 def front_table(front: pa.Table, objectives: dict[str, str], rows: int | None = None) -> Table:
@@ -180,7 +187,9 @@ def front_table(front: pa.Table, objectives: dict[str, str], rows: int | None = 
     )
     for name in (*columns, *objectives):
         table.add_column(
-            _header(name), justify="left" if name in ("point", "codec") else "right", no_wrap=True
+            SHOWN.get(name) or _header(name),
+            justify="left" if name in ("point", "codec") else "right",
+            no_wrap=True,
         )
     for row in front.select([*columns, *objectives]).slice(0, rows).to_pylist():
         row["point"] = short_point(row["point"])
