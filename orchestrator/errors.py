@@ -34,6 +34,30 @@ def fault_lines(error: ValidationError, model: type[BaseModel], prefix: str = ""
     return [_line(fault, model, prefix) for fault in error.errors(include_url=False)]
 
 
+def without_faults(content: Any, error: ValidationError, *inside: str) -> Any:
+    """Return a copy of the mapping ``content`` without the entries that ``error`` names below the place ``inside``.
+
+    Faults of a whole block (how its entries fit together) leave it as it is.
+    """
+    places = [
+        fault["loc"][len(inside) :] for fault in error.errors() if fault["loc"][: len(inside)] == inside
+    ]
+    for place in places:
+        content = _without(content, place)
+    return content
+
+
+def _without(content: Any, place: tuple[str | int, ...]) -> Any:
+    if not place or not isinstance(content, Mapping) or place[0] not in content:
+        return content
+    inner = content[place[0]]
+    if len(place) > 1 and isinstance(inner, Mapping):
+        return {**content, place[0]: _without(inner, place[1:])}
+    if len(place) == 1 and isinstance(inner, Mapping):
+        return content
+    return {key: value for key, value in content.items() if key != place[0]}
+
+
 def _line(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
     place = tuple(fault["loc"])
     path = prefix + _dotted(place)

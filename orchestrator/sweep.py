@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator
 
 from orchestrator import combinations, dimensions, yaml_text
 from orchestrator.dimensions import Assignment, Dimension, Range
-from orchestrator.errors import SweepError, fault_lines
+from orchestrator.errors import SweepError, fault_lines, without_faults
 from results.errors import nearest
 from results.schema import POINTS, PROGRESS
 from trials.config import Config, TrialConfig
@@ -104,6 +104,9 @@ class Sweep(Config):
             super().__init__(**fields)
         except ValidationError as error:
             faults = fault_lines(error, Sweep)
+            trial = without_faults(fields.get("trial"), error, "trial")
+            faults += [line for line in _trial_faults(trial) if line not in faults]
+            fields |= {"trial": trial} if "trial" in fields else {}
         dims, found = _parse_dimensions(fields.get("sweep"))
         faults += found
         base = _trial_or_none(fields.get("trial", {}))
@@ -190,6 +193,15 @@ def _parse_dimensions(raw: Any) -> tuple[list[Dimension], list[str]]:
         if dimension is not None:
             found.append(dimension)
     return found, faults
+
+
+def _trial_faults(raw: Any) -> list[str]:
+    """Return what is wrong with a trial once its first faults are out of the way: they hide how its parts fit."""
+    try:
+        TrialConfig.model_validate({} if raw is None else raw)
+    except ValidationError as error:
+        return fault_lines(error, TrialConfig, "trial.")
+    return []
 
 
 def _trial_or_none(raw: Any) -> TrialConfig | None:

@@ -191,3 +191,14 @@ def test_ranges_count_and_map_onto_their_bounds() -> None:
     assert (log.at(0.0), log.at(0.9999999)) == (1, 100)
     assert [fraction.value(i) for i in range(4)] == [0.0, 0.1, 0.2, 0.3]
     assert sweep.combinations is None
+
+
+def test_an_unknown_key_hides_no_other_fault_of_its_block() -> None:
+    fields = {"space": {"chanels": 8, "splitting": 3}, "ladder": {"weight_bits": [12]}}
+    with pytest.raises(SweepError) as caught:
+        Sweep(name="a", trial=fields, sweep={"seed": [0, 1]})
+    faults = str(caught.value)
+    assert "unknown key `trial.space.chanels`; did you mean `channels`?" in faults
+    assert "`splitting` must divide the 4 concatenated nodes, but got splitting=3" in faults
+    assert "`weight_bits` must be 2 to 8, or 32 for off, but got 12" in faults
+    assert len(faults.splitlines()) == 3
