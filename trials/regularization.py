@@ -120,11 +120,12 @@ class _WithL1(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, of_mean: Tensor) -> Any:
         each = of_mean / ctx.elements
-        if not each.is_cuda:  # a Python number is the faster factor, and asking for it waits for nobody
-            each = each.item()
         if ctx.rectified:
             return gradient + each, None
-        return gradient + ctx.saved_tensors[0].sgn() * each, None
+        sign = ctx.saved_tensors[0].sgn()
+        if each.is_cuda:  # asking for the number would wait for the GPU
+            return torch.addcmul(gradient, sign, each), None
+        return torch.add(gradient, sign, alpha=each.item()), None
 
 
 def tap_sums(x: Tensor) -> Tensor:
