@@ -18,11 +18,14 @@ from rich.console import Console
 from benchmarks.harness import figure_table, write_json
 
 FOLDER = Path(__file__).parent
+APART = ("faults",)
+"""Not a benchmark of speed, and an hour long: ``make faults`` runs it on its own."""
 
 
 def benchmark_names(folder: Path = FOLDER) -> list[str]:
-    """Return the modules of the folder that run as a script, in alphabetical order."""
+    """Return the modules of the folder that run as a script, in alphabetical order, but those that run apart."""
     modules = (p for p in sorted(folder.glob("*.py")) if not p.name.startswith("_"))
+    modules = (p for p in modules if p.stem not in APART)
     return [p.stem for p in modules if '\nif __name__ == "__main__":' in p.read_text(encoding="utf-8")]
 
 
