@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -152,9 +151,8 @@ def report(run: RunPath, output: Output = None) -> None:
     Example:
       shrinksweep report runs/digits -o digits.html
     """
-    from results import open_run
+    from results import open_run, write_report
 
-    write_report = _part("results.report", "write_report")
     path = output or Path("report.html")
     write_report(open_run(run), path)
     typer.echo(f"wrote {path}")
@@ -177,18 +175,6 @@ def export(
 
     folder = export_point(RunDirectory(run), point, output)
     typer.echo(f"wrote {folder}; try it: python {folder}/load.py")
-
-
-def _part(module: str, name: str) -> Any:
-    """Return a function of a part that a build may be without. Error: ``OrchestratorError``."""
-    from orchestrator.errors import OrchestratorError
-
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise OrchestratorError(f"this command needs {module}, but this build is without it") from None
 
 
 def _read(path: Path, overrides: list[str] | None, trials: int | None) -> Sweep:
