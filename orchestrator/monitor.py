@@ -31,7 +31,6 @@ class Monitor:
     finished_count: int = 0
     failed_count: int = 0
     stopped_count: int = 0
-    retried: int = 0
     running: dict[int, Running] = field(default_factory=dict)
     front: Any = None
     objectives: dict[str, str] = field(default_factory=dict)
@@ -92,7 +91,6 @@ class Monitor:
             self.failed_count += 1
             self.events.append(f"trial {entry.index} failed for good: {reason}")
         else:
-            self.retried += 1
             self.events.append(f"trial {entry.index} failed and is tried again: {reason}")
 
     @property

@@ -131,11 +131,6 @@ def make_searcher(sweep: Sweep) -> Searcher:
     )
 
 
-def is_adaptive(sweep: Sweep) -> bool:
-    """Say whether a sweep's proposals depend on results."""
-    return sweep.strategy.searcher in ("nsga2", "tpe")
-
-
 def finite(points: Sequence[Sequence[Any]]) -> list[Values]:
     """Return the points whose objectives are all finite numbers."""
     complete = [p for p in points if all(v is not None and np.isfinite(v) for v in p)]

@@ -13,7 +13,7 @@ Shapes: B batch, C channels, H, W; E incoming edges; P primitives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -276,8 +276,11 @@ class _WeightedSum(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             d_gamma = torch.stack([torch.dot(flat, _flat(one)) for one in maps]).to(gamma.dtype)
         scalars = gamma.to(gradient.dtype).unbind()
-        needed: Callable[[int], bool] = lambda t: ctx.needs_input_grad[1 + t]  # noqa: E731
-        return (d_gamma, *(gradient * scalars[t] if needed(t) else None for t in range(len(maps))))
+        needed = ctx.needs_input_grad[1:]
+        return (
+            d_gamma,
+            *(gradient * s if wanted else None for s, wanted in zip(scalars, needed, strict=True)),
+        )
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -8,8 +8,6 @@ Shapes: B batch; N nodes; E = 2 + 3 + ... + (N + 1) edges; P primitives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -122,7 +120,7 @@ class Supernet(nn.Module):
 
     def edge_shares(self, kind: str) -> Tensor:
         """Return softmax(beta) over the edges that enter the same node: [E]."""
-        return torch.cat([part.softmax(0) for part in self.betas[kind].split(list(self._edges_per_node()))])
+        return torch.cat([part.softmax(0) for part in self.betas[kind].split(list(range(2, self.nodes + 2)))])
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         """Return alphas and betas: what the architecture optimizer moves."""
@@ -147,9 +145,6 @@ class Supernet(nn.Module):
         """Return the entropy of the primitives' weights, mean over all edges, in nats (log P at the start)."""
         weights = torch.cat([alpha.softmax(-1) for alpha in self.alphas.values()])
         return float(torch.special.entr(weights).sum(-1).mean())
-
-    def _edges_per_node(self) -> Iterator[int]:
-        return iter(range(2, self.nodes + 2))
 
 
 class SuperCell(nn.Module):
