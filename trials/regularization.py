@@ -39,11 +39,16 @@ def l1(x: Tensor) -> Tensor:
 
 
 def hoyer(x: Tensor) -> Tensor:
-    """Return the Hoyer-square measure (sum|x|)^2 / sum x^2, divided by the element count: 1/n to 1.
+    """Return the Hoyer-square measure of every image's map, (sum|x|)^2 / sum x^2 divided by the elements: its mean.
 
-    Yang et al., DeepHoyer, ICLR 2020. A map that is zero throughout counts as 0.
+    ``x`` is [B, ...]. The measure of one image lies between 1/n and 1, n being the elements of its map; a map that is
+    zero throughout counts as 0. Yang et al., DeepHoyer, ICLR 2020, as Kurtz et al., ICML 2020, apply it to activations:
+    image by image. It is homogeneous of degree 0, so over a whole batch it would depend on which images share the
+    batch; so taken, two ranks with half a batch each have the mean that one rank has.
     """
-    return x.abs().sum().square() / (x.square().sum() + torch.finfo(x.dtype).tiny) / x.numel()
+    each = tuple(range(1, x.dim()))
+    square = x.square().sum(each) + torch.finfo(x.dtype).tiny
+    return (x.abs().sum(each).square() / square).mean() / x[0].numel()
 
 
 MEASURES: dict[str, Callable[[Tensor], Tensor]] = {"l1": l1, "hoyer": hoyer}

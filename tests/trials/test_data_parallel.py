@@ -20,6 +20,7 @@ FLOAT64 = {"precision": "float64"}
 MAPS = {"regularization": 0.01, "in_search": True}
 CASES: dict[str, TrialConfig] = {
     "darts": tiny_config(device=FLOAT64, feature_maps=MAPS, search={"cost_pressure": 0.01}),
+    "hoyer": tiny_config(device=FLOAT64, feature_maps={**MAPS, "measure": "hoyer"}),
     "second order": tiny_config(device=FLOAT64, search={"algorithm": "darts_second_order"}),
     "pc_darts, recomputed": tiny_config(
         device=FLOAT64, search={"algorithm": "pc_darts", "partial_channels": 2, "recompute": True}

@@ -182,19 +182,26 @@ def test_cost_pressure_lowers_the_expected_macs() -> None:
 def test_measures_are_their_formulas() -> None:
     x = torch.tensor([[0.0, -3.0], [4.0, 1.0]], dtype=torch.float64)
     assert float(l1(x)) == 2.0
-    assert float(hoyer(x)) == pytest.approx(64 / 26 / 4)
-    assert float(hoyer(torch.tensor([5.0, 0.0, 0.0, 0.0]))) == pytest.approx(1 / 4)
-    assert float(hoyer(torch.full((4,), -2.0))) == pytest.approx(1.0)
-    assert float(hoyer(torch.zeros(4))) == 0.0
+    assert float(hoyer(x)) == pytest.approx((9 / 9 / 2 + 25 / 17 / 2) / 2)
+    assert float(hoyer(torch.tensor([[5.0, 0.0, 0.0, 0.0]]))) == pytest.approx(1 / 4)
+    assert float(hoyer(torch.full((3, 4), -2.0))) == pytest.approx(1.0)
+    assert float(hoyer(torch.zeros(3, 4))) == 0.0
+
+
+def test_hoyer_of_a_batch_is_the_mean_over_its_images() -> None:
+    x = torch.randn(6, 3, 4, 4, dtype=torch.float64).relu() * torch.arange(1, 7).view(6, 1, 1, 1)
+    each = torch.stack([one.abs().sum() ** 2 / (one**2).sum() / one.numel() for one in x])
+    torch.testing.assert_close(hoyer(x), each.mean())
+    torch.testing.assert_close((hoyer(x[:3]) + hoyer(x[3:])) / 2, hoyer(x))
 
 
 def test_gradients_of_the_measures_by_finite_differences() -> None:
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(l1, (x,))
     assert torch.autograd.gradcheck(hoyer, (x,))
-    zero = torch.zeros(4, requires_grad=True)
+    zero = torch.zeros(1, 4, requires_grad=True)
     hoyer(zero).backward()
-    assert torch.equal(zero.grad, torch.zeros(4))  # type: ignore[arg-type]
+    assert torch.equal(zero.grad, torch.zeros(1, 4))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("measure", ["l1", "hoyer"])
@@ -213,7 +220,7 @@ def test_the_term_is_the_sum_over_the_named_taps(measure: str) -> None:
     network(images)
     formula = {
         "l1": lambda x: x.abs().mean(),
-        "hoyer": lambda x: x.abs().sum() ** 2 / (x**2).sum() / x.numel(),
+        "hoyer": lambda x: torch.stack([m.abs().sum() ** 2 / (m**2).sum() / m.numel() for m in x]).mean(),
     }
     torch.testing.assert_close(term, sum(formula[measure](x) for x in seen))
 
