@@ -46,7 +46,7 @@ def make_plan(
     sweep: Sweep, directory: RunDirectory | None, nodes: Sequence[Node], *, check_data: bool = True
 ) -> Plan:
     """Check a launch and describe it. Error: ``SweepError`` with every fault at once."""
-    faults = data_faults(sweep) if check_data else []
+    faults = [*tap_faults(sweep), *data_faults(sweep)] if check_data else []
     if fault := gang_fault(sweep.resources, nodes):
         faults.append(fault)
     faults += _different(sweep, directory)
@@ -219,6 +219,25 @@ def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
             for fields in (config.space.sizes(), config.network_sizes()):
                 check_fit(SPACES[config.space.name], **fields, input_shape=shape)
         except (SpaceError, SplittingError) as error:
+            return [str(error)]
+    return []
+
+
+# --- feature maps ---
+
+
+def tap_faults(sweep: Sweep) -> list[str]:
+    """Return a line for the first pattern that stands for no feature map. Loads torch only where there are patterns."""
+    fields = ("feature_maps.", "space.", "search.algorithm", "train.cells")
+    for assignment in _swept(sweep, fields):
+        config = combinations.configured(sweep.trial, assignment)
+        if config.feature_maps.taps == ("*",):
+            continue
+        from trials.tap_patterns import TapError, check_taps
+
+        try:
+            check_taps(config)
+        except TapError as error:
             return [str(error)]
     return []
 

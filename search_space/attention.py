@@ -19,7 +19,9 @@ REACH = 7
 class AttentionProduct(nn.Module):
     """softmax(Q K^T / sqrt(D) + bias) V, for q, k, v [..., heads, T, D] and bias broadcast to [..., heads, T, T].
 
-    Fused (``scaled_dot_product_attention``) as long as nobody listens to the probabilities, explicit otherwise.
+    Fused (``scaled_dot_product_attention``) as long as nobody listens to the probabilities. A listener sees them in
+    any case; where it hands the very same map back and no gradient is wanted, the result is still the fused one, bit
+    for bit.
     """
 
     def __init__(self) -> None:
@@ -29,8 +31,17 @@ class AttentionProduct(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         if self.probabilities.listener is None:
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        scores = query @ key.mT * query.shape[-1] ** -0.5 + bias
-        return self.probabilities(scores.softmax(-1)) @ value
+        probabilities = _probabilities(query, key, bias)
+        kept: Tensor = self.probabilities(probabilities)
+        if kept is probabilities and not torch.is_grad_enabled():
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return kept @ value
+
+
+def _probabilities(query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+    scores = (query * query.shape[-1] ** -0.5) @ key.mT
+    scores += bias  # in place: of [..., heads, T, T] maps every one less counts
+    return scores.softmax(-1)
 
 
 class RelativePosition(nn.Module):

@@ -20,11 +20,13 @@ class FeatureMap(nn.Module):
     Args:
         rectified: the map comes out of a ReLU: nothing in it is negative, and no gradient passes where it is zero.
         normalized: the map comes out of a softmax: its mean is the same whatever the network does.
+        waiting: the map is what a cell keeps until its readers come. It is pruned, quantized and counted like any
+            other, but the lambda term leaves it to the taps of its readers.
     """
 
-    def __init__(self, *, rectified: bool = False, normalized: bool = False) -> None:
+    def __init__(self, *, rectified: bool = False, normalized: bool = False, waiting: bool = False) -> None:
         super().__init__()
-        self.rectified, self.normalized = rectified, normalized
+        self.rectified, self.normalized, self.waiting = rectified, normalized, waiting
         self.listener: Listener | None = None
 
     def forward(self, x: Tensor) -> Tensor:

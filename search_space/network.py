@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from search_space.feature_map import FeatureMap
 from search_space.genotype import CellGenotype, Genotype
 from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, primitive, relu_conv_bn
@@ -63,6 +64,7 @@ class Network(nn.Module):
                 splitting=splitting, width_growth=width_growth, patch_size=patch_size, primitives=(),
             )  # fmt: skip
         self.stem = stem(home, image_channels, channels, patch_size)
+        self.stem_map = FeatureMap(waiting=True)
         joined = {kind: len(cell.concat) for kind, cell in kinds.items()}
         channels_out = 0
         self.depth = 0
@@ -77,16 +79,29 @@ class Network(nn.Module):
         self.classifier = Classifier(channels_out, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        before = previous = self.stem(images)
+        before = previous = self.stem_map(self.stem(images))
         for index in range(self.depth):
-            cell = self.get_submodule(f"cell{index}")
-            before, previous = previous, cell(before, previous, self.drop_path if self.training else 0.0)
+            cell = self.cell(index)
+            states = cell.preprocess(before, previous)
+            before = previous  # what has had its last reader is let go: this is the peak of an inference
+            previous = cell(states, self.drop_path if self.training else 0.0)
+            del states
         logits: Tensor = self.classifier(previous)
         return logits
 
+    def cell(self, index: int) -> Cell:
+        """Return cell ``index`` of the stack."""
+        cell = self.get_submodule(f"cell{index}")
+        assert isinstance(cell, Cell)
+        return cell
+
 
 class Cell(nn.Module):
-    """One cell: two preprocessed inputs, two edges into every node, an output node."""
+    """One cell: two preprocessed inputs, two edges into every node, an output node.
+
+    Every map that waits for its readers is a tap: ``state0`` and ``state1`` (the inputs), ``state2`` and on (the
+    nodes), ``edge0_map`` and on (what an edge adds to its node) and ``joined``.
+    """
 
     def __init__(self, genotype: CellGenotype, place: CellPlace, output_node: str, splitting: int) -> None:
         super().__init__()
@@ -99,20 +114,45 @@ class Cell(nn.Module):
         self.preprocess1 = relu_conv_bn(place.channels_previous, width, affine=True)
         for index, (name, source) in enumerate(genotype.edges):
             stride = 2 if place.reduction and source < 2 else 1
-            self.add_module(f"edge{index}", primitive(name, width, stride))
+            edge = primitive(name, width, stride)
+            self.add_module(f"edge{index}", edge)
+            if not isinstance(edge, nn.Identity):
+                self.add_module(f"edge{index}_map", FeatureMap(waiting=True))
+        for index in range(2 + genotype.nodes):
+            self.add_module(f"state{index}", FeatureMap(waiting=True))
         self.output = OutputNode(output_node, splitting, len(genotype.concat), width)
+        self.joined = FeatureMap(waiting=True)
 
-    def forward(self, before: Tensor, previous: Tensor, drop_path: float) -> Tensor:
-        states = [self.preprocess0(before), self.preprocess1(previous)]
+    def preprocess(self, before: Tensor, previous: Tensor) -> list[Tensor]:
+        """Return the first two states: the outputs of the cell before the previous one and of the previous one."""
+        return [
+            self._kept("state0", self.preprocess0(before)),
+            self._kept("state1", self.preprocess1(previous)),
+        ]
+
+    def forward(self, states: list[Tensor], drop_path: float) -> Tensor:
+        """Return the cell's map; ``states``: the first two, the nodes are added to the list."""
         for node in range(self.genotype.nodes):
-            entering = []
-            for offset, (_, source) in enumerate(self.genotype.incoming(node)):
-                edge = self.get_submodule(f"edge{2 * node + offset}")
-                out = edge(states[source])
-                entering.append(out if isinstance(edge, nn.Identity) else _drop_path(out, drop_path))
-            states.append(entering[0] + entering[1])
-        joined: Tensor = self.output([states[node] for node in self.genotype.concat])
+            states.append(self._node(node, states, drop_path))
+        joined: Tensor = self.joined(self.output([states[node] for node in self.genotype.concat]))
         return joined
+
+    def _node(self, node: int, states: list[Tensor], drop_path: float) -> Tensor:
+        first, second = (
+            self._edge(2 * node + offset, states[source], drop_path)
+            for offset, (_, source) in enumerate(self.genotype.incoming(node))
+        )
+        return self._kept(f"state{2 + node}", first + second)
+
+    def _edge(self, index: int, x: Tensor, drop_path: float) -> Tensor:
+        edge = self.get_submodule(f"edge{index}")
+        if isinstance(edge, nn.Identity):
+            return x
+        return self._kept(f"edge{index}_map", _drop_path(edge(x), drop_path))
+
+    def _kept(self, name: str, x: Tensor) -> Tensor:
+        kept: Tensor = self.get_submodule(name)(x)
+        return kept
 
 
 def _drop_path(x: Tensor, probability: float) -> Tensor:

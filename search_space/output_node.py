@@ -61,7 +61,10 @@ class OutputNode(nn.Module):
 
 
 def _mean(maps: Sequence[Tensor]) -> Tensor:
-    total = maps[0]
-    for one in maps[1:]:
-        total = total + one
-    return total / len(maps)
+    if len(maps) == 1:
+        return maps[0]
+    total = maps[0] + maps[1]
+    for one in maps[2:]:
+        total += one
+    total /= len(maps)
+    return total

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space.attention import AttentionProduct
+from trials.deployed import fold
 from trials.liveness import LiveSet, live_sets
 
 FLOAT_BYTES = 4
@@ -75,7 +76,7 @@ def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     """Count what ``network`` costs for one image of ``input_shape`` [C, H, W].
 
     The network is traced in evaluation mode on the meta device: nothing is computed, and the network itself stays
-    as it is.
+    as it is. Live maps are those of the network with its batch norms folded, the form that is deployed.
     """
     twin = _twin(network)
     image = torch.empty(1, *input_shape, device="meta")
@@ -83,6 +84,7 @@ def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     with torch.no_grad(), _counting(twin, layers):
         twin(image)
     params = sum(parameter.numel() for parameter in network.parameters())
+    fold(twin)
     return Cost(params, tuple(layers), live_sets(twin, image))
 
 

@@ -43,7 +43,9 @@ def live_sets(network: nn.Module, image: Tensor) -> tuple[LiveSet, ...]:
     def listener(name: str) -> Callable[[Tensor], Tensor]:
         def mark(x: Tensor) -> Tensor:
             trace.name(x, name)
-            return x
+            return (
+                x.detach()
+            )  # the same storage, not the same tensor: attention is traced in its explicit form
 
         return mark
 
@@ -51,6 +53,10 @@ def live_sets(network: nn.Module, image: Tensor) -> tuple[LiveSet, ...]:
     with torch.no_grad(), trace, listening(network, listeners):
         network(image)
     return trace.maximal_sets()
+
+
+_Parts = dict[Any, tuple[str, int]]
+"""The taps on one storage: {place in it: (tap, its bytes in float32)}."""
 
 
 class LiveStorages(TorchDispatchMode):
@@ -92,12 +98,18 @@ class LiveStorages(TorchDispatchMode):
 
 
 class _Trace(LiveStorages):
-    """Notes which maps are alive together, and which of them, or which parts of them, are taps."""
+    """Notes which maps are alive together, and which of them, or which parts of them, are taps.
+
+    A map that is a tap is one from the moment it is made: whoever stores it prunes, quantizes and codes it as it comes.
+    So the set after an operation is settled when the next one is over, with the names that were given in between.
+    """
 
     def __init__(self, owned: Iterable[Tensor]) -> None:
         super().__init__(owned)
-        self._names: dict[int, tuple[StorageWeakRef, dict[Any, tuple[str, int]]]] = {}
+        self._names: dict[int, tuple[StorageWeakRef, _Parts]] = {}
         self._sets: set[tuple[frozenset[tuple[str, int]], int]] = set()
+        self._bytes = 0  # alive after the last operation
+        self._parts: list[_Parts] = []  # what has names among it
 
     def name(self, x: Tensor, name: str) -> None:
         """Say that ``x``, all of its storage or a part of it, is the map of tap ``name``."""
@@ -105,17 +117,22 @@ class _Trace(LiveStorages):
         known = self._names.get(storage._cdata)
         if known is None or known[0].expired():  # the address of a dead storage may be given out again
             known = self._names[storage._cdata] = (StorageWeakRef(storage), {})
+            self._parts.append(known[1])
         view = (x.storage_offset(), x.shape, x.stride())
         known[1].setdefault(view, (name, x.numel() * x.element_size()))
 
     def look(self) -> None:
-        views = [
+        self._settle()
+        self._bytes = self.now
+        self._parts = [
             parts
             for key, (reference, parts) in self._names.items()
             if key in self._alive and not reference.expired()
         ]
-        named = frozenset(tap for parts in views for tap in parts.values())
-        self._sets.add((named, self.now - sum(size for _, size in named)))
+
+    def _settle(self) -> None:
+        named = frozenset(tap for parts in self._parts for tap in parts.values())
+        self._sets.add((named, self._bytes - sum(size for _, size in named)))
 
     def _see(self, tensor: Tensor) -> None:
         if tensor.is_floating_point():
@@ -123,6 +140,7 @@ class _Trace(LiveStorages):
 
     def maximal_sets(self) -> tuple[LiveSet, ...]:
         """Return the sets that no other contains."""
+        self._settle()
         kept: list[tuple[frozenset[tuple[str, int]], int]] = []
         for named, other in sorted(self._sets, key=lambda one: (-len(one[0]), -one[1])):
             if not any(named <= larger and other <= bytes_ for larger, bytes_ in kept):

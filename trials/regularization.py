@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -13,24 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space.feature_map import listening, taps
-
-
-class TapError(ValueError):
-    """A pattern that matches no tap."""
-
-
-def matching_taps(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Return the names that match any of the shell-style ``patterns``, in their own order.
-
-    Raises:
-        TapError: a pattern matches nothing; the nearest name is shown.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            near = get_close_matches(pattern, names, n=1, cutoff=0.0)
-            hint = f"; the nearest tap is {near[0]!r}" if near else ""
-            raise TapError(f"`feature_maps.taps` must match a feature map, but got {pattern!r}{hint}")
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+from trials.tap_patterns import matching_taps
 
 
 def l1(x: Tensor) -> Tensor:
@@ -57,22 +38,15 @@ MEASURES: dict[str, Callable[[Tensor], Tensor]] = {"l1": l1, "hoyer": hoyer}
 class Regularizer:
     """Collects the term over the taps of one network while it computes.
 
-    Attention probabilities take no part in ``l1``: each row sums to one, so their mean is a constant without gradient,
-    and nobody has to keep the fused attention from being used.
-
     Args:
-        network: where the taps are.
+        network: where the taps are; it may have none that the patterns stand for: then the term is 0.
         measure: ``l1`` or ``hoyer``.
-        patterns: which taps take part.
+        patterns: which taps take part (:func:`trials.tap_patterns.matching_taps`).
     """
 
     def __init__(self, network: nn.Module, measure: str, patterns: Sequence[str]) -> None:
         self.network, self._measure = network, MEASURES[measure]
-        places = taps(network)
-        matched = matching_taps(list(places), patterns)
-        self.names = [name for name in matched if not (self._measure is l1 and places[name].normalized)]
-        if not self.names:
-            raise TapError(f"`l1` needs a tap besides attention probabilities, but got {', '.join(patterns)}")
+        self.names = matching_taps(taps(network), patterns, measure)
         self._terms: list[Tensor] = []
         self._open = True
 
@@ -96,7 +70,10 @@ class Regularizer:
         kept: it would keep all recomputed maps alive.
         """
         self._open = False
-        return torch.stack(self._terms).sum()
+        return torch.stack(self._terms).sum() if self._terms else self._zero()
+
+    def _zero(self) -> Tensor:
+        return next(self.network.parameters()).new_zeros(())
 
     def _collect(self, rectified: bool, x: Tensor) -> Tensor:
         if self._measure is l1:

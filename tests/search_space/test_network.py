@@ -135,7 +135,9 @@ def test_a_cell_is_the_sum_of_two_edges_a_node() -> None:
         zero, one = body.preprocess0(before), body.preprocess1(previous)
         two = zero + nn.functional.max_pool2d(one, 3, 1, 1)
         three = nn.functional.avg_pool2d(two, 3, 1, 1, count_include_pad=False) + one
-        torch.testing.assert_close(body(before, previous, 0.0), torch.cat([two, three], dim=1))
+        torch.testing.assert_close(
+            body(body.preprocess(before, previous), 0.0), torch.cat([two, three], dim=1)
+        )
 
 
 def test_drop_path_drops_whole_maps_in_training_and_keeps_the_mean() -> None:
@@ -165,7 +167,7 @@ def test_taps_stand_before_every_convolution_and_around_attention() -> None:
     genotype = Genotype(CellGenotype((("self_attention_2h", 0), ("mlp_2x", 1)), (2,)))
     attention = Network(genotype, channels=4, cells=1, classes=3, space="attention")
     edge = "cell0.edge0"
-    assert set(taps(attention)) == {
+    assert {name for name, tap in taps(attention).items() if not tap.waiting} == {
         "cell0.preprocess0.input", "cell0.preprocess1.input", f"{edge}.query", f"{edge}.key", f"{edge}.value",
         f"{edge}.product.probabilities", f"{edge}.context", "cell0.edge1.hidden",
     }  # fmt: skip

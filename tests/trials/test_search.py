@@ -22,7 +22,7 @@ from trials.darts import Batch, FirstOrder
 from trials.darts_second_order import SecondOrder
 from trials.expected_macs import ExpectedMacs
 from trials.parallel import Mesh
-from trials.regularization import Regularizer, TapError, TapStatistics, hoyer, l1, matching_taps
+from trials.regularization import Regularizer, TapStatistics, hoyer, l1
 from trials.search import Search
 from trials.training import Training
 
@@ -236,15 +236,6 @@ def test_a_new_pass_forgets_the_one_before() -> None:
         torch.testing.assert_close(objective(one), plain + 0.5 * regularizer.term())
 
 
-def test_a_pattern_that_matches_nothing_shows_the_nearest_tap() -> None:
-    names = list(taps(network_of("attention")))
-    with pytest.raises(
-        TapError, match=r"must match a feature map, but got '\*\.qeury'; the nearest tap is '.*query'"
-    ):
-        matching_taps(names, ["*", "*.qeury"])
-    assert matching_taps(names, ["cell1.*"]) == [name for name in names if name.startswith("cell1.")]
-
-
 @pytest.mark.parametrize("phase", ["search", "train"])
 def test_lambda_zero_is_bit_identical_to_no_term(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_config(
@@ -284,7 +275,10 @@ def test_regularization_makes_the_trained_maps_smaller() -> None:
         torch.manual_seed(0)
         training = Training(config, network_of().genotype, images_of(config), compute_of(config), Mesh())
         rows = [training.run_epoch(epoch) for epoch in range(2)]
-        magnitudes.append(sum(tap["mean_magnitude"] for tap in rows[-1]["taps"]))
+        read = taps(training.network)
+        magnitudes.append(
+            sum(tap["mean_magnitude"] for tap in rows[-1]["taps"] if not read[tap["tap"]].waiting)
+        )
         assert ("regularization_term" in rows[-1]) == (strength > 0)
     assert magnitudes[1] < 0.9 * magnitudes[0]
 
