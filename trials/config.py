@@ -99,7 +99,7 @@ class DataConfig(Config):
     cutout: Annotated[int, Field(ge=0)] = 0
     """Side in pixels of the square that is set to the mean; 0: off."""
     image_size: PositiveInt | None = None
-    """Resize images to this many pixels a side (parquet and image_folder only); null: as they are."""
+    """Resize images to this many pixels a side; null: as they are."""
     loader_workers: Annotated[int, Field(ge=0)] = 2
     """Reader processes a rank (image_folder only)."""
 

@@ -328,7 +328,9 @@ def test_every_eight_bit_mode_is_read(mode: str, tmp_path: Path) -> None:
     assert (arrays.train_pixels == 255).all()
 
 
-def test_image_size_is_for_files_of_images_only() -> None:
-    assert fault_of(lambda: locate(DataConfig(image_size=16))) == (
-        "`data.image_size` needs the source parquet or image_folder, but got digits"
-    )
+def test_a_standard_data_set_can_be_had_at_another_size() -> None:
+    whole, half = source_of(DataConfig()).read(), source_of(DataConfig(image_size=4)).read()
+    assert image_shape(DataConfig(image_size=4)) == half.shape == (1, 4, 4)
+    assert np.array_equal(half.train_labels, whole.train_labels)
+    means = [arrays.test_pixels.mean((1, 2, 3)) for arrays in (whole, half)]
+    assert np.corrcoef(means[0], means[1])[0, 1] > 0.95

@@ -14,6 +14,7 @@ from trials.sources.errors import DataError
 from trials.sources.fashion_mnist import FashionMnist
 from trials.sources.image_folder import FileList, ImageFolder
 from trials.sources.parquet import ParquetImages
+from trials.sources.resized import Resized
 
 __all__ = [
     "Arrays",
@@ -28,27 +29,27 @@ __all__ = [
     "source_of",
 ]
 
-ReadSource = Digits | FashionMnist | Cifar10 | ParquetImages
+ReadSource = Digits | FashionMnist | Cifar10 | Resized | ParquetImages
 """Sources that are read whole."""
 
 Source = ReadSource | ImageFolder
 
 
 def source_of(config: DataConfig) -> Source:
-    """Return the source that a configuration names; DataError where it asks for what that source has not."""
-    if config.image_size is not None and config.name not in ("parquet", "image_folder"):
-        raise DataError(f"`data.image_size` needs the source parquet or image_folder, but got {config.name}")
-    match config.name:
-        case "digits":
-            return Digits(config.path)
-        case "fashion_mnist":
-            return FashionMnist(config.path)
-        case "cifar10":
-            return Cifar10(config.path)
-        case "parquet":
-            return ParquetImages(config.path, config.image_size)
-        case "image_folder":
-            return ImageFolder(config.path, config.image_size)
+    """Return the source that a configuration names, at the size that it asks for."""
+    if config.name == "parquet":
+        return ParquetImages(config.path, config.image_size)
+    if config.name == "image_folder":
+        return ImageFolder(config.path, config.image_size)
+    source = _STANDARD[config.name](config.path)
+    return source if config.image_size is None else Resized(source, config.image_size)
+
+
+_STANDARD: dict[str, type[Digits | FashionMnist | Cifar10]] = {
+    "digits": Digits,
+    "fashion_mnist": FashionMnist,
+    "cifar10": Cifar10,
+}
 
 
 def locate(config: DataConfig) -> None:
