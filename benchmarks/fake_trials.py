@@ -187,7 +187,6 @@ def point_row(
         "train_epochs": config.train.epochs,
         "regularization": config.feature_maps.regularization,
         "measure": config.feature_maps.measure,
-        "threshold_mode": config.ladder.threshold_mode,
         **rung.model_dump(),
         "accuracy": best * (1 - rung.threshold / 4) if accuracy is None else accuracy,
         "loss": 0.1,

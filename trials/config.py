@@ -36,6 +36,11 @@ def _number(value: Any) -> Any:
 Real = Annotated[float, BeforeValidator(_number)]
 NonNegative = Annotated[NonNegativeFloat, BeforeValidator(_number)]
 Fraction01 = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
+Modes = Annotated[
+    tuple[Literal["absolute", "relative"], ...],
+    Field(min_length=1),
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+]
 Bits = Annotated[int, Field(ge=2, le=32)]
 
 
@@ -182,8 +187,8 @@ class LadderConfig(Config):
 
     threshold: tuple[NonNegative, ...] = Field(default=(0.0, 0.02, 0.05, 0.1, 0.2), min_length=1)
     """tau: features whose magnitude is below it are set to zero at inference."""
-    threshold_mode: Literal["absolute", "relative"] = "absolute"
-    """tau as it is, or times each tap's mean |x| on training data (calibrated, then frozen)."""
+    threshold_mode: Modes = ("absolute",)
+    """tau as it is, or times each tap's mean |x| on training data (calibrated, then frozen); one or both."""
     weight_bits: tuple[Bits, ...] = Field(default=(32,), min_length=1)
     """Bits of a weight, 2 to 8; 32: off."""
     feature_map_bits: tuple[Bits, ...] = Field(default=(32,), min_length=1)
@@ -210,24 +215,28 @@ class LadderConfig(Config):
             for bits in getattr(self, name):
                 if 8 < bits < 32:
                     raise ValueError(f"`{name}` must be 2 to 8, or 32 for off, but got {bits}")
-        for name in ("threshold", "weight_bits", "feature_map_bits", "codec"):
+        for name in sorted(LADDER_LISTS - {"latency"}):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"`{name}` must not name a rung twice, but got {list(values)}")
         return self
 
     def rungs(self) -> list[Rung]:
-        """Return the rungs in the order they are evaluated: the last list moves fastest."""
+        """Return the rungs in the order they are evaluated: the last list moves fastest.
+
+        At tau = 0 both modes are the same rung, and there is one.
+        """
         return [
-            Rung(threshold=t, weight_bits=w, feature_map_bits=f, codec=c)
+            Rung(threshold=t, threshold_mode=m, weight_bits=w, feature_map_bits=f, codec=c)
             for t in self.threshold
+            for m in (self.threshold_mode if t else self.threshold_mode[:1])
             for w in self.weight_bits
             for f in self.feature_map_bits
             for c in self.codec
         ]
 
 
-LADDER_LISTS = {"threshold", "weight_bits", "feature_map_bits", "codec", "latency"}
+LADDER_LISTS = {"threshold", "threshold_mode", "weight_bits", "feature_map_bits", "codec", "latency"}
 """Fields of the ladder that make rungs, not trials."""
 
 
@@ -235,6 +244,7 @@ class Rung(Config):
     """One step of the ladder: one evaluation of a trained network, one row of the points."""
 
     threshold: float
+    threshold_mode: str
     weight_bits: int
     feature_map_bits: int
     codec: str

@@ -55,8 +55,10 @@ class EffectiveMacs:
         def listen(x: Tensor) -> Tensor:
             x = then(x)
             value = self._values.pop(product)
-            # [..., T]: how many queries look at a token, how many channels its value has
-            self._add((x != 0).sum(-2).double() * (value != 0).sum(-1).double())
+            channels = (
+                (value != 0).sum(-1, keepdim=True).to(value.dtype)
+            )  # [..., T, 1]: that a token's value has
+            self._add(((x != 0).to(value.dtype) @ channels).double())  # exact: a row's sum is small
             return x
 
         return listen

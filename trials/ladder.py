@@ -17,22 +17,20 @@ from torch import Tensor, nn
 from search_space.feature_map import Listener, listening, taps
 from trials import coding
 from trials.compute import Compute
-from trials.config import LadderConfig, Rung
+from trials.config import Rung
 from trials.cost import Cost
 from trials.darts import Batch
 from trials.deployed import Deployed, deploy, float_bits
 from trials.effective import EffectiveMacs, probability_taps
 from trials.errors import TrialError
 from trials.latency import latency_ms
-from trials.quantization import OFF, AffineQuantizer
+from trials.quantization import OFF, SYMBOLS, AffineQuantizer
 from trials.regularization import tap_sums
-
-SYMBOLS = 256
 
 
 def evaluate(
-    network: nn.Module, ladder: LadderConfig, rungs: Sequence[Rung], cost: Cost, compute: Compute,
-    calibration: Sequence[Batch], test: Callable[[], Iterable[Batch]], image_shape: tuple[int, int, int],
+    network: nn.Module, rungs: Sequence[Rung], cost: Cost, compute: Compute, calibration: Sequence[Batch],
+    test: Callable[[], Iterable[Batch]], latency_for: tuple[int, int, int] | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return the measured columns of the points table, one row for each of ``rungs``.
 
@@ -41,25 +39,26 @@ def evaluate(
         cost: what it costs (``cost.count_cost``).
         calibration: batches of training images without augmentation; ranges and scales are taken from them.
         test: makes the batches of test images anew.
+        latency_for: [C, H, W] of the images that the latency is measured for; None: it is not measured.
 
     Raises:
         TrialError: a feature map holds NaN; the tap is named.
     """
     ranges = calibrate(network, calibration, compute)
     deployed: dict[int, Deployed] = {}
-    passes: dict[tuple[float, int, int], Pass] = {}
+    passes: dict[Rung, Pass] = {}
     rows = []
     for rung in rungs:
         if rung.weight_bits not in deployed:
             deployed[rung.weight_bits] = deploy(network, rung.weight_bits)
-        place = (rung.threshold, rung.weight_bits, rung.feature_map_bits)
+        place = rung.model_copy(update={"codec": ""})  # what decides a pass
         if place not in passes:
-            filters = {name: TapFilter.of(rung, ladder.threshold_mode, seen) for name, seen in ranges.items()}
+            filters = {name: TapFilter.of(rung, seen) for name, seen in ranges.items()}
             passes[place] = run_pass(deployed[rung.weight_bits].network, filters, test(), compute)
         rows.append(_row(rung, passes[place], deployed[rung.weight_bits], cost))
-    if ladder.latency:
+    if latency_for:
         milliseconds = {
-            f"latency_{batch}_ms": latency_ms(network, image_shape, batch, compute) for batch in (1, 64)
+            f"latency_{batch}_ms": latency_ms(network, latency_for, batch, compute) for batch in (1, 64)
         }
         rows = [row | milliseconds for row in rows]
     return rows
@@ -82,23 +81,49 @@ class TapFilter:
     quantizer: AffineQuantizer
 
     @staticmethod
-    def of(rung: Rung, mode: str, seen: Range) -> TapFilter:
+    def of(rung: Rung, seen: Range) -> TapFilter:
         """Return the filter of a tap at a rung; ``relative`` thresholds are times the tap's mean magnitude."""
-        threshold = rung.threshold * (seen.mean_magnitude if mode == "relative" else 1.0)
+        threshold = rung.threshold * (seen.mean_magnitude if rung.threshold_mode == "relative" else 1.0)
         return TapFilter(threshold, AffineQuantizer(seen.low, seen.high, rung.feature_map_bits))
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self.threshold:
-            x = torch.where(x.abs() < self.threshold, torch.zeros_like(x), x)
-        return self.quantizer(x)
+        return self.quantizer(self.pruned(x))
+
+    def pruned(self, x: Tensor) -> Tensor:
+        """Return ``x`` with every feature whose magnitude is below the threshold set to zero."""
+        if not self.threshold:
+            return x
+        if x.dtype not in (torch.float32, torch.float64):
+            return torch.where(x.abs() < self.threshold, torch.zeros_like(x), x)
+        edge = torch.tensor(self.threshold, dtype=x.dtype)
+        below = torch.nextafter(edge, torch.zeros_like(edge))
+        return F.hardshrink(
+            x, below.item()
+        )  # one pass; it keeps what is larger than ``below``, so what is not less
 
 
 @dataclass
 class TapCount:
-    """What was counted at one tap over a pass."""
+    """What was counted at one tap over a pass.
 
-    histogram: Tensor  # of the symbols, [256]; empty where nothing is quantized
-    sums: Tensor  # zeros, sum of magnitudes, elements: [3] float64
+    Attributes:
+        quantizer: how the map is stored.
+        histogram: of the symbols, [256]; empty where nothing is quantized.
+        sums: zeros, sum of magnitudes, elements, [3] float64; of a quantized map only the sum of the features, [1].
+    """
+
+    quantizer: AffineQuantizer
+    histogram: Tensor
+    sums: Tensor
+
+    def totals(self) -> tuple[float, float, float]:
+        """Return zeros, sum of magnitudes and elements."""
+        if self.quantizer.bits == OFF:
+            zeros, magnitude, elements = self.sums.tolist()
+            return zeros, magnitude, elements
+        counts = self.histogram.double().cpu()
+        values = self.quantizer.dequantize(torch.arange(SYMBOLS, dtype=torch.uint8), torch.float64)
+        return float(counts[0]), float((counts * values.abs()).sum()), float(counts.sum())
 
 
 @dataclass
@@ -119,7 +144,8 @@ def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) ->
 
     def listener(name: str) -> Listener:
         def look(x: Tensor) -> Tensor:
-            seen.setdefault(name, []).append(torch.stack([x.amin(), x.amax(), x.abs().mean()]).double())
+            low, high = x.aminmax()
+            seen.setdefault(name, []).append(torch.stack([low, high, x.abs().mean()]).double())
             return x
 
         return look
@@ -163,17 +189,17 @@ def run_pass(
 
 def _counting(name: str, one: TapFilter, counts: dict[str, TapCount]) -> Listener:
     def listen(x: Tensor) -> Tensor:
-        x = one(x)
-        sums = tap_sums(x)
+        x = one.pruned(x)
         if one.quantizer.bits == OFF:
-            histogram = torch.zeros(0, dtype=torch.int64)
+            histogram, sums = torch.zeros(0, dtype=torch.int64), tap_sums(x)
         else:
-            histogram = torch.bincount(one.quantizer.symbols(x).flatten(), minlength=SYMBOLS)
+            x, histogram = one.quantizer.counted(x)
+            sums = x.sum().double()[None]  # NaN has no symbol, but it stays in the sum
         if name in counts:
             counts[name].sums += sums
             counts[name].histogram += histogram
         else:
-            counts[name] = TapCount(histogram, sums)
+            counts[name] = TapCount(one.quantizer, histogram, sums)
         return x
 
     return listen
@@ -183,7 +209,7 @@ def _row(rung: Rung, found: Pass, deployed: Deployed, cost: Cost) -> dict[str, A
     stored, dense, tap_rows = {}, {}, []
     zeros = elements = entropy = 0.0
     for name, count in found.taps.items():
-        zero, magnitude, total = count.sums.tolist()
+        zero, magnitude, total = count.totals()
         stored[name] = tap_bits(count, rung) / 8 / found.images
         dense[name] = total * rung.feature_map_bits / 8 / found.images
         if rung.feature_map_bits != OFF:
@@ -221,7 +247,7 @@ def tap_bits(count: TapCount, rung: Rung) -> int:
     Quantized maps take the codec's size; ``none`` packs them at their bits. Unquantized ones take 4 bytes a feature;
     with ``zero_value`` a mask and 4 bytes for each that is not zero, with ``best`` the smaller of both.
     """
-    zeros, _, elements = count.sums.tolist()
+    zeros, _, elements = count.totals()
     if rung.feature_map_bits == OFF:
         return float_bits(int(elements), int(elements - zeros), rung.codec)
     if rung.codec == "none":

@@ -35,7 +35,8 @@ def measure_points(
     calibration = list(_in_order(images.train, known, compute).epoch())
     test = _in_order(images.test, len(images.test), compute).epoch
 
-    rows = ladder.evaluate(network, config.ladder, rungs, cost, compute, calibration, test, images.shape)
+    latency_for = images.shape if config.ladder.latency else None
+    rows = ladder.evaluate(network, rungs, cost, compute, calibration, test, latency_for)
     counted = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
     taken = {"ladder_s": time.perf_counter() - start, "finished_at": datetime.now(UTC)}
     return [row | counted | taken for row in rows]
@@ -79,7 +80,6 @@ def trial_columns(
         "train_epochs": config.train.epochs,
         "regularization": config.feature_maps.regularization,
         "measure": config.feature_maps.measure,
-        "threshold_mode": config.ladder.threshold_mode,
         "search_peak_bytes": record.search_peak_bytes(),
         "skip_share": network.genotype.skip_share(),
         "genotype": network.genotype.to_json(),

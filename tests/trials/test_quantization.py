@@ -153,6 +153,19 @@ def test_symbols_stand_for_exactly_what_the_quantizer_gives(quantizer, dtype):
 
 
 @settings(max_examples=100, deadline=None)
+@given(quantizers(), SEEDS)
+def test_counting_while_quantizing_is_quantizing_and_then_counting(quantizer, seed):
+    generator = torch.Generator().manual_seed(seed)
+    spread = 1.5 * max(abs(quantizer.low), abs(quantizer.high))
+    x = (torch.rand(2, 3, 5, 4, generator=generator) * 2 - 1) * spread
+    for one in (x, x.to(memory_format=torch.channels_last), x.to(torch.bfloat16)):
+        stored, histogram = quantizer.counted(one)
+        assert torch.equal(stored, quantizer(one))
+        assert stored.dtype == one.dtype
+        assert torch.equal(histogram, torch.bincount(quantizer.symbols(one).flatten().long(), minlength=256))
+
+
+@settings(max_examples=100, deadline=None)
 @given(quantizers())
 def test_every_level_has_a_symbol_of_its_own_and_larger_ones_are_no_closer_to_zero(quantizer):
     symbols = torch.arange(2**quantizer.bits, dtype=torch.uint8)
