@@ -146,7 +146,7 @@ def _parse_range(path: str, raw: Mapping[str, Any]) -> tuple[Dimension | None, l
         for key in raw
         if key not in _RANGE_KEYS
     ]
-    kinds = _number_kinds(leaf_fields()[path].annotation)
+    kinds = number_kinds(leaf_fields()[path].annotation)
     if not kinds:
         return None, [*faults, f"{where}` is no number: sweep it by a list of values, but got {dict(raw)!r}"]
     bounds: dict[str, float] = {}
@@ -222,17 +222,22 @@ def _checked(path: str, value: Any, where: str) -> tuple[Any, list[str]]:
 
 @cache
 def _adapter(path: str) -> TypeAdapter[Any]:
+    return TypeAdapter(leaf_type(path))
+
+
+def leaf_type(path: str) -> Any:
+    """Return the type of the leaf at ``path``, with its constraints."""
     field = leaf_fields()[path]
-    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return TypeAdapter(kind)
+    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
-def _number_kinds(annotation: Any) -> set[type]:
+def number_kinds(annotation: Any) -> set[type]:
+    """Return which of int and float a field takes."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
-        return _number_kinds(typing.get_args(annotation)[0])
+        return number_kinds(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        return {kind for part in typing.get_args(annotation) for kind in _number_kinds(part)}
+        return {kind for part in typing.get_args(annotation) for kind in number_kinds(part)}
     return {annotation} if annotation in (int, float) else set()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -177,23 +177,36 @@ SHOWN = {
 
 
 def front_table(front: pa.Table, objectives: dict[str, str], rows: int | None = None) -> Table:
-    """Return a front as a table, best first in the first objective."""
+    """Return a front as a table, best first in the first objective; ``rows`` at most."""
     first = next(iter(objectives))
     order = "descending" if objectives[first] == "max" else "ascending"
-    front = front.sort_by([(first, order)])
-    columns = ["point", *(n for n in SHOWN if n not in objectives and len(front[n].unique()) > 1)]
-    table = Table(
-        title=f"front: {front.num_rows} points", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    return table_of_points(front.sort_by([(first, order)]), objectives, rows=rows)
+
+
+def table_of_points(
+    points: pa.Table, objectives: Iterable[str], beside: Iterable[str] = (), rows: int | None = None
+) -> Table:
+    """Return points as a table: their names, what tells them apart, columns ``beside``, the objectives."""
+    objectives = list(objectives)
+    telling = [n for n in SHOWN if n not in objectives and len(points[n].unique()) > 1]
+    columns = list(
+        dict.fromkeys(["point", *telling, *(n for n in beside if n not in objectives), *objectives])
     )
-    for name in (*columns, *objectives):
+    table = Table(
+        title=f"front: {points.num_rows} points",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for name in columns:
+        kind = points.schema.field(name).type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         table.add_column(
-            SHOWN.get(name) or _header(name),
-            justify="left" if name in ("point", "codec") else "right",
-            no_wrap=True,
+            SHOWN.get(name) or _header(name), justify="right" if is_number else "left", no_wrap=True
         )
-    for row in front.select([*columns, *objectives]).slice(0, rows).to_pylist():
+    for row in points.select(columns).slice(0, rows).to_pylist():
         row["point"] = short_point(row["point"])
-        table.add_row(*(cell(row[name]) for name in (*columns, *objectives)))
+        table.add_row(*(cell(row[name]) for name in columns))
     return table
 
 

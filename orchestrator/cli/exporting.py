@@ -1,0 +1,61 @@
+"""``report`` and ``export``: a run as one page, a network as one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli import completion
+from orchestrator.cli.options import Output, RunPath
+
+Point = Annotated[
+    str,
+    typer.Argument(metavar="POINT", help="A point, as the front names it.", autocompletion=completion.points),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FOLDER", help="Folder to write. [default: the point's name]"),
+]
+
+
+def report(run: RunPath, output: Output = None) -> None:
+    """Write a run as one HTML page.
+
+    Its fronts, networks, learning curves and failures; the page needs no network.
+
+    \b
+    Examples:
+      shrinksweep report runs/digits
+      shrinksweep report runs/digits -o digits.html
+    """
+    from orchestrator.errors import OrchestratorError
+    from results import open_run, write_report
+
+    opened, path = open_run(run), output or Path("report.html")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_report(opened, path)
+    except OSError as error:
+        raise OrchestratorError(f"a file must be writable, but got {path}: {error.strerror}") from None
+    typer.echo(f"wrote {path}")
+
+
+def export(run: RunPath, point: Point, output: Folder = None) -> None:
+    """Take the trained network behind a point away.
+
+    FOLDER gets its program, weights, architecture and model card, and a script that loads it and measures its accuracy.
+
+    \b
+    Examples:
+      shrinksweep export runs/digits 0123abcd-02
+      shrinksweep export runs/digits 0123abcd-02 -o network
+    """
+    from results import open_run
+
+    directory = open_run(run).directory
+    from trials.export import export_point  # torch: only once there is a run
+
+    folder = export_point(directory, point, output)
+    typer.echo(f"wrote {folder}; try it: python {folder}/load.py")

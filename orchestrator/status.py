@@ -1,0 +1,151 @@
+"""What a run has come to, from its files alone: while it runs, from another machine, or the morning after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.errors import SweepError
+from orchestrator.plan import mean_epochs
+from orchestrator.sweep import Sweep
+from results import Run, RunDirectory
+
+QUIET_S = 120.0
+"""A trial that has left nothing for so long, and for ten of its epochs, is not counted among the living."""
+
+
+@dataclass(frozen=True)
+class Working:
+    """A trial under way, as its last epoch left it."""
+
+    index: int
+    phase: str
+    done: int
+    epochs: int | None
+    accuracy: float | None
+    """Of the held-out images where they were looked at, else of the training images."""
+    host: str
+    epoch_s: float
+    quiet_s: float
+    """Time since its last epoch was written."""
+
+    @property
+    def alive(self) -> bool:
+        """Say whether it has shown itself lately."""
+        return self.quiet_s < max(QUIET_S, 10 * self.epoch_s)
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a run."""
+
+    name: str
+    total: int
+    """Trials that the sweep asks for."""
+    counts: dict[str, int]
+    """Trials by state: finished, running, proposed, failed, stopped."""
+    working: list[Working] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    """Trials given up, and why."""
+    retried: list[tuple[int, str]] = field(default_factory=list)
+    """Trials under way again after a failed attempt, and why it failed."""
+    front: int | None = None
+    """Points on the front; None as long as there is none."""
+    seconds_left: float | None = None
+    """A guess; None where there is nothing to go by."""
+    broken: list[str] = field(default_factory=list)
+    """Files that could not be read, and why."""
+
+    @property
+    def settled(self) -> int:
+        """How many trials need nothing more."""
+        return sum(self.counts.get(state, 0) for state in ("finished", "failed", "stopped"))
+
+    @property
+    def complete(self) -> bool:
+        """Say whether nothing is left to do."""
+        return self.settled >= self.total
+
+    @property
+    def quiet_s(self) -> float | None:
+        """Time since the last epoch of any trial under way; None when none is."""
+        return min((trial.quiet_s for trial in self.working), default=None)
+
+
+def read_status(run: Run, now: datetime | None = None) -> Status:
+    """Read the state of a single run from its files."""
+    directory, now = run.directory, now or datetime.now(UTC)
+    trials = run.trials()
+    counts = {str(state): int(n) for state, n in trials["state"].value_counts().items() if n}
+    working = _working(directory, trials[trials["state"] == "running"], now)
+    budget, mean = _asked_for(run)
+    total = max(budget or 0, len(trials))
+    settled = sum(counts.get(state, 0) for state in ("finished", "failed", "stopped"))
+    waiting = total - settled - len(working)
+    stored = directory.read_front()
+    return Status(
+        name=str(run.sweep().get("name") or directory.uri),
+        total=total,
+        counts=counts,
+        working=working,
+        failed=_reasons(trials[trials["state"] == "failed"]),
+        retried=_reasons(trials[trials["state"].isin(["running", "proposed"])]),
+        front=None if stored is None else stored.num_rows,
+        seconds_left=_seconds_left(working, waiting * (mean or _mean_epochs(trials))),
+        broken=[f"{problem.path}: {problem.reason}" for problem in run.problems()],
+    )
+
+
+def _asked_for(run: Run) -> tuple[int | None, float | None]:
+    """Return the sweep's budget and the epochs of one of its trials; nothing where its file is of other times."""
+    try:
+        sweep = Sweep.from_mapping(run.sweep())
+    except SweepError:
+        return None, None
+    return sweep.budget, mean_epochs(sweep)
+
+
+def _working(directory: RunDirectory, running: pd.DataFrame, now: datetime) -> list[Working]:
+    names = ["trial_key", "accuracy", "validation_accuracy", "epoch_s"]
+    table = directory.read_progress(running["trial_key"].tolist(), names) if len(running) else None
+    last = {row["trial_key"]: row for row in table.to_pylist()} if table is not None else {}
+    found = []
+    for trial in running.to_dict("records"):
+        row: dict[str, Any] = last.get(trial["trial_key"], {})
+        held_out = row.get("validation_accuracy")
+        found.append(
+            Working(
+                index=trial["trial_index"],
+                phase=trial["phase"],
+                done=trial["epochs_done"],
+                epochs=None if pd.isna(trial["epochs"]) else int(trial["epochs"]),
+                accuracy=row.get("accuracy") if held_out is None else held_out,
+                host=trial["host"],
+                epoch_s=float(row.get("epoch_s") or 0.0),
+                quiet_s=max(0.0, (now - trial["last_at"]).total_seconds()),
+            )
+        )
+    return found
+
+
+def _seconds_left(working: Sequence[Working], waiting_epochs: float) -> float | None:
+    """Share what is left among the trials that are alive, each at the pace of its last epoch."""
+    alive = [trial for trial in working if trial.alive and trial.epoch_s > 0]
+    if not alive:
+        return None
+    left = sum(max(0, (trial.epochs or trial.done) - trial.done) for trial in working) + waiting_epochs
+    return left / sum(1 / trial.epoch_s for trial in alive)
+
+
+def _mean_epochs(trials: pd.DataFrame) -> float:
+    mean = trials["epochs"].mean()
+    return 0.0 if pd.isna(mean) else float(mean)
+
+
+def _reasons(trials: pd.DataFrame) -> list[tuple[int, str]]:
+    failed = trials[trials["attempts_failed"] > 0]
+    return [(one["trial_index"], one["reason"].splitlines()[0]) for one in failed.to_dict("records")]

@@ -1,0 +1,101 @@
+"""``front`` and ``compare``: the same answers as from Python, in every form."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from orchestrator.cli.output import plain_lines, print_table
+from orchestrator.progress import front_table
+from results import open_run, open_runs
+from tests.orchestrator.cli.conftest import command
+
+pytestmark = pytest.mark.usefixtures("runs")
+
+
+def test_piped_a_table_is_plain_text_one_word_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = command(capsys, "front", "runs/digits")
+    front = open_run("runs/digits").front()
+    heading, *rows = [line.split() for line in out.splitlines()]
+    assert status == 0
+    assert heading == ["point", "s", "tau", "accuracy", "macs", "memory_bytes"]
+    assert [row[0] for row in rows] == [f"{p[:8]}-{p[17:]}" for p in front["point"]]
+    assert {len(row) for row in rows} == {len(heading)}
+    assert out.isascii()
+    assert not any(line.endswith(" ") for line in out.splitlines())
+
+
+def test_on_a_terminal_a_table_is_drawn() -> None:
+    table = front_table(open_run("runs/digits").directory.read_front(), {"accuracy": "max", "macs": "min"})
+    drawn = io.StringIO()
+    print_table(table, Console(file=drawn, force_terminal=True, width=80))
+    assert "\u2500" in drawn.getvalue()
+    assert "\x1b[" in drawn.getvalue()
+    assert "\u2500" not in "".join(plain_lines(table))
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "parquet"])
+def test_every_form_holds_the_whole_front(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    goals = ("--max", "accuracy", "--min", "macs", "--where", "threshold < 0.05")
+    file = ("-o", "front.parquet") if form == "parquet" else ()
+    status, out, _ = command(capsys, "front", "runs/digits", *goals, "--format", form, *file)
+    assert status == 0
+    front = open_run("runs/digits").front("accuracy", "macs", where="threshold < 0.05")
+    read = {
+        "csv": lambda: pd.read_csv(io.StringIO(out)),
+        "json": lambda: pd.DataFrame(json.loads(out)),
+        "parquet": lambda: pd.read_parquet("front.parquet"),
+    }[form]()
+    assert read["point"].tolist() == front["point"].tolist()
+    assert read["accuracy"].tolist() == pytest.approx(front["accuracy"].tolist())
+    assert list(read.columns) == list(front.columns)
+
+
+def test_a_front_for_each_value_thinned_out_and_sorted(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--by", "splitting", "--epsilon", "accuracy=0.5", "--sort", "-macs", "--format", "csv")
+    _, out, _ = command(capsys, "front", "runs/digits", *arguments)
+    read = pd.read_csv(io.StringIO(out))
+    expected = open_run("runs/digits").front(by="splitting", epsilon={"accuracy": 0.5})
+    assert sorted(read["point"]) == sorted(expected["point"])
+    assert read["macs"].tolist() == sorted(expected["macs"], reverse=True)
+
+
+def test_the_knee_is_one_point(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = command(capsys, "front", "runs/digits", "--knee", "--format", "csv")
+    assert pd.read_csv(io.StringIO(out))["point"].tolist() == [open_run("runs/digits").knee()["point"]]
+
+
+def test_several_runs_are_read_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = command(capsys, "front", "runs/*", "--by", "run")
+    heading, *rows = [line.split() for line in out.splitlines()]
+    place = heading.index("run")
+    assert [row[place] for row in rows] == open_runs("runs/*").front(by="run")["run"].tolist()
+
+
+def test_a_table_goes_to_a_file_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    command(capsys, "front", "runs/digits", "-o", "deep/front.txt")
+    _, out, _ = command(capsys, "front", "runs/digits")
+    assert Path("deep/front.txt").read_text() == out
+
+
+def test_compare_says_what_python_says(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = command(capsys, "compare", "runs/digits", "runs/digits-wide", "--format", "csv")
+    read = pd.read_csv(io.StringIO(out)).set_index("indicator")
+    expected = open_run("runs/digits").compare(open_run("runs/digits-wide"))
+    pd.testing.assert_frame_equal(read, expected)
+    _, out, _ = command(capsys, "compare", "runs/digits", "runs/digits-wide")
+    assert "share of the other front that this run reaches" in out
+
+
+def test_compare_of_different_objectives_needs_them_given(capsys: pytest.CaptureFixture[str]) -> None:
+    other = open_run("runs/digits-wide")
+    other.directory.write_sweep(other.sweep() | {"objectives": {"macs": "min"}}, {})
+    status, _, err = command(capsys, "compare", "runs/digits", "runs/digits-wide")
+    assert status == 2
+    assert "runs of different objectives need --max and --min" in err
+    assert command(capsys, "compare", "runs/digits", "runs/digits-wide", "--min", "macs")[0] == 0
