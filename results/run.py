@@ -15,7 +15,7 @@ from results.run_pictures import RunPictures
 from results.schema import column_of_path
 from results.where import where_mask
 
-RUNG = ["threshold", "weight_bits", "feature_map_bits", "codec"]
+RUNG = ["threshold", "threshold_mode", "weight_bits", "feature_map_bits", "codec"]
 """Columns that differ between the points of one trained network."""
 
 

@@ -108,7 +108,9 @@ class _WithL1(torch.autograd.Function):
 
 
 class _WithHoyer(torch.autograd.Function):
-    """The map and its Hoyer-square measure; with S = sum|x| and Q = sum x^2 of an image's map of n elements, and B images,
+    """The map and its Hoyer-square measure.
+
+    With S = sum|x| and Q = sum x^2 of an image's map of n elements, and B images,
 
     d measure / dx = 2 (S / Q sign(x) - (S / Q)^2 x) / (n B).
     """
