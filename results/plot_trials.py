@@ -83,11 +83,13 @@ def _mean(part: pd.DataFrame, y: str, name: str, place: int) -> Any:
 
 
 def one_precision(points: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the finest precision that was evaluated, and of its first codec."""
+    """Return the points of the finest precision that was evaluated, and of its first codec and threshold mode."""
     rows = points
     for column in ("feature_map_bits", "weight_bits"):
         rows = rows[rows[column] == rows[column].max()] if len(rows) else rows
-    return rows[rows["codec"] == rows["codec"].iloc[0]] if len(rows) else rows
+    for column in ("codec", "threshold_mode"):
+        rows = rows[rows[column] == rows[column].iloc[0]] if len(rows) else rows
+    return rows
 
 
 def hypervolume_figure(history: pd.DataFrame, *, x: str = "trials") -> Any:
