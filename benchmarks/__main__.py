@@ -18,8 +18,8 @@ from rich.console import Console
 from benchmarks.harness import figure_table, write_json
 
 FOLDER = Path(__file__).parent
-APART = ("faults",)
-"""Not a benchmark of speed, and an hour long: ``make faults`` runs it on its own."""
+APART = ("faults", "feature_maps")
+"""No benchmarks of speed, and an hour long: each is run on its own."""
 
 
 def benchmark_names(folder: Path = FOLDER) -> list[str]:
