@@ -31,7 +31,13 @@ class LaunchError(OrchestratorError):
 
 def fault_lines(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return one line for every fault that pydantic found in data for ``model``."""
-    return [_line(fault, model, prefix) for fault in error.errors(include_url=False)]
+    faults = error.errors(include_url=False)
+    return [_line(fault, model, prefix) for fault in faults if not _follows(fault)]
+
+
+def _follows(fault: Mapping[str, Any]) -> bool:
+    """Say whether a list is called too short only because its faulty entries, named elsewhere, do not count."""
+    return fault["type"] == "too_short" and len(fault["input"]) >= fault["ctx"]["min_length"]
 
 
 def without_faults(content: Any, error: ValidationError, *inside: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator import Sweep, SweepError
+from orchestrator.plan import make_plan
 
 SWEPT = {"space.splitting": [1, 2, 4]}
 
@@ -202,3 +203,19 @@ def test_an_unknown_key_hides_no_other_fault_of_its_block() -> None:
     assert "`splitting` must divide the 4 concatenated nodes, but got splitting=3" in faults
     assert "`weight_bits` must be 2 to 8, or 32 for off, but got 12" in faults
     assert len(faults.splitlines()) == 3
+
+
+def test_a_faulty_value_of_a_list_is_one_fault() -> None:
+    assert faults(trial={"ladder": {"threshold": [-0.1]}}) == [
+        "`trial.ladder.threshold[0]` must be greater than or equal to 0, but got -0.1"
+    ]
+    (line,) = faults(trial={"ladder": {"threshold": []}})
+    assert "at least 1 item" in line
+
+
+def test_patterns_that_stand_for_no_feature_map_are_named_by_the_plan() -> None:
+    sweep = Sweep(name="test", trial={"feature_maps": {"taps": ["*.qeury"]}}, sweep={"seed": [0]})
+    with pytest.raises(
+        SweepError, match=r"must match a feature map, but got '\*\.qeury'; the nearest tap is"
+    ):
+        make_plan(sweep, None, [{"CPU": 1.0}])
