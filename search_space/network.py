@@ -5,7 +5,8 @@ With ``output_node="concat"`` and a published DARTS genotype this is exactly the
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from search_space.feature_map import FeatureMap
@@ -14,6 +15,27 @@ from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, primitive, relu_conv_bn
 from search_space.skeleton import CellPlace, Classifier, places, stem
 from search_space.space import SPACES, SpaceError, check_fit
+
+
+@dataclass(frozen=True)
+class DropPath:
+    """Drops the whole map of an image with ``probability``, and scales the others up (Larsson et al., ICLR 2017).
+
+    Ranks that train together draw alike, the mask of the whole batch, and each takes the part of its own images: n
+    ranks with an n-th of the batch each drop what one rank would.
+    """
+
+    probability: float = 0.0
+    rank: int = 0
+    world_size: int = 1
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return ``x`` [B, C, H, W], B being this rank's share of the batch, without the maps that are dropped."""
+        if self.probability == 0.0:
+            return x
+        keep, images = 1.0 - self.probability, x.shape[0]
+        mask = x.new_empty(images * self.world_size, 1, 1, 1).bernoulli_(keep)
+        return x * mask[images * self.rank :][:images] / keep
 
 
 class Network(nn.Module):
@@ -51,7 +73,7 @@ class Network(nn.Module):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
-        self.genotype, self.drop_path = genotype, drop_path
+        self.genotype, self.drop_path = genotype, DropPath(drop_path)
         kinds = genotype.cells()
         home = SPACES[space]
         if missing := set(home.cell_kinds()) - set(kinds):
@@ -79,12 +101,13 @@ class Network(nn.Module):
         self.classifier = Classifier(channels_out, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        drop_path = self.drop_path if self.training else DropPath()
         before = previous = self.stem_map(self.stem(images))
         for index in range(self.depth):
             cell = self.cell(index)
             states = cell.preprocess(before, previous)
             before = previous  # what has had its last reader is let go: this is the peak of an inference
-            previous = cell(states, self.drop_path if self.training else 0.0)
+            previous = cell(states, drop_path)
             del states
         logits: Tensor = self.classifier(previous)
         return logits
@@ -130,35 +153,26 @@ class Cell(nn.Module):
             self._kept("state1", self.preprocess1(previous)),
         ]
 
-    def forward(self, states: list[Tensor], drop_path: float) -> Tensor:
+    def forward(self, states: list[Tensor], drop_path: DropPath) -> Tensor:
         """Return the cell's map; ``states``: the first two, the nodes are added to the list."""
         for node in range(self.genotype.nodes):
             states.append(self._node(node, states, drop_path))
         joined: Tensor = self.joined(self.output([states[node] for node in self.genotype.concat]))
         return joined
 
-    def _node(self, node: int, states: list[Tensor], drop_path: float) -> Tensor:
+    def _node(self, node: int, states: list[Tensor], drop_path: DropPath) -> Tensor:
         first, second = (
             self._edge(2 * node + offset, states[source], drop_path)
             for offset, (_, source) in enumerate(self.genotype.incoming(node))
         )
         return self._kept(f"state{2 + node}", first + second)
 
-    def _edge(self, index: int, x: Tensor, drop_path: float) -> Tensor:
+    def _edge(self, index: int, x: Tensor, drop_path: DropPath) -> Tensor:
         edge = self.get_submodule(f"edge{index}")
         if isinstance(edge, nn.Identity):
             return x
-        return self._kept(f"edge{index}_map", _drop_path(edge(x), drop_path))
+        return self._kept(f"edge{index}_map", drop_path(edge(x)))
 
     def _kept(self, name: str, x: Tensor) -> Tensor:
         kept: Tensor = self.get_submodule(name)(x)
         return kept
-
-
-def _drop_path(x: Tensor, probability: float) -> Tensor:
-    """Drop the whole map of an image with ``probability`` and scale the others up (Larsson et al., ICLR 2017)."""
-    if probability == 0.0:
-        return x
-    keep = 1.0 - probability
-    mask = torch.empty(x.shape[0], 1, 1, 1, device=x.device, dtype=x.dtype).bernoulli_(keep)
-    return x * mask / keep

@@ -5,6 +5,7 @@ N images, B images of a batch, C channels, H x W pixels.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,6 +44,9 @@ class ImageReader(Protocol):
     def stream(self, order: Tensor, steps: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (uint8 [B, C, H, W], int64 [B]) on the device, the images ``order[step]`` of each step."""
 
+    def identity(self) -> bytes:
+        """Return a digest that is the same wherever the same images are held, wherever they come from."""
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -73,6 +77,10 @@ class ImageSet:
             chosen = order[step]
             yield self.pixels.index_select(0, chosen), self.labels.index_select(0, chosen)
 
+    def identity(self) -> bytes:
+        """Return a digest of all pixels and labels."""
+        return digest(self.pixels, self.labels)
+
 
 @dataclass(frozen=True)
 class Images:
@@ -96,6 +104,19 @@ class Images:
     def std(self) -> Tensor:
         """float64 [C] of the training images, their pixels scaled to 0..1."""
         return self.train.std
+
+    def identity(self) -> bytes:
+        """Return a digest that is the same on all ranks that hold the same images."""
+        return self.train.identity() + self.test.identity()
+
+
+def digest(*tensors: Tensor) -> bytes:
+    """Return a digest of shapes, dtypes and values."""
+    total = hashlib.sha256()
+    for tensor in tensors:
+        total.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.cpu().contiguous().numpy().data)
+    return total.digest()
 
 
 def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:

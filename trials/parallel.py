@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import torch
@@ -61,21 +61,25 @@ class Mesh:
             dist.all_reduce(values, group=self.group)
         return values
 
-    def require_agreement(self, what: str, content: bytes) -> None:
-        """Check that ``content`` is the same on all ranks.
+    def everyones(self, number: int) -> list[int]:
+        """Return the int64 that each rank has called with, in the order of the ranks."""
+        mine = torch.tensor([number])
+        if dist.get_backend(self.group) == "nccl":
+            mine = mine.cuda()
+        everyone = [torch.empty_like(mine) for _ in range(self.world_size)]
+        dist.all_gather(everyone, mine, group=self.group)
+        return [int(value) for value in everyone]
+
+    def require_agreement(self, what: str, content: Callable[[], bytes]) -> None:
+        """Check that ``content()`` is the same on all ranks; not asked for where there is only one.
 
         Raises:
             TrialError: on every rank, if it is not; names what differs and on which ranks.
         """
         if self.group is None:
             return
-        digest = hashlib.sha256(content).digest()[:8]
-        mine = torch.tensor([int.from_bytes(digest, "big", signed=True)], dtype=torch.int64)
-        if dist.get_backend(self.group) == "nccl":
-            mine = mine.cuda()
-        everyone = [torch.empty_like(mine) for _ in range(self.world_size)]
-        dist.all_gather(everyone, mine, group=self.group)
-        other = [rank for rank, value in enumerate(everyone) if int(value) != int(everyone[0])]
+        everyone = self.everyones(_digest(content()))
+        other = [rank for rank, value in enumerate(everyone) if value != everyone[0]]
         if other:
             raise TrialError(f"all ranks must hold the same {what}, but rank 0 and rank {other[0]} differ")
 
@@ -84,20 +88,38 @@ class Mesh:
 def joined(rank: int, world_size: int, address: str | None, device: torch.device) -> Iterator[Mesh]:
     """Join the ranks of a trial for the duration of a ``with`` block.
 
+    They talk over NCCL where every rank has a GPU of its own, and over gloo otherwise.
+
     Args:
         address: ``tcp://host:port`` where the ranks meet; not needed for a single one.
     """
     if world_size == 1:
         yield Mesh()
         return
-    backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(
-        backend, init_method=address, rank=rank, world_size=world_size, timeout=timedelta(seconds=TIMEOUT_S)
+        "gloo", init_method=address, rank=rank, world_size=world_size, timeout=timedelta(seconds=TIMEOUT_S)
     )
     try:
-        yield Mesh(rank, world_size, dist.group.WORLD)
+        mesh = Mesh(rank, world_size, dist.group.WORLD)
+        if backend_for(mesh.everyones(_identity(device))) == "nccl":
+            mesh = replace(mesh, group=dist.new_group(backend="nccl"))
+        yield mesh
     finally:
         dist.destroy_process_group()
+
+
+def backend_for(devices: Sequence[int]) -> str:
+    """Return the backend for ranks on these GPUs (0: the CPU): NCCL refuses two ranks on one GPU."""
+    return "nccl" if 0 not in devices and len(set(devices)) == len(devices) else "gloo"
+
+
+def _identity(device: torch.device) -> int:
+    """Return a number that no other GPU has; 0 for the CPU."""
+    return 0 if device.type == "cpu" else _digest(str(torch.cuda.get_device_properties(device).uuid).encode())
+
+
+def _digest(content: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
 
 
 def local_device() -> torch.device:

@@ -75,7 +75,7 @@ class Record:
         state = checkpoint.newest(context.directory, key)
         if state is not None and state["trial_key"] != key:
             raise CheckpointError(f"a checkpoint must be of trial {key}, but got one of {state['trial_key']}")
-        mesh.require_agreement("checkpoint", str(state["step"] if state else 0).encode())
+        mesh.require_agreement("checkpoint", lambda: str(state["step"] if state else 0).encode())
         return Record(config, context, mesh, state, state["rows"] if state else [])
 
     def restore(self, phase: Phase) -> int:
@@ -85,7 +85,8 @@ class Record:
         try:
             phase.load_state_dict(self.state[phase.name])
         except (RuntimeError, ValueError, KeyError) as error:
-            raise CheckpointError(f"a checkpoint must fit the trial's network, but: {error}") from error
+            line = " ".join(str(error).split())[:300]
+            raise CheckpointError(f"a checkpoint must fit the trial's network, but got: {line}") from error
         checkpoint.restore_random_state(self.state["random"])
         return int(self.state["epoch"])
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space.feature_map import listening, taps
+from trials.parallel import Mesh
 from trials.tap_patterns import matching_taps
 
 
@@ -172,10 +173,10 @@ class TapStatistics:
         with torch.no_grad(), listening(self.network, {name: listener(name) for name in taps(self.network)}):
             yield
 
-    def rows(self) -> list[dict[str, float | str]]:
-        """Return one row a tap: ``tap``, ``sparsity`` (share of zeros), ``mean_magnitude``."""
+    def rows(self, mesh: Mesh) -> list[dict[str, float | str]]:
+        """Return one row a tap: ``tap``, ``sparsity`` (share of zeros), ``mean_magnitude``, over all ranks."""
         rows: list[dict[str, float | str]] = []
-        for name, sums in self._sums.items():
-            zeros, magnitude, elements = sums.tolist()
+        totals = mesh.sum(torch.stack(list(self._sums.values()))).tolist()
+        for name, (zeros, magnitude, elements) in zip(self._sums, totals, strict=True):
             rows.append({"tap": name, "sparsity": zeros / elements, "mean_magnitude": magnitude / elements})
         return rows

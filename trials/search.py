@@ -160,11 +160,13 @@ class Search:
         with statistics.watching(), self.compute.autocast():
             self.supernet(next(iter(self.batches[0].epoch(0)))[0])
         self.supernet.train()
-        return statistics.rows()
+        return statistics.rows(self.mesh)
 
     def _require_one_architecture(self, genotype: Genotype) -> None:
-        alphas = torch.cat([p.detach().flatten() for p in self.supernet.architecture_parameters()])
-        content = genotype.to_json().encode() + alphas.double().cpu().numpy().tobytes()
+        def content() -> bytes:
+            alphas = torch.cat([p.detach().flatten() for p in self.supernet.architecture_parameters()])
+            return genotype.to_json().encode() + alphas.double().cpu().numpy().tobytes()
+
         self.mesh.require_agreement("alphas and genotype", content)
 
     def genotype(self) -> Genotype:

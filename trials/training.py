@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from search_space import Genotype, Network
+from search_space.network import DropPath
 from search_space.normalization import share_statistics
 from trials.augmentation import Augmentation
 from trials.compute import Compute, Meter, Objective, cosine, set_rate
@@ -87,7 +88,8 @@ class Training:
     def run_epoch(self, epoch: int) -> dict[str, Any]:
         """Run epoch ``epoch`` (from 0) and return what it measured, as columns of the progress table."""
         self.network.train()
-        self.network.drop_path = self.config.train.drop_path * epoch / self.epochs
+        probability = self.config.train.drop_path * epoch / self.epochs
+        self.network.drop_path = DropPath(probability, self.mesh.rank, self.mesh.world_size)
         rate = cosine(self.config.train.learning_rate, 0.0, epoch, self.epochs)
         set_rate(self.optimizer, rate)
         meter = Meter(self.compute.device)
@@ -123,13 +125,13 @@ class Training:
 
     @torch.no_grad()
     def _tap_rows(self) -> list[dict[str, Any]]:
-        """Return every tap's sparsity and magnitude at inference, on one training batch."""
+        """Return every tap's sparsity and magnitude at inference, on one training batch of all ranks."""
         statistics = TapStatistics(self.network)
         self.network.eval()
         with statistics.watching(), self.compute.autocast():
             self.network(next(iter(self.batches.epoch(0)))[0])
         self.network.train()
-        return statistics.rows()
+        return statistics.rows(self.mesh)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""

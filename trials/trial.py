@@ -40,6 +40,7 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
     compute = Compute.of(config.device, device)
     images = load_images(config.data, config.seed, device)
     with joined(context.rank, context.world_size, context.address, device) as mesh:
+        mesh.require_agreement("images", images.identity)
         record = Record.open(config, context, mesh)
         genotype = _search(config, images, compute, mesh, record)
         network = _train(config, genotype, images, compute, mesh, record)

@@ -9,7 +9,7 @@ from torch import nn
 from search_space import Genotype, Network, SpaceError, SplittingError
 from search_space.feature_map import listening, taps
 from search_space.genotype import CellGenotype
-from search_space.network import _drop_path
+from search_space.network import DropPath
 from tests.search_space import published
 from trials import count_cost
 
@@ -136,7 +136,7 @@ def test_a_cell_is_the_sum_of_two_edges_a_node() -> None:
         two = zero + nn.functional.max_pool2d(one, 3, 1, 1)
         three = nn.functional.avg_pool2d(two, 3, 1, 1, count_include_pad=False) + one
         torch.testing.assert_close(
-            body(body.preprocess(before, previous), 0.0), torch.cat([two, three], dim=1)
+            body(body.preprocess(before, previous), DropPath()), torch.cat([two, three], dim=1)
         )
 
 
@@ -144,7 +144,7 @@ def test_drop_path_drops_whole_maps_in_training_and_keeps_the_mean() -> None:
     cell = CellGenotype((("avg_pool_3x3", 0), ("avg_pool_3x3", 0)), (2,))
     network = Network(Genotype(cell, cell), channels=2, cells=1, classes=3, drop_path=0.5)
     x = torch.ones(4000, 2, 2, 2)
-    out = _drop_path(x, 0.25)
+    out = DropPath(0.25)(x)
     values = out.flatten(1)
     assert ((values == 0).all(1) | (values == 1 / 0.75).all(1)).all()
     assert float(out.mean()) == pytest.approx(1.0, abs=0.05)

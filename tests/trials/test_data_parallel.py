@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -12,7 +15,8 @@ import torch.multiprocessing as multiprocessing
 
 from tests.trials.tiny import CONVOLUTIONS, CPU, compute_of, context_in, images_of, tiny_config
 from trials import TrialConfig, TrialError, run_trial
-from trials.parallel import Mesh, joined
+from trials.data import Images, load_images
+from trials.parallel import Mesh, backend_for, joined
 from trials.search import Search
 from trials.training import Training
 
@@ -20,12 +24,11 @@ FLOAT64 = {"precision": "float64"}
 MAPS = {"regularization": 0.01, "in_search": True}
 CASES: dict[str, TrialConfig] = {
     "darts": tiny_config(device=FLOAT64, feature_maps=MAPS, search={"cost_pressure": 0.01}),
-    "hoyer": tiny_config(device=FLOAT64, feature_maps={**MAPS, "measure": "hoyer"}),
     "second order": tiny_config(device=FLOAT64, search={"algorithm": "darts_second_order"}),
     "pc_darts, recomputed": tiny_config(
         device=FLOAT64, search={"algorithm": "pc_darts", "partial_channels": 2, "recompute": True}
     ),
-    "hybrid": tiny_config("hybrid", device=FLOAT64),
+    "hybrid": tiny_config("hybrid", device=FLOAT64, feature_maps={**MAPS, "measure": "hoyer"}),
 }
 
 
@@ -46,10 +49,16 @@ def trained(config: TrialConfig, mesh: Mesh) -> dict[str, Any]:
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if isinstance(value, float | int)}
+    """Return all numbers of a row, those of every tap among them."""
+    numbers = {name: value for name, value in row.items() if isinstance(value, float | int)}
+    for tap in row.get("taps", []):
+        numbers |= {f"{tap['tap']} {name}": tap[name] for name in ("sparsity", "mean_magnitude")}
+    return numbers
 
 
-TRAINING = tiny_config(device=FLOAT64, feature_maps=MAPS, train={"validation_share": 0.25})
+TRAINING = tiny_config(
+    device=FLOAT64, feature_maps=MAPS, train={"validation_share": 0.25, "drop_path": 0.5, "epochs": 2}
+)
 
 
 def _rank(rank: int, folder: str) -> None:
@@ -63,18 +72,35 @@ def _rank(rank: int, folder: str) -> None:
         found["sum"] = mesh.sum(torch.tensor([rank + 1.0]))
         for name, content in (("agree", b"same"), ("disagree", bytes([rank]))):
             try:
-                mesh.require_agreement("alphas and genotype", content)
+                mesh.require_agreement("alphas and genotype", lambda content=content: content)
                 found[name] = ""
             except TrialError as error:
                 found[name] = str(error)
         found["moved alpha"] = _with_moved_alpha(mesh)
-    try:
-        context = context_in(Path(folder) / "run", rank=rank, world_size=2, address=f"file://{folder}/meet2")
-        run_trial(TRAINING, context)
-        found["trial"] = ""
-    except Exception:
-        found["trial"] = traceback.format_exc()
+    found["trial"] = _whole_trial(rank, folder, "run")
+    with mock.patch("trials.trial.load_images", partial(_other_labels, rank)):
+        found["other images"] = _whole_trial(rank, folder, "unequal")
     torch.save(found, f"{folder}/rank{rank}.pt")
+
+
+def _whole_trial(rank: int, folder: str, name: str) -> str:
+    """Run a trial in a folder of its own; return what went wrong."""
+    context = context_in(Path(folder) / name, rank=rank, world_size=2, address=f"file://{folder}/meet-{name}")
+    try:
+        run_trial(TRAINING, context)
+    except TrialError as error:
+        return str(error)
+    except Exception:
+        return traceback.format_exc()
+    return ""
+
+
+def _other_labels(rank: int, *arguments: Any) -> Images:
+    """Return the images, on rank 1 with one label that is another."""
+    images = load_images(*arguments)
+    labels = images.train.labels.clone()
+    labels[5] = (labels[5] + rank) % images.classes
+    return replace(images, train=replace(images.train, labels=labels))  # type: ignore[type-var]
 
 
 def _with_moved_alpha(mesh: Mesh) -> str:
@@ -142,6 +168,26 @@ def test_a_whole_trial_on_two_ranks_has_the_points_of_one(ranks: Ranks, tmp_path
         for name in ("accuracy", "macs", "params", "genotype", "rung", "point"):
             assert row[name] == expected[name]
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-9)
+
+
+def test_ranks_that_hold_other_images_end_before_the_first_step(ranks: Ranks) -> None:
+    folder, found = ranks
+    expected = "all ranks must hold the same images, but rank 0 and rank 1 differ"
+    assert [one["other images"] for one in found] == [expected, expected]
+    assert context_in(folder / "unequal").directory.read_progress().num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("devices", "backend"),
+    [
+        ([0, 0], "gloo"),
+        ([71, 72], "nccl"),
+        ([71, 71], "gloo"),
+        ([71, 0], "gloo"),
+    ],
+)
+def test_nccl_is_for_ranks_that_have_a_gpu_each(devices: list[int], backend: str) -> None:
+    assert backend_for(devices) == backend
 
 
 def test_a_batch_that_does_not_divide_over_the_ranks_is_an_error() -> None:

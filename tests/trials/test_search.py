@@ -325,7 +325,7 @@ def test_tap_statistics_count_zeros_and_magnitudes() -> None:
     for name, tap in taps(network).items():
         tap.listener = lambda x, name=name: seen.setdefault(name, x)
     network(images)
-    for row in statistics.rows():
+    for row in statistics.rows(Mesh()):
         x = seen[str(row["tap"])]
         assert row["sparsity"] == pytest.approx(float((x == 0).double().mean()))
         assert row["mean_magnitude"] == pytest.approx(x.abs().mean().item(), rel=1e-5)

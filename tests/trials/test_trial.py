@@ -271,8 +271,23 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
     assert state is not None
     state["search"]["supernet"]["stem.0.weight"] = torch.zeros(1)
     directory.write_checkpoint(key, 2, checkpoint.pack(state))
-    with pytest.raises(CheckpointError, match="a checkpoint must fit the trial's network"):
+    with pytest.raises(CheckpointError, match=r"must fit the trial's network, but got: .*stem\.0\.weight.*$"):
         run_trial(CONFIG, context_in(tmp_path))
+
+
+def test_a_checkpoint_of_another_space_is_refused_in_one_line(tmp_path: Path) -> None:
+    other = tiny_config("attention", space={"channels": 8}, search={"epochs": 1})
+    with pytest.raises(StoppedError):
+        run_trial(other, context_in(tmp_path, stopping_at(1)))
+    state = checkpoint.newest(RunDirectory(tmp_path), other.trial_key())
+    assert state is not None
+    key = CONFIG.trial_key()
+    RunDirectory(tmp_path).write_checkpoint(key, 1, checkpoint.pack(state | {"trial_key": key}))
+    steps: list[int] = []
+    with pytest.raises(CheckpointError, match="must fit the trial's network, but got: ") as caught:
+        run_trial(CONFIG, context_in(tmp_path, lambda row: steps.append(row["step"])))
+    assert len(str(caught.value).splitlines()) == 1
+    assert steps == []
 
 
 def test_a_packed_state_comes_back() -> None:
