@@ -298,6 +298,18 @@ class TrialConfig(Config):
         The rungs are left out: they are evaluations of the same trained network, and adding one must not make
         another trial of it.
         """
-        content = self.model_dump(mode="json", exclude={"ladder": LADDER_LISTS})
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _digest(self.model_dump(mode="json", exclude={"ladder": LADDER_LISTS}))
+
+    def search_key(self) -> str:
+        """Return what names the search of this trial: equal for trials that differ only in what comes after it."""
+        content = self.model_dump(mode="json", include={"seed", "space", "data", "search", "device"})
+        if self.feature_maps.regularization and (
+            self.feature_maps.in_search or self.search.regularize_alphas
+        ):
+            content["feature_maps"] = self.feature_maps.model_dump(mode="json")
+        return f"search-{_digest(content)}"
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

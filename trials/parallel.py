@@ -70,6 +70,10 @@ class Mesh:
         dist.all_gather(everyone, mine, group=self.group)
         return [int(value) for value in everyone]
 
+    def all_say(self, yes: bool) -> bool:
+        """Return whether ``yes`` is true on all ranks."""
+        return yes if self.group is None else all(self.everyones(int(yes)))
+
     def require_agreement(self, what: str, content: Callable[[], bytes]) -> None:
         """Check that ``content()`` is the same on all ranks; not asked for where there is only one.
 

@@ -111,10 +111,10 @@ class Record:
         )
         if self.context.rank:
             return
-        directory, key = self.context.directory, self.config.trial_key()
-        directory.write_progress(key, [row | {"at": datetime.fromisoformat(row["at"])} for row in self.rows])
+        self._write_progress()
+        key = self.config.trial_key()
         state = {
-            "trial_key": self.config.trial_key(),
+            "trial_key": key,
             "phase": phase.name,
             "epoch": epoch + 1,
             "step": len(self.rows),
@@ -122,8 +122,20 @@ class Record:
             "random": checkpoint.random_state(),
             phase.name: phase.state_dict(),
         }
-        directory.write_checkpoint(key, len(self.rows), checkpoint.pack(state))
+        self.context.directory.write_checkpoint(key, len(self.rows), checkpoint.pack(state))
         self.context.report(self.rows[-1])
+
+    def adopt(self, row: dict[str, Any]) -> None:
+        """Take over an epoch of another trial: write it to storage as one of this trial; then report it."""
+        own = {"trial_key": self.config.trial_key(), "trial_index": self.context.index}
+        self.rows.append(row | own)
+        if self.context.rank == 0:
+            self._write_progress()
+            self.context.report(self.rows[-1])
+
+    def _write_progress(self) -> None:
+        rows = [row | {"at": datetime.fromisoformat(row["at"])} for row in self.rows]
+        self.context.directory.write_progress(self.config.trial_key(), rows)
 
     def seconds(self, phase: str) -> float:
         """Return the wall time of the epochs of ``phase``."""

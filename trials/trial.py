@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from search_space import Genotype, Network
-from trials import checkpoint
+from trials import checkpoint, shared_search
 from trials.compute import Compute
 from trials.config import Rung, TrialConfig
 from trials.data import Images, load_images
@@ -81,13 +81,17 @@ def load_network(config: TrialConfig, stored: dict[str, Any], images: Images) ->
 
 
 def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, record: Record) -> Genotype:
-    """Search, or take the genotype that the record already holds."""
+    """Search, or take the genotype that the record already holds, or that another trial has found for all."""
     if record.state is not None and record.state["phase"] == Training.name:
         return Genotype.from_json(record.state[Training.name]["genotype"])
+    if (found := shared_search.take_over(record)) is not None:
+        return found
     torch.manual_seed(config.seed)
     search = Search(config, images, compute, mesh)
     _run_epochs(search, record, compute)
-    return search.genotype()
+    genotype = search.genotype()
+    shared_search.leave(record, genotype)
+    return genotype
 
 
 def _train(
