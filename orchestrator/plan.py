@@ -32,6 +32,8 @@ class Plan:
     """Trials in all."""
     to_run: int
     """Trials that are not finished yet."""
+    searches: int
+    """Supernet searches in all: trials that differ only in their training share one."""
     rungs: int
     """Points that each trial leaves."""
     epochs: int
@@ -57,12 +59,15 @@ def make_plan(
     trials = max(sweep.budget, len(entries))
     settled = sum(entry.key in finished or entry.state != "proposed" for entry in entries)
     at_a_time = min(held(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
+    to_run, searches = trials - settled, _searches(sweep, trials)
+    of_search, of_training = mean_epochs(sweep)
     return Plan(
         sweep,
         trials=trials,
-        to_run=trials - settled,
+        to_run=to_run,
+        searches=searches,
         rungs=len(sweep.trial.ladder.rungs()),
-        epochs=round((trials - settled) * mean_epochs(sweep)),
+        epochs=round(min(searches, to_run) * of_search + to_run * of_training),
         at_a_time=at_a_time,
         notes=_notes(sweep, at_a_time),
     )
@@ -80,6 +85,7 @@ def describe(plan: Plan) -> list[str]:
         f"trials:     {plan.trials}, of which {finished} are finished"
         if finished
         else f"trials:     {plan.trials}",
+        f"searches:   {plan.searches}",
         f"points:     {plan.trials * plan.rungs} ({plan.rungs} for each trial, nothing trained again)",
         f"objectives: {objectives}",
         f"gang:       {gang} a trial, {plan.at_a_time} at a time",
@@ -114,10 +120,22 @@ def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
     return notes
 
 
-def mean_epochs(sweep: Sweep) -> float:
-    """Return the epochs of a trial, the middle of what is swept."""
+def mean_epochs(sweep: Sweep) -> tuple[float, float]:
+    """Return the epochs of a trial's search and of its training, the middle of what is swept."""
     middle = combinations.configured(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
-    return middle.search.epochs + middle.train.epochs
+    return middle.search.epochs, middle.train.epochs
+
+
+def _searches(sweep: Sweep, trials: int) -> int:
+    """Return how many of ``trials`` trials differ in their search (``TrialConfig.search_key``), at most."""
+    first = {dimension.path: dimension.at(0.0) for dimension in sweep.dimensions}
+    key = combinations.configured(sweep.trial, first).search_key()
+    different = 1
+    for dimension in sweep.dimensions:
+        other = first | {dimension.path: dimension.at(1.0)}
+        if combinations.configured(sweep.trial, other).search_key() != key:
+            different *= dimension.size or trials
+    return min(different, trials)
 
 
 def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunDirectory:

@@ -106,7 +106,7 @@ def _asked_for(run: Run) -> tuple[int | None, float | None]:
         sweep = Sweep.from_mapping(run.sweep())
     except SweepError:
         return None, None
-    return sweep.budget, mean_epochs(sweep)
+    return sweep.budget, sum(mean_epochs(sweep))
 
 
 def _working(directory: RunDirectory, running: pd.DataFrame, now: datetime) -> list[Working]:

@@ -25,6 +25,15 @@ def test_the_plan_counts_trials_points_and_epochs() -> None:
     assert (plan.trials, plan.to_run, plan.rungs, plan.epochs, plan.at_a_time) == (3, 3, 5, 15, 3)
 
 
+def test_trials_that_differ_in_their_training_only_are_planned_with_one_search() -> None:
+    lambdas = {"feature_maps.regularization": [0.0, 0.01, 0.1], "space.splitting": [1, 2, 4]}
+    epochs: dict[str, Any] = {"search": {"epochs": 10}, "train": {"epochs": 1}}
+    plan = make_plan(make_sweep(trial=epochs, sweep=lambdas), None, NODES)
+    assert (plan.trials, plan.searches, plan.epochs) == (9, 3, 3 * 10 + 9)
+    within = epochs | {"feature_maps": {"in_search": True}}
+    assert make_plan(make_sweep(trial=within, sweep=lambdas), None, NODES).searches == 9
+
+
 def test_the_plan_says_when_the_order_of_arrival_matters() -> None:
     notes = make_plan(make_sweep(strategy={"searcher": "tpe"}), None, NODES).notes
     assert any("order of arrival" in note for note in notes)
