@@ -1,16 +1,19 @@
 """Taking a network away: a folder that needs nothing of this project's record, and little of its code.
 
 FOLDER/
-    weights.pt      state dict and genotype, read with ``torch.load(weights_only=True)``
-    program.pt2     the network as a ``torch.export`` program, batch size free (needs torch alone)
+    program.pt2     the network of the point as a ``torch.export`` program, batch size free: needs torch alone
+    weights.pt      state dict and genotype as trained, read with ``torch.load(weights_only=True)``
     genotype.json   the architecture
-    card.json       the row of the point: configuration, costs, versions
-    load.py         loads the weights, filters the feature maps as the point says, and measures the accuracy
+    card.json       the row of the point: configuration, costs, versions; what the program takes and gives
+    README.md       the same for people
+    load.py         loads the program and measures the accuracy of the point again
+    network.onnx    the program for onnxruntime, if it was asked for
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +22,32 @@ import torch
 from results import ResultsError, RunDirectory
 from search_space import Network
 from trials import checkpoint
+from trials.batches import Batches
 from trials.compute import Compute
 from trials.config import Rung, TrialConfig
 from trials.data import Images, load_images
+from trials.ladder import calibrate
+from trials.model_card import as_markdown, card_of
+from trials.onnx_export import require_onnx, write_onnx
 from trials.parallel import local_device
-from trials.points import measure_points
+from trials.points import calibration_batches, evaluation_batches, measure_points
+from trials.portable import as_program, portable
 from trials.trial import load_network
 
-SCRIPT = '''"""Load the exported network and measure the accuracy of its point again."""
+SCRIPT = '''"""Load the exported program and measure the accuracy of its point again."""
 
+import json
 from pathlib import Path
 
-from trials.export import load_exported
+import torch
+from trials.export import images_of_test
 
-network, measure, card = load_exported(Path(__file__).parent)
-measured = measure()
-print(f"accuracy of the point: {card['accuracy']:.4f}, measured now: {measured['accuracy']:.4f}")
+folder = Path(__file__).parent
+card = json.loads((folder / "card.json").read_text())
+program = torch.export.load(folder / "program.pt2").module()
+right = torch.cat([program(images).argmax(1) == labels for images, labels in images_of_test(card).epoch()])
+accuracy = right.double().mean().item()
+print(f"accuracy of the point: {card['point']['accuracy']:.4f}, measured now: {accuracy:.4f}")
 '''
 
 
@@ -59,46 +72,51 @@ def find_point(directory: RunDirectory, point: str) -> dict[str, Any]:
     return table.slice(found[0], 1).to_pylist()[0]
 
 
-def export_point(directory: RunDirectory, point: str, folder: Path | None = None) -> Path:
+def export_point(
+    directory: RunDirectory, point: str, folder: Path | None = None, *, onnx: bool = False
+) -> Path:
     """Write the network behind ``point`` to ``folder`` (default: the point's name) and return the folder.
 
     Raises:
         PointError: the run holds no such point.
-        ResultsError: its network was not stored.
+        NotStoredError: its network was not stored.
+        OnnxError: ``onnx`` is asked for, but cannot be had.
     """
+    if onnx:
+        require_onnx()
     row = find_point(directory, point)
     folder = folder or Path(row["point"])
     stored = checkpoint.unpack(directory.read_network(row["trial_key"]))
-    config = TrialConfig.model_validate_json(row["config"])
-    network, images = _rebuild(config, stored)
-    folder.mkdir(parents=True, exist_ok=True)
+    config, rung = _config(row), _rung(row)
+    network, images, compute = _rebuilt(config, stored)
+    ranges = calibrate(network, calibration_batches(images, compute), compute)
+    card = card_of(row, images)
+    example = torch.zeros(2, *images.shape, dtype=compute.dtype)
+    _make(folder)
+    if onnx:
+        twin = portable(network, rung, ranges, explicit_attention=True)
+        card["onnx"] = write_onnx(twin, evaluation_batches(images, compute).epoch(), folder / "network.onnx")
+    torch.export.save(as_program(portable(network, rung, ranges), example), folder / "program.pt2")
     (folder / "weights.pt").write_bytes(
         checkpoint.pack({key: stored[key] for key in ("genotype", "network")})
     )
     (folder / "genotype.json").write_text(stored["genotype"] + "\n")
-    (folder / "card.json").write_text(json.dumps(row, indent=1, default=str) + "\n")
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (folder / "README.md").write_text(as_markdown(card))
     (folder / "load.py").write_text(SCRIPT)
-    images_in = torch.zeros(2, *images.shape, dtype=next(network.parameters()).dtype)
-    program = torch.export.export(
-        network.cpu(), (images_in,), dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1)}}
-    )
-    torch.export.save(program, folder / "program.pt2")
     return folder
 
 
-def load_exported(folder: Path) -> tuple[Network, Any, dict[str, Any]]:
-    """Load what :func:`export_point` wrote.
+def load_exported(folder: Path) -> tuple[Network, Callable[[], dict[str, Any]], dict[str, Any]]:
+    """Load the network as it was trained from what :func:`export_point` wrote.
 
     Returns:
         The network in evaluation mode; a function that measures the point's columns again on the test images;
         the card.
     """
     card = json.loads((folder / "card.json").read_text())
-    config = TrialConfig.model_validate_json(card["config"])
-    network, images = _rebuild(config, checkpoint.unpack((folder / "weights.pt").read_bytes()))
-    compute = Compute.of(config.device, local_device())
-    compute.place(network)
-    rung = Rung(**{name: card[name] for name in Rung.model_fields})
+    config, rung = _config(card["point"]), _rung(card["point"])
+    network, images, compute = _rebuilt(config, checkpoint.unpack((folder / "weights.pt").read_bytes()))
 
     def measure() -> dict[str, Any]:
         return measure_points(config, [rung], network, images, compute)[0]
@@ -106,6 +124,30 @@ def load_exported(folder: Path) -> tuple[Network, Any, dict[str, Any]]:
     return network, measure, card
 
 
-def _rebuild(config: TrialConfig, stored: dict[str, Any]) -> tuple[Network, Images]:
+def images_of_test(card: dict[str, Any]) -> Batches:
+    """Return the batches of test images that the point of ``card`` was measured on, on the CPU."""
+    config, device = _config(card["point"]), torch.device("cpu")
+    images = load_images(config.data, config.seed, device)
+    return evaluation_batches(images, Compute.of(config.device, device))
+
+
+def _config(row: dict[str, Any]) -> TrialConfig:
+    return TrialConfig.model_validate_json(row["config"])
+
+
+def _rung(row: dict[str, Any]) -> Rung:
+    return Rung(**{name: row[name] for name in Rung.model_fields})
+
+
+def _rebuilt(config: TrialConfig, stored: dict[str, Any]) -> tuple[Network, Images, Compute]:
     images = load_images(config.data, config.seed, local_device())
-    return load_network(config, stored, images), images
+    network, compute = load_network(config, stored, images), Compute.of(config.device, local_device())
+    compute.place(network)
+    return network, images, compute
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"a folder must be writable, but got {folder}: {error.strerror}") from None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -95,11 +96,9 @@ class TapFilter:
             return x
         if x.dtype not in (torch.float32, torch.float64):
             return torch.where(x.abs() < self.threshold, torch.zeros_like(x), x)
-        edge = torch.tensor(self.threshold, dtype=x.dtype)
-        below = torch.nextafter(edge, torch.zeros_like(edge))
-        return F.hardshrink(
-            x, below.item()
-        )  # one pass; it keeps what is larger than ``below``, so what is not less
+        kind = np.float64 if x.dtype == torch.float64 else np.float32
+        below = float(np.nextafter(kind(self.threshold), kind(0)))
+        return F.hardshrink(x, below)  # one pass; it keeps what is larger than ``below``, so what is not less
 
 
 @dataclass

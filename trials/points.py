@@ -18,6 +18,7 @@ from trials import ladder
 from trials.compute import Compute
 from trials.config import Rung, TrialConfig
 from trials.cost import count_cost
+from trials.darts import Batch
 from trials.data import Batches, ImageReader, Images
 from trials.record import Record, TrialContext
 
@@ -31,15 +32,25 @@ def measure_points(
     """Return what is measured at ``rungs``, a row each: the ladder's columns and the network's cost."""
     start = time.perf_counter()
     cost = count_cost(network, images.shape)
-    known = min(CALIBRATION_IMAGES, len(images.train))
-    calibration = list(_in_order(images.train, known, compute).epoch())
-    test = _in_order(images.test, len(images.test), compute).epoch
-
+    test = evaluation_batches(images, compute).epoch
     latency_for = images.shape if config.ladder.latency else None
-    rows = ladder.evaluate(network, rungs, cost, compute, calibration, test, latency_for)
+    rows = ladder.evaluate(
+        network, rungs, cost, compute, calibration_batches(images, compute), test, latency_for
+    )
     counted = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
     taken = {"ladder_s": time.perf_counter() - start, "finished_at": datetime.now(UTC)}
     return [row | counted | taken for row in rows]
+
+
+def calibration_batches(images: Images, compute: Compute) -> list[Batch]:
+    """Return the training images, without augmentation, that ranges and scales are taken from."""
+    known = min(CALIBRATION_IMAGES, len(images.train))
+    return list(_in_order(images.train, known, compute).epoch())
+
+
+def evaluation_batches(images: Images, compute: Compute) -> Batches:
+    """Return the test images in their order, ``EVALUATION_BATCH`` at a time."""
+    return _in_order(images.test, len(images.test), compute)
 
 
 def _in_order(images: ImageReader, count: int, compute: Compute) -> Batches:

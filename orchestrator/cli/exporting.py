@@ -19,6 +19,11 @@ Folder = Annotated[
     typer.Option("-o", "--output", metavar="FOLDER", help="Folder to write. [default: the point's name]"),
 ]
 
+Onnx = Annotated[
+    bool,
+    typer.Option("--onnx", help="Write ONNX as well, checked with onnxruntime; needs shrinksweep[onnx]."),
+]
+
 
 def report(run: RunPath, output: Output = None) -> None:
     """Write a run as one HTML page.
@@ -42,20 +47,21 @@ def report(run: RunPath, output: Output = None) -> None:
     typer.echo(f"wrote {path}")
 
 
-def export(run: RunPath, point: Point, output: Folder = None) -> None:
+def export(run: RunPath, point: Point, output: Folder = None, onnx: Onnx = False) -> None:
     """Take the trained network behind a point away.
 
-    FOLDER gets its program, weights, architecture and model card, and a script that loads it and measures its accuracy.
+    FOLDER gets a program that torch alone can run, with the threshold and the precisions of the point in it; the
+    weights, the architecture and a model card; and a script that loads it and measures its accuracy again.
 
     \b
     Examples:
       shrinksweep export runs/digits 0123abcd-02
-      shrinksweep export runs/digits 0123abcd-02 -o network
+      shrinksweep export runs/digits 0123abcd-02 -o network --onnx
     """
     from results import open_run
 
     directory = open_run(run).directory
     from trials.export import export_point  # torch: only once there is a run
 
-    folder = export_point(directory, point, output)
+    folder = export_point(directory, point, output, onnx=onnx)
     typer.echo(f"wrote {folder}; try it: python {folder}/load.py")

@@ -1,0 +1,198 @@
+"""A network that was taken away is the network of its row, thresholds and precisions included."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from results import NotStoredError, RunDirectory
+from tests.trials.tiny import context_in, tiny_config
+from trials import checkpoint, onnx_export
+from trials.export import PointError, export_point, images_of_test, load_exported
+from trials.onnx_export import OnnxError
+from trials.trial import run_trial
+
+BLOCKS: dict[str, dict[str, Any]] = {
+    "darts": {"search": {"epochs": 1}},
+    "hybrid": {"search": {"epochs": 0}},
+    "attention": {"search": {"epochs": 0}},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunDirectory]:
+    """Return the run of one trial in a space."""
+    runs: dict[str, RunDirectory] = {}
+
+    def run_of(space: str) -> RunDirectory:
+        if space not in runs:
+            config = tiny_config(
+                space,
+                space={"channels": 8},
+                train={"epochs": 6, "learning_rate": 0.1},
+                **BLOCKS[space],
+            )
+            context = context_in(tmp_path_factory.mktemp(space))
+            run_trial(config, context)
+            runs[space] = context.directory
+        return runs[space]
+
+    return run_of
+
+
+def row_of(run: RunDirectory, **rung: float) -> dict[str, Any]:
+    rows = run.read_points().to_pylist()
+    (row,) = [row for row in rows if all(row[name] == value for name, value in rung.items())]
+    return dict(row)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "weight_bits", "feature_map_bits"), [(0.1, 8, 8), (0.0, 32, 32), (0.1, 32, 32)]
+)
+@pytest.mark.parametrize("space", BLOCKS)
+def test_the_program_computes_what_the_row_says(
+    space: str, threshold: float, weight_bits: int, feature_map_bits: int,
+    trained: Callable[[str], RunDirectory], tmp_path: Path,
+) -> None:  # fmt: skip
+    run = trained(space)
+    row = row_of(run, threshold=threshold, weight_bits=weight_bits, feature_map_bits=feature_map_bits)
+    folder = export_point(run, row["point"], tmp_path / "network")
+    card = json.loads((folder / "card.json").read_text())
+    program = torch.export.load(folder / "program.pt2").module()
+    batches = list(images_of_test(card).epoch())
+    logits = torch.cat([program(images) for images, _ in batches])
+    labels = torch.cat([labels for _, labels in batches])
+    assert (logits.argmax(1) == labels).double().mean().item() == row["accuracy"]
+    assert len(logits.argmax(1).unique()) > 1, "a network that always says the same tells nothing"
+    loss = F.cross_entropy(logits.double(), labels).item()
+    assert loss == pytest.approx(row["loss"], rel=1e-6)
+    one = program(batches[0][0][:1])  # batches of any size
+    torch.testing.assert_close(one, logits[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_spaces_with_attention_were_among_them(trained: Callable[[str], RunDirectory]) -> None:
+    genotypes = [row_of(trained(space), rung=0)["genotype"] for space in ("hybrid", "attention")]
+    assert all("self_attention" in text or "window_attention" in text for text in genotypes), genotypes
+
+
+def test_the_script_of_the_folder_measures_the_accuracy_again(
+    trained: Callable[[str], RunDirectory], tmp_path: Path
+) -> None:
+    row = row_of(trained("darts"), threshold=0.1, weight_bits=8, feature_map_bits=8)
+    folder = export_point(trained("darts"), row["point"], tmp_path / "network")
+    done = subprocess.run(
+        [sys.executable, folder / "load.py"], capture_output=True, text=True, check=True, timeout=120
+    )
+    accuracy = f"{row['accuracy']:.4f}"
+    assert done.stdout == f"accuracy of the point: {accuracy}, measured now: {accuracy}\n"
+    assert len((folder / "load.py").read_text().strip().splitlines()) <= 16
+
+
+def test_the_folder_explains_itself(trained: Callable[[str], RunDirectory], tmp_path: Path) -> None:
+    run = trained("attention")
+    row = row_of(run, threshold=0.0, weight_bits=8, feature_map_bits=32)
+    folder = export_point(run, row["point"], tmp_path / "network")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "card.json", "genotype.json", "load.py", "program.pt2", "weights.pt",
+    ]  # fmt: skip
+    card = json.loads((folder / "card.json").read_text())
+    assert card["point"]["macs"] == row["macs"]
+    assert json.loads(card["point"]["versions"])["torch"]
+    assert card["input"]["shape"] == ["batch", 1, 8, 8]
+    assert 0 < card["input"]["mean"][0] < 1
+    page = (folder / "README.md").read_text()
+    assert f"| multiply-adds an image | {row['macs']:,} |" in page
+    assert "torch.export.load" in page
+    stored = torch.load(folder / "weights.pt", weights_only=True)
+    assert stored["genotype"] == (folder / "genotype.json").read_text().strip() == row["genotype"]
+
+
+def test_the_network_as_it_was_trained_can_be_taken_up_again(
+    trained: Callable[[str], RunDirectory], tmp_path: Path
+) -> None:
+    run = trained("darts")
+    row = row_of(run, threshold=0.1, weight_bits=8, feature_map_bits=8)
+    network, measure, _ = load_exported(export_point(run, row["point"], tmp_path / "network"))
+    measured = measure()
+    for name in ("accuracy", "loss", "macs", "memory_bytes", "sparsity", "effective_macs"):
+        assert measured[name] == pytest.approx(row[name], rel=1e-9), name
+    stored = checkpoint.unpack(run.read_network(row["trial_key"]))["network"]
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, stored[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("space", "rung"),
+    [
+        ("attention", {"threshold": 0.0, "weight_bits": 32, "feature_map_bits": 32}),
+        ("darts", {"threshold": 0.1, "weight_bits": 8, "feature_map_bits": 8}),
+    ],
+)
+def test_onnxruntime_computes_the_same(
+    space: str, rung: dict[str, float], trained: Callable[[str], RunDirectory], tmp_path: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    row = row_of(trained(space), **rung)
+    folder = export_point(trained(space), row["point"], tmp_path / "network", onnx=True)
+    card = json.loads((folder / "card.json").read_text())
+    session = onnxruntime.InferenceSession(folder / "network.onnx", providers=["CPUExecutionProvider"])
+    program = torch.export.load(folder / "program.pt2").module()
+    right = images_seen = 0
+    for images, labels in images_of_test(card).epoch():
+        (logits,) = session.run(None, {"images": images.contiguous().numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), program(images), rtol=0, atol=1e-4)
+        right += int((logits.argmax(1) == labels.numpy()).sum())
+        images_seen += len(labels)
+    assert right / images_seen == row["accuracy"] == card["onnx"]["accuracy"]
+    assert card["onnx"]["differing"] == 0
+    assert "`network.onnx` is the same program" in (folder / "README.md").read_text()
+
+
+class Unknown(torch.nn.Module):
+    """An operation that ONNX has no name for."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(images).flatten(1)
+
+
+def test_what_torch_cannot_write_as_onnx_is_said_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    batch = (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64))
+    with pytest.raises(OnnxError, match=r"torch must have ONNX for every operation, but .*bessel") as raised:
+        onnx_export.write_onnx(Unknown(), [batch], tmp_path / "network.onnx")
+    assert len(str(raised.value).splitlines()) == 1
+    assert not (tmp_path / "network.onnx").exists()
+
+
+def test_without_the_extra_nothing_starts(
+    trained: Callable[[str], RunDirectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "NEEDED", ("onnx", "no_such_package"))
+    with pytest.raises(OnnxError, match=r"--onnx needs no_such_package: pip install 'shrinksweep\[onnx\]'"):
+        export_point(trained("darts"), "any", tmp_path / "network", onnx=True)
+    assert not (tmp_path / "network").exists()
+
+
+def test_a_point_that_is_not_there_is_one_line(
+    trained: Callable[[str], RunDirectory], tmp_path: Path
+) -> None:
+    run = trained("darts")
+    point = row_of(run, rung=0)["point"]
+    with pytest.raises(PointError, match=r"got 'zzz-00': no such point; it holds 8 points, such as"):
+        export_point(run, "zzz-00", tmp_path / "network")
+    with pytest.raises(PointError, match="no such point"):
+        export_point(run, point[:8], tmp_path / "network")  # a key without a rung
+    bare = context_in(tmp_path / "bare").directory
+    bare.write_points(point[:16], run.read_points().to_pylist())
+    with pytest.raises(NotStoredError, match=r"must hold the network of trial .* but it was not stored"):
+        export_point(bare, point, tmp_path / "network")
+    assert not (tmp_path / "network").exists()
