@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.errors import LaunchError
-from orchestrator.plan import Node
+from orchestrator.placement import Node
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -39,6 +39,11 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
     if ray.is_initialized():
         yield _nodes(ray)
         return
+    if address is not None and address.startswith("ray://"):
+        raise LaunchError(
+            f"the address must be auto or host:port, but got {address}: a launch has to outlive a client's "
+            "connection, so start it on a node of the cluster, or with `ray job submit`"
+        )
     options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     if address is not None:
         options = {"runtime_env": {"env_vars": ENVIRONMENT}}

@@ -9,6 +9,7 @@ vain.
 from __future__ import annotations
 
 import importlib
+import os
 import queue
 import re
 import socket
@@ -80,7 +81,9 @@ def run_attempt(job: Job, index: int, config: str, report: Report) -> None:
 
 
 def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> None:
-    """Run one rank's part of a trial in this process."""
+    """Run one rank's part of a trial in this process, on the GPUs that it has reserved and on no other."""
+    if not job.resources.gpus_per_worker:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     from trials.record import TrialContext  # loads torch
 
     parsed = TrialConfig.model_validate_json(config)

@@ -20,7 +20,8 @@ from orchestrator.cluster import ray_session
 from orchestrator.conductor import Conductor, is_finished
 from orchestrator.errors import LaunchError
 from orchestrator.monitor import Monitor
-from orchestrator.plan import make_plan, open_directory, refuse_different, this_machine
+from orchestrator.placement import this_machine
+from orchestrator.plan import make_plan, open_directory, refuse_different
 from orchestrator.progress import View, open_view
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refresh_front
@@ -93,7 +94,10 @@ def conduct(
         view.say("starting Ray" if address is None else f"connecting to Ray at {address}")
         with ray_session(address) as nodes:
             make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
-            _prepare(directory, sweep)
+            if address is None:
+                _prepare(directory, sweep)
+            else:
+                _prepare_everywhere(directory, sweep, check_data)
             conductor = Conductor(sweep, directory, monitor, retry_failed=retry_failed)
             _tune(conductor, trial, view)
     finally:
@@ -109,6 +113,14 @@ def _prepare(directory: RunDirectory, sweep: Sweep) -> None:
         raise LaunchError(f"the run directory must be writable, but {directory.uri}: {error}") from None
     for problem in directory.set_aside():
         logger.warning("%s was set aside: %s", problem.path, problem.reason)
+
+
+def _prepare_everywhere(directory: RunDirectory, sweep: Sweep, check_data: bool) -> None:
+    from orchestrator import nodes  # loads Ray
+
+    nodes.check_nodes(sweep, check_data=check_data)
+    _prepare(directory, sweep)
+    nodes.check_run_directory(directory)
 
 
 def versions() -> dict[str, str]:

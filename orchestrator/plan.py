@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +12,12 @@ from typing import Any
 from orchestrator import combinations
 from orchestrator.dimensions import Dimension, Range
 from orchestrator.errors import SweepError
-from orchestrator.sweep import ResourcesConfig, Sweep
+from orchestrator.placement import Node, gang_fault, held, placement_notes
+from orchestrator.sweep import Sweep
 from results import ResultsError, RunDirectory
 from search_space.space import SPACES, SpaceError, check_fit
 from search_space.splitting import SplittingError
 from trials.config import LADDER_LISTS, DataConfig
-
-Node = Mapping[str, float]
-"""The resources of one node of a cluster: ``{"CPU": 8.0, "GPU": 1.0}``."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def make_plan(
         rungs=len(sweep.trial.ladder.rungs()),
         epochs=round(min(searches, to_run) * of_search + to_run * of_training),
         at_a_time=at_a_time,
-        notes=_notes(sweep, at_a_time),
+        notes=_notes(sweep, at_a_time) + placement_notes(sweep.resources, nodes),
     )
 
 
@@ -144,51 +141,6 @@ def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunD
         return RunDirectory(run_dir or Path("runs") / sweep.name)
     except ResultsError as error:
         raise SweepError([str(error)]) from None
-
-
-# --- gangs and nodes ---
-
-
-def held(resources: ResourcesConfig, nodes: Sequence[Node]) -> int:
-    """Return how many whole gangs the nodes hold at a time, if nothing else runs there."""
-    workers = sum(_workers_on(resources, node) for node in nodes)
-    return workers // resources.workers
-
-
-def gang_fault(resources: ResourcesConfig, nodes: Sequence[Node]) -> str | None:
-    """Return what is wrong when no node, or not all nodes together, can hold one gang; else None."""
-    if held(resources, nodes):
-        return None
-    need = f"{resources.cpus_per_worker:g} CPU and {resources.gpus_per_worker:g} GPU"
-    there = ", ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes[:4])
-    there += f" and {len(nodes) - 4} more" if len(nodes) > 4 else ""
-    workers = sum(_workers_on(resources, node) for node in nodes)
-    return (
-        f"a gang needs {resources.workers} x ({need}), but the nodes can hold only {workers} such workers: "
-        f"{there or 'there is no node'}"
-    )
-
-
-def _workers_on(resources: ResourcesConfig, node: Node) -> int:
-    cpus, gpus = resources.cpus_per_worker, resources.gpus_per_worker
-    limits = []
-    if cpus > 0:
-        limits.append(math.floor(node.get("CPU", 0.0) / cpus + 1e-9))
-    if gpus >= 1:  # whole GPUs
-        limits.append(int(node.get("GPU", 0.0) // math.ceil(gpus)))
-    elif gpus > 0:  # a share of one GPU
-        limits.append(int(node.get("GPU", 0.0)) * math.floor(1 / gpus + 1e-9))
-    return min(limits, default=1_000)
-
-
-def this_machine() -> list[Node]:
-    """Return this machine as a cluster of one node, without starting anything."""
-    folder = Path("/proc/driver/nvidia/gpus")
-    gpus = len(list(folder.iterdir())) if folder.is_dir() else 0
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        gpus = min(gpus, len([name for name in visible.split(",") if name.strip() not in ("", "-1")]))
-    return [{"CPU": float(os.cpu_count() or 1), "GPU": float(gpus)}]
 
 
 # --- data ---

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import Field, PositiveInt, ValidationError, field_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from orchestrator import combinations, dimensions, yaml_text
 from orchestrator.dimensions import Assignment, Dimension, Range
@@ -75,6 +75,21 @@ class ResourcesConfig(Config):
     """GPUs that each worker reserves; a fraction: several trials share one."""
     max_concurrent: PositiveInt | None = None
     """Trials at a time; null: as many as the cluster holds."""
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _whole_above_one(cls, gpus: float) -> float:
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"a worker must reserve whole GPUs or a fraction of one, but got {gpus:g}")
+        return gpus
+
+    @model_validator(mode="after")
+    def _something(self) -> ResourcesConfig:
+        if not self.cpus_per_worker and not self.gpus_per_worker:
+            raise ValueError(
+                "a worker must reserve a CPU or a GPU, but got cpus_per_worker=0, gpus_per_worker=0"
+            )
+        return self
 
 
 class Sweep(Config):

@@ -57,7 +57,8 @@ def plan(
       shrinksweep plan sweep.yaml
       shrinksweep plan sweep.yaml --set strategy.searcher=nsga2 --set "sweep.space.splitting=[1, 2]"
     """
-    from orchestrator.plan import describe, make_plan, open_directory, this_machine
+    from orchestrator.placement import this_machine
+    from orchestrator.plan import describe, make_plan, open_directory
 
     sweep = _read(sweep_file, overrides, trials)
     directory = open_directory(sweep, run_dir)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator import Sweep, SweepError
-from orchestrator.plan import differences, gang_fault, held, make_plan
-from orchestrator.sweep import ResourcesConfig
+from orchestrator.plan import differences, make_plan
 from results import RunDirectory
 
 NODES = [{"CPU": 4.0, "GPU": 0.0}]
@@ -52,28 +51,6 @@ def test_images_that_are_too_small_for_the_network_are_refused() -> None:
     sweep = make_sweep(trial={"space": {"name": "attention", "patch_size": 3, "channels": 8}})
     with pytest.raises(SweepError, match="`patch_size` must divide the image's 8x8 pixels"):
         make_plan(sweep, None, NODES)
-
-
-@pytest.mark.parametrize(
-    ("resources", "nodes", "count"),
-    [
-        ({"workers": 2}, [{"CPU": 1}, {"CPU": 1}], 1),
-        ({"workers": 2, "cpus_per_worker": 2}, [{"CPU": 3}, {"CPU": 3}], 1),
-        ({"workers": 3, "cpus_per_worker": 2}, [{"CPU": 3}, {"CPU": 3}], 0),
-        ({"gpus_per_worker": 1}, [{"CPU": 64}], 0),
-        ({"gpus_per_worker": 0.5}, [{"CPU": 64, "GPU": 2}], 4),
-        ({"gpus_per_worker": 0.4}, [{"CPU": 64, "GPU": 2}], 4),
-        ({"gpus_per_worker": 0.25, "cpus_per_worker": 0}, [{"GPU": 1}], 4),
-        ({"cpus_per_worker": 8}, [{"CPU": 4}, {"CPU": 4}], 0),
-        ({}, [], 0),
-    ],
-)
-def test_gangs_are_counted_node_by_node(
-    resources: dict[str, Any], nodes: list[dict[str, float]], count: int
-) -> None:
-    assert held(ResourcesConfig(**resources), nodes) == count
-    fault = gang_fault(ResourcesConfig(**resources), nodes)
-    assert (fault is None) == (count > 0)
 
 
 def test_another_budget_and_more_values_are_the_same_sweep() -> None:
