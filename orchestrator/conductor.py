@@ -6,11 +6,8 @@ an entry is written before its trial starts. It knows nothing of Ray.
 
 from __future__ import annotations
 
-import logging
-import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from orchestrator import ledger
 from orchestrator.dimensions import as_text
@@ -20,13 +17,6 @@ from orchestrator.searchers import Proposals, Values, finite, make_searcher
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, RunDirectory, refresh_front
 from trials.config import Rung
-
-logger = logging.getLogger(__name__)
-
-PATIENCE_S = 300.0
-"""How long storage may fail before a launch gives up."""
-
-T = TypeVar("T")
 
 
 class Conductor:
@@ -39,13 +29,11 @@ class Conductor:
         monitor: Monitor,
         *,
         retry_failed: bool = False,
-        sleep: Any = time.sleep,
     ) -> None:
         self.sweep = sweep
         self.directory = directory
         self.monitor = monitor
         self.failure: Exception | None = None  # why this launch cannot go on
-        self._sleep = sleep
         self._entries = {entry.index: entry for entry in directory.read_ledger()}
         self._finished = directory.finished_keys() - short_ladders(sweep, directory)
         for entry in [e for e in self._entries.values() if retry_failed and e.state == "failed"]:
@@ -109,7 +97,7 @@ class Conductor:
         if self._proposals.searcher.adaptive:
             self._proposals.searcher.tell(index, self.sweep.assignment(entry.config), usable)
         self._slim(entry)
-        front = self.patiently(lambda: refresh_front(self.directory, self.sweep.objectives, entry.key))
+        front = refresh_front(self.directory, self.sweep.objectives, entry.key)
         self.monitor.finished(index, front)
 
     def failed(self, index: int, reason: str) -> None:
@@ -124,19 +112,6 @@ class Conductor:
     def abort(self, failure: Exception) -> None:
         """Take note that this launch cannot go on."""
         self.failure = self.failure or failure
-
-    def patiently(self, act: Callable[[], T]) -> T:
-        """Do something with storage; while that fails, wait and try again."""
-        waited, pause = 0.0, 0.2
-        while True:
-            try:
-                return act()
-            except OSError as error:
-                if waited >= PATIENCE_S:
-                    raise
-                logger.warning("storage fails, trying again in %.1f s: %s", pause, error)
-                self._sleep(pause)
-                waited, pause = waited + pause, min(pause * 2, 30.0)
 
     def _has_left_its_points(self, key: str) -> bool:
         return self.directory.has_points(key) and key not in short_ladders(self.sweep, self.directory, key)
@@ -172,7 +147,7 @@ class Conductor:
         return entry
 
     def _record(self, entry: LedgerEntry) -> None:
-        self.patiently(lambda: self.directory.write_entry(entry))
+        self.directory.write_entry(entry)
         self._entries[entry.index] = entry
 
     def _slim(self, entry: LedgerEntry) -> None:

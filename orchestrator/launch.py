@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +19,7 @@ from rich.console import Console
 from orchestrator.cluster import ray_session
 from orchestrator.conductor import Conductor, is_finished
 from orchestrator.errors import LaunchError
+from orchestrator.lease import Holder, holding, refuse_held
 from orchestrator.monitor import Monitor
 from orchestrator.placement import this_machine
 from orchestrator.plan import make_plan, open_directory, refuse_different
@@ -47,7 +48,7 @@ class Outcome:
     @property
     def run(self) -> Run:
         """The run, to be read."""
-        return open_run(self.directory.uri)
+        return open_run(self.directory)
 
 
 def launch(
@@ -88,39 +89,46 @@ def conduct(
     if directory.exists() and is_finished(sweep, directory, retry_failed=retry_failed):
         refuse_different(sweep, directory)
         return _outcome(directory, directory.read_ledger(), complete=True, started=False)
+    refuse_held(directory)
     monitor = Monitor()
     view = open_view(monitor, console)
     try:
         view.say("starting Ray" if address is None else f"connecting to Ray at {address}")
         with ray_session(address) as nodes:
+            from orchestrator import nodes as ask  # loads Ray
+
             make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
-            if address is None:
+            if address is not None:
+                ask.check_nodes(sweep, check_data=check_data)
+            with _writing(directory, view) as holder:
                 _prepare(directory, sweep)
-            else:
-                _prepare_everywhere(directory, sweep, check_data)
-            conductor = Conductor(sweep, directory, monitor, retry_failed=retry_failed)
-            _tune(conductor, trial, view)
+                if address is not None:
+                    ask.check_run_directory(directory)
+                patient = directory.patient(holder.check)
+                conductor = Conductor(sweep, patient, monitor, retry_failed=retry_failed)
+                _tune(conductor, directory.patient(), trial, view)
+                return _finish(sweep, directory, conductor)
     finally:
         view.close()
-    return _finish(sweep, directory, conductor)
+
+
+@contextmanager
+def _writing(directory: RunDirectory, view: View) -> Iterator[Holder]:
+    """Hold the lease on a run directory that can be written to."""
+    with ExitStack() as held:
+        try:
+            directory.make_folders()
+            holder = held.enter_context(holding(directory, view.say))
+        except OSError as error:
+            raise LaunchError(f"the run directory must be writable, but {directory.uri}: {error}") from None
+        yield holder
 
 
 def _prepare(directory: RunDirectory, sweep: Sweep) -> None:
-    try:
-        RunDirectory(directory.uri, create=True)
-        directory.write_sweep(sweep.model_dump(mode="json"), versions())
-    except OSError as error:
-        raise LaunchError(f"the run directory must be writable, but {directory.uri}: {error}") from None
+    """Store the sweep, and set aside what is broken."""
+    directory.write_sweep(sweep.model_dump(mode="json"), versions())
     for problem in directory.set_aside():
         logger.warning("%s was set aside: %s", problem.path, problem.reason)
-
-
-def _prepare_everywhere(directory: RunDirectory, sweep: Sweep, check_data: bool) -> None:
-    from orchestrator import nodes  # loads Ray
-
-    nodes.check_nodes(sweep, check_data=check_data)
-    _prepare(directory, sweep)
-    nodes.check_run_directory(directory)
 
 
 def versions() -> dict[str, str]:
@@ -128,14 +136,14 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("shrinksweep", "torch", "ray", "optuna", "numpy")}
 
 
-def _tune(conductor: Conductor, trial: str, view: View) -> None:
+def _tune(conductor: Conductor, directory: RunDirectory, trial: str, view: View) -> None:
     from ray import tune
 
     from orchestrator import tune_adapters as adapters
     from orchestrator.gang import Job
 
     sweep = conductor.sweep
-    job = Job(conductor.directory, sweep.name, sweep.resources, trial)
+    job = Job(directory, sweep.name, sweep.resources, trial)
     search = adapters.LedgerSearch(conductor)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are the conductor's to tell
     with _scratch(job.directory) as scratch:

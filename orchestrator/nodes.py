@@ -48,7 +48,7 @@ def check_nodes(sweep: Sweep, *, check_data: bool = True) -> None:
 
 def check_run_directory(directory: RunDirectory) -> None:
     """Check that all nodes see the run directory's sweep. Error: ``SweepError``."""
-    blind = [node for node, sees in ask_every_node(sees_sweep, directory.uri) if not sees]
+    blind = [node for node, sees in ask_every_node(sees_sweep, directory) if not sees]
     if blind:
         raise SweepError(
             [f"the run directory must be storage that all nodes see, but {blind[0]} has no {directory.uri}"]
@@ -61,9 +61,9 @@ def installed() -> dict[str, str]:
     return {"python": platform.python_version(), **found, "the code of shrinksweep": _code()}
 
 
-def sees_sweep(uri: str) -> bool:
+def sees_sweep(directory: RunDirectory) -> bool:
     """Say whether this node sees a run directory that holds a sweep."""
-    return RunDirectory(uri).read_sweep() is not None
+    return directory.read_sweep() is not None
 
 
 def ask_every_node(question: Callable[..., T], *arguments: Any) -> list[tuple[str, T]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.errors import SweepError
+from orchestrator.lease import shows_life
 from orchestrator.plan import mean_epochs
 from orchestrator.sweep import Sweep
 from results import Run, RunDirectory
@@ -57,6 +58,8 @@ class Status:
     """Points on the front; None as long as there is none."""
     seconds_left: float | None = None
     """A guess; None where there is nothing to go by."""
+    launch: str | None = None
+    """The launch that works on it, by its lease; None when there is none, or it has not been heard of for long."""
     broken: list[str] = field(default_factory=list)
     """Files that could not be read, and why."""
 
@@ -69,11 +72,6 @@ class Status:
     def complete(self) -> bool:
         """Say whether nothing is left to do."""
         return self.settled >= self.total
-
-    @property
-    def quiet_s(self) -> float | None:
-        """Time since the last epoch of any trial under way; None when none is."""
-        return min((trial.quiet_s for trial in self.working), default=None)
 
 
 def read_status(run: Run, now: datetime | None = None) -> Status:
@@ -96,8 +94,14 @@ def read_status(run: Run, now: datetime | None = None) -> Status:
         retried=_reasons(trials[trials["state"].isin(["running", "proposed"])]),
         front=None if stored is None else stored.num_rows,
         seconds_left=_seconds_left(working, waiting * (mean or _mean_epochs(trials))),
+        launch=_launch(directory, now),
         broken=[f"{problem.path}: {problem.reason}" for problem in run.problems()],
     )
+
+
+def _launch(directory: RunDirectory, now: datetime) -> str | None:
+    lease = directory.read_lease()
+    return str(lease) if lease is not None and shows_life(lease, now) else None
 
 
 def _asked_for(run: Run) -> tuple[int | None, float | None]:

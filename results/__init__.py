@@ -16,6 +16,7 @@ from results.errors import (
     WhereError,
 )
 from results.front_file import refresh_front
+from results.lease import Lease
 from results.ledger import LedgerEntry
 from results.opening import open_run, open_runs
 from results.pareto import hypervolume, pareto_front, rank
@@ -51,6 +52,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "BrokenFileError",
+    "Lease",
     "LedgerEntry",
     "NoRunError",
     "NotStoredError",

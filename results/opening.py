@@ -18,7 +18,7 @@ from results.run_directory import RunDirectory
 Place = str | os.PathLike[str]
 
 
-def open_run(path: Place, *, filesystem: Any = None) -> Run:
+def open_run(path: Place | RunDirectory, *, filesystem: Any = None) -> Run:
     """Open a run by its local path, its ``pyarrow.fs`` URI, or its path in an explicit ``filesystem``.
 
     Works while the sweep runs, and on runs that ended half-way. Error: ``NoRunError`` when there is none.
@@ -46,8 +46,8 @@ def open_runs(places: Place | Iterable[Place], *, filesystem: Any = None) -> Run
     return Run(directories, _names(directories))
 
 
-def _existing(path: Place, filesystem: Any) -> RunDirectory:
-    directory = RunDirectory(path, filesystem=filesystem)
+def _existing(path: Place | RunDirectory, filesystem: Any) -> RunDirectory:
+    directory = path if isinstance(path, RunDirectory) else RunDirectory(path, filesystem=filesystem)
     if not directory.exists():
         raise NoRunError(f"a run must have a sweep.yaml, ledger/ or points/, but got {directory.uri}")
     return directory

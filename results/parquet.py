@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from results.conform import Shape, conform
 from results.errors import BrokenFileError
 from results.schema import bare
-from results.storage import LocalStorage, Storage
+from results.storage import Storage
 
 MAGIC = b"PAR1"
 MANIFEST_KEY = b"shrinksweep.compacted"
@@ -136,16 +136,19 @@ def read_manifest(storage: Storage, path: str) -> dict[str, tuple[int, int]]:
 
 
 def looks_whole(storage: Storage, path: str) -> bool:
-    """Say whether a file begins and ends like Parquet: a quick look that finds truncated files."""
+    """Say whether a file begins and ends like Parquet: a quick look that finds truncated files.
+
+    False for a file that is gone. Error: ``OSError`` from storage that fails, which says nothing about the file.
+    """
     try:
         return storage.ends(path, len(MAGIC)) == MAGIC * 2
-    except (FileNotFoundError, OSError):
+    except (FileNotFoundError, IsADirectoryError):
         return False
 
 
 def thread_count(storage: Storage) -> int:
     """Return how many files to read at once: as many as processors on a disk, many over a network."""
-    return min(8, os.cpu_count() or 1) if isinstance(storage, LocalStorage) else 32
+    return min(8, os.cpu_count() or 1) if storage.local is not None else 32
 
 
 def _first_line(error: Exception) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -22,22 +24,42 @@ OBJECT_STORES = {"s3", "s3a", "gcs", "gs", "abfs", "az"}
 def open_storage(path: str | os.PathLike[str], filesystem: Any = None) -> Storage:
     """Return the storage at a local path, a ``pyarrow.fs`` URI, or a path in an explicit ``filesystem``.
 
-    Error: ``ResultsError`` for a URI that ``pyarrow.fs`` does not know.
+    Credentials in a URI are used, and never shown. Error: ``ResultsError`` for a URI that ``pyarrow.fs`` does not
+    know.
     """
     text = os.fspath(path)
+    shown = without_credentials(text).rstrip("/")
     if filesystem is None and "://" in text:
         try:
             filesystem, inner = pafs.FileSystem.from_uri(text)
         except (pa.ArrowException, OSError) as error:
+            reason = str(error).replace(text, shown)
             raise ResultsError(
-                f"a run must be a path or a URI that pyarrow.fs opens, but got {text!r}: {error}"
-            ) from error
+                f"a run must be a path or a URI that pyarrow.fs opens, but got {shown!r}: {reason}"
+            ) from None
         if isinstance(filesystem, pafs.LocalFileSystem):
             return LocalStorage(Path(inner))
-        return RemoteStorage(filesystem, inner.rstrip("/"), text.rstrip("/"))
+        return RemoteStorage(filesystem, inner.rstrip("/"), shown)
     if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
         return LocalStorage(Path(text).expanduser().absolute())
-    return RemoteStorage(filesystem, text.rstrip("/"), text.rstrip("/"))
+    return RemoteStorage(filesystem, text.rstrip("/"), shown)
+
+
+def without_credentials(uri: str) -> str:
+    """Return a URI without user, password, and whatever its query calls a key, token, secret or signature.
+
+    >>> without_credentials("s3://AKIA:hush@bucket/runs/x?region=eu-west-1&session_token=hush")
+    's3://bucket/runs/x?region=eu-west-1&session_token=***'
+    """
+    if "://" not in uri:
+        return uri
+    parts = urlsplit(uri)
+    pairs = (pair.partition("=") for pair in parts.query.split("&") if pair)
+    query = "&".join(f"{name}={'***' if _SECRET.search(name) else value}" for name, _, value in pairs)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+
+
+_SECRET = re.compile(r"key|token|secret|password|sig", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,7 @@ class RemoteStorage:
     filesystem: Any
     root: str
     uri: str
+    local: None = None
 
     def write(self, path: str, *parts: bytes) -> None:
         target = self._inside(path)

@@ -11,7 +11,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,18 @@ import yaml
 from results import checkpoints, parquet
 from results.conform import Shape, join
 from results.errors import BrokenFileError, NotStoredError, ResultsError
+from results.lease import Lease
 from results.ledger import LedgerEntry
+from results.patient_storage import PATIENCE_S, PatientStorage
 from results.problems import Problem, Problems
 from results.remote_storage import open_storage
 from results.rows import table_from_rows
 from results.schema import POINTS, PROGRESS
-from results.storage import LocalStorage
+from results.storage import Storage
 from results.trial_files import Keys, TrialFiles, checked_key
 
 SWEEP = "sweep.yaml"
+LEASE = "lease.json"
 FRONT = "front.parquet"
 FOLDERS = ("ledger", "progress", "points", "checkpoints", "networks")
 STALE_S = 86_400  # a temporary file older than a day is a killed writer's
@@ -45,29 +48,47 @@ class RunDirectory:
     shows itself early. Error: ``ResultsError`` for a URI of an unknown kind.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, create: bool = False, filesystem: Any = None) -> None:
-        self.storage = open_storage(path, filesystem)
+    def __init__(
+        self, path: str | os.PathLike[str] | Storage, *, create: bool = False, filesystem: Any = None
+    ) -> None:
+        self.storage: Storage = (
+            open_storage(path, filesystem) if isinstance(path, (str, os.PathLike)) else path
+        )
         self._problems = Problems(self.uri)
         self._progress = TrialFiles(self.storage, self._problems, "progress", PROGRESS, "step")
         self._points = TrialFiles(self.storage, self._problems, "points", POINTS, "rung", "points.parquet")
         if create:
-            for folder in FOLDERS:
-                self.storage.make_folder(folder)
+            self.make_folders()
 
     def __repr__(self) -> str:
         return f"RunDirectory({self.uri!r})"
 
     @property
     def uri(self) -> str:
-        """The directory as it can be opened again: an absolute path, or the URI."""
+        """The directory as it may be shown: an absolute path, or the URI without its credentials."""
         return self.storage.uri
+
+    def patient(
+        self,
+        before_change: Callable[[], None] | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> RunDirectory:
+        """Return the same directory, whose storage is waited for while it fails. See ``PatientStorage``."""
+        return RunDirectory(PatientStorage(self.storage, before_change, patience_s, sleep))
+
+    def make_folders(self) -> None:
+        """Make the folders of a run. Error: ``OSError`` where nothing can be written."""
+        for folder in FOLDERS:
+            self.storage.make_folder(folder)
 
     @property
     def scratch(self) -> Path:
         """Folder for Tune's scratch files, to be deleted at any time. ``ResultsError`` when not local."""
-        if not isinstance(self.storage, LocalStorage):
+        if self.storage.local is None:
             raise ResultsError(f"scratch files need a local run directory, but got {self.uri}")
-        return self.storage.root / "ray"
+        return self.storage.local / "ray"
 
     def exists(self) -> bool:
         """Say whether there is a run here at all."""
@@ -133,6 +154,28 @@ class RunDirectory:
             return None
         self._problems.clear(path)
         return entry
+
+    # --- the lease ---
+
+    def write_lease(self, lease: Lease) -> None:
+        """Store who writes to the run."""
+        self.storage.write(LEASE, lease.to_json())
+
+    def read_lease(self) -> Lease | None:
+        """Return who writes to the run; None when nobody does, or what is there is no lease."""
+        try:
+            lease = Lease.from_json(self.storage.read(LEASE))
+        except FileNotFoundError:
+            return None
+        except BrokenFileError as error:
+            self._problems.note(LEASE, str(error))
+            return None
+        self._problems.clear(LEASE)
+        return lease
+
+    def remove_lease(self) -> None:
+        """Store that nobody writes to the run."""
+        self.storage.remove(LEASE)
 
     # --- progress and points ---
 

@@ -31,7 +31,12 @@ class Storage(Protocol):
     """What a run directory needs of a disk. Paths are relative, with forward slashes."""
 
     @property
-    def uri(self) -> str: ...
+    def uri(self) -> str:
+        """The place as it may be shown: without credentials."""
+
+    @property
+    def local(self) -> Path | None:
+        """The folder on this machine's file system; None when it is behind a network."""
 
     def write(self, path: str, *parts: bytes) -> None:
         """Make ``path`` hold the concatenated ``parts``, in one step, folders included."""
@@ -72,6 +77,10 @@ class LocalStorage:
     @property
     def uri(self) -> str:
         return str(self.root)
+
+    @property
+    def local(self) -> Path | None:
+        return self.root
 
     def write(self, path: str, *parts: bytes) -> None:
         target = self.root / path

@@ -107,7 +107,6 @@ def _parts(look: Status, console: Console) -> list[RenderableType]:
     from rich.text import Text
 
     from orchestrator.cli.output import plain_lines
-    from orchestrator.progress import duration
 
     drawn = console.is_terminal
     parts: list[RenderableType] = [Text(headline(look), style="bold")]
@@ -120,11 +119,10 @@ def _parts(look: Status, console: Console) -> list[RenderableType]:
     parts += [Text(f"trial {i} failed for good: {why}", style="red") for i, why in look.failed[:most]]
     parts += [Text(f"trial {i} is tried again: {why}", style="yellow") for i, why in look.retried[:most]]
     parts += [Text(f"cannot be read: {line}", style="yellow") for line in look.broken[:most]]
-    if not look.complete and not any(trial.alive for trial in look.working):
-        since = (
-            f"the last epoch was written {duration(look.quiet_s)} ago" if look.quiet_s else "no trial runs"
-        )
-        parts.append(Text(f"{since}: if nobody works on it, launch again to go on", style="yellow"))
+    if look.launch is not None:
+        parts.append(Text(f"launched by {look.launch}", style="dim"))
+    elif not look.complete:
+        parts.append(Text("no launch works on it: launch again to go on", style="yellow"))
     return parts
 
 

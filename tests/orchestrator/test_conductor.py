@@ -37,7 +37,7 @@ def drive(
     """Run a sweep as Tune would, at most ``steps`` attempts; then it is as if the driver had been killed."""
     directory = RunDirectory(place, create=True)
     directory.write_sweep(sweep.model_dump(mode="json"), {})
-    conductor = Conductor(sweep, directory, Monitor(), sleep=lambda seconds: None, **options)
+    conductor = Conductor(sweep, directory, Monitor(), **options)
     started: deque[Any] = deque()
     for _ in range(steps):
         while len(started) < side_by_side and (entry := conductor.next()) is not None:
@@ -131,32 +131,6 @@ def test_a_trial_that_dies_after_its_points_were_written_is_finished(tmp_path: P
     conductor = drive(small_sweep(), tmp_path / "run", trial)
     assert conductor.failed_trials() == []
     assert all(entry.failures == [] for entry in conductor.directory.read_ledger())
-
-
-def test_a_storage_that_fails_for_a_while_is_waited_for(tmp_path: Path) -> None:
-    waits: list[float] = []
-    conductor = Conductor(small_sweep(), RunDirectory(tmp_path, create=True), Monitor(), sleep=waits.append)
-    attempts = iter([OSError("No space left on device")] * 3)
-
-    def write() -> str:
-        for error in attempts:
-            raise error
-        return "written"
-
-    assert conductor.patiently(write) == "written"
-    assert waits == [0.2, 0.4, 0.8]
-
-
-def test_a_storage_that_stays_away_ends_the_launch(tmp_path: Path) -> None:
-    waits: list[float] = []
-    conductor = Conductor(small_sweep(), RunDirectory(tmp_path, create=True), Monitor(), sleep=waits.append)
-
-    def write() -> None:
-        raise OSError("No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        conductor.patiently(write)
-    assert 300 <= sum(waits) < 400
 
 
 @pytest.mark.parametrize("searcher", ["random", "tpe"])

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli import watching
+from orchestrator.lease import Holder
 from orchestrator.status import Status, Working, read_status
 from results import Run, RunDirectory, open_run
 from tests.orchestrator.cli.conftest import command, make_run
@@ -26,7 +27,10 @@ def test_status_says_what_runs_where_and_what_failed(runs: Path, capsys: pytest.
     host = open_run("runs/digits").trials()["host"].dropna().iloc[-1]
     assert trial.split()[:4] == ["2", "train", "67%", "2/3"]
     assert host in trial
-    assert rest == ["trial 3 failed for good: TrialError: the loss is nan"]
+    assert rest == [
+        "trial 3 failed for good: TrialError: the loss is nan",
+        "no launch works on it: launch again to go on",
+    ]
     assert out.isascii()
 
 
@@ -48,12 +52,23 @@ def test_a_trial_that_has_been_quiet_for_long_counts_for_no_pace(tmp_path: Path)
     run = Run([make_run(tmp_path / "run")])
     look = read_status(run, datetime.now(UTC) + timedelta(hours=1))
     assert look.seconds_left is None
-    shown = io.StringIO()
-    console = Console(file=shown, width=200)
-    console.print(*watching._parts(look, console), sep="\n")
-    assert (
-        "the last epoch was written 1 h 00 min ago: if nobody works on it, launch again" in shown.getvalue()
-    )
+
+
+def test_the_launch_that_works_on_a_run_is_named_as_long_as_it_shows_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run([make_run(tmp_path / "run")])
+    lease = Holder(run.directory).lease
+    run.directory.write_lease(lease)
+    assert read_status(run).launch == str(lease)
+    _, out, _ = command(capsys, "status", str(tmp_path / "run"))
+    assert out.splitlines()[-1] == f"launched by {lease}"
+    run.directory.write_lease(lease.model_copy(update={"process_started": 0.0}))
+    assert read_status(run).launch is None  # it died, and this machine knows
+    far = lease.model_copy(update={"machine": "far"})
+    run.directory.write_lease(far)
+    assert read_status(run).launch == str(far)
+    assert read_status(run, lease.renewed + timedelta(seconds=lease.lasts_s + 1)).launch is None
 
 
 def test_status_of_a_run_before_its_first_trial_and_after_its_files_were_harmed(
