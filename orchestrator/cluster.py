@@ -30,8 +30,13 @@ OBJECT_STORE_BYTES = 200 * 2**20
 def ray_session(address: str | None) -> Iterator[list[Node]]:
     """Yield the nodes of a Ray: the one that runs in this process already, that at ``address``, or a new one.
 
-    What was started here is ended here.
+    What was started here is ended here. Error: ``LaunchError`` for an address that cannot be, or be reached.
     """
+    if address is not None and address.startswith("ray://"):
+        raise LaunchError(
+            f"the address must be auto or host:port, but got {address}: a launch has to outlive a client's "
+            "connection, so start it on a node of the cluster, or with `ray job submit`"
+        )
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
@@ -39,11 +44,6 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
     if ray.is_initialized():
         yield _nodes(ray)
         return
-    if address is not None and address.startswith("ray://"):
-        raise LaunchError(
-            f"the address must be auto or host:port, but got {address}: a launch has to outlive a client's "
-            "connection, so start it on a node of the cluster, or with `ray job submit`"
-        )
     options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     if address is not None:
         options = {"runtime_env": {"env_vars": ENVIRONMENT}}

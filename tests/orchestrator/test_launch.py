@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from orchestrator import Sweep, SweepError
+from orchestrator.errors import LaunchError
 from orchestrator.launch import Outcome, conduct
 from results import RunDirectory, open_run
 from tests.orchestrator.conftest import same_points, small_sweep
@@ -110,6 +111,12 @@ def test_a_gang_trains_together_and_outlives_the_death_of_a_rank(
 def test_a_gang_that_no_node_can_hold_is_refused_before_ray_starts(tmp_path: Path) -> None:
     with pytest.raises(SweepError, match=r"`resources\.cpus_per_worker` must be at most"):
         run(small_sweep(resources={"cpus_per_worker": 4096}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_address_of_a_ray_client_is_refused_whatever_ray_runs(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match=r"must be auto or host:port, but got ray://head:10001"):
+        conduct(small_sweep(), tmp_path / "run", address="ray://head:10001")
     assert not (tmp_path / "run").exists()
 
 
