@@ -113,8 +113,15 @@ def check_fit(
 
     Raises:
         SplittingError: ``splitting`` does not fit the output node.
-        SpaceError: heads that do not divide the width, or an image too small for the stem or the reductions.
+        SpaceError: no room for a normal cell beside the reductions, heads that do not divide the width, or an image
+            too small for the stem or the reductions.
     """
+    reductions = space.skeleton.reductions
+    if len(space.skeleton.reduction_cells(cells)) < len(reductions) or cells <= len(reductions):
+        raise SpaceError(
+            f"`cells` must leave room for a normal cell beside the {len(reductions)} reductions of {space.name}, "
+            f"but got cells={cells}"
+        )
     for width in stage_widths(space, cells=cells, channels=channels, width_growth=width_growth):
         output_channels(output_node, splitting, nodes, width)
         if width % partial_channels:

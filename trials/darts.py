@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -23,6 +24,26 @@ Loss = Callable[[Batch], Tensor]
 """The scalar loss of the supernet on a batch, with a graph."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlphaStep:
+    """What one step of the alphas can be computed from.
+
+    Attributes:
+        alpha_loss, weight_loss: the losses that alphas and weights descend.
+        training, validation: a batch of either half of the training data.
+        rate: current learning rate of the weights.
+        mesh: the ranks; what a step itself moves weights along has to be averaged over them.
+    """
+
+    supernet: Supernet
+    alpha_loss: Loss
+    weight_loss: Loss
+    training: Batch
+    validation: Batch
+    rate: float
+    mesh: Mesh = field(default_factory=Mesh)
+
+
 class SearchAlgorithm(Protocol):
     """How a search algorithm differs from the others: what supernet it needs, and how alphas get their gradient."""
 
@@ -30,24 +51,8 @@ class SearchAlgorithm(Protocol):
     def supernet_options(config: SearchConfig) -> dict[str, Any]:
         """Return keyword arguments for the :class:`Supernet`."""
 
-    def alpha_gradients(
-        self,
-        supernet: Supernet,
-        alpha_loss: Loss,
-        weight_loss: Loss,
-        training: Batch,
-        validation: Batch,
-        rate: float,
-        mesh: Mesh,
-    ) -> None:
-        """Leave this rank's gradient of every architecture parameter in its ``grad``; weights stay as they are.
-
-        Args:
-            alpha_loss, weight_loss: the losses that alphas and weights descend.
-            training, validation: a batch of either half of the training data.
-            rate: current learning rate of the weights.
-            mesh: the ranks; what the step itself moves weights along has to be averaged over them.
-        """
+    def alpha_gradients(self, step: AlphaStep) -> None:
+        """Leave this rank's gradient of every architecture parameter in its ``grad``; weights stay as they are."""
 
 
 class FirstOrder:
@@ -57,18 +62,9 @@ class FirstOrder:
     def supernet_options(config: SearchConfig) -> dict[str, Any]:
         return {}
 
-    def alpha_gradients(
-        self,
-        supernet: Supernet,
-        alpha_loss: Loss,
-        weight_loss: Loss,
-        training: Batch,
-        validation: Batch,
-        rate: float,
-        mesh: Mesh,
-    ) -> None:
-        with frozen(supernet.weight_parameters()):
-            alpha_loss(validation).backward()
+    def alpha_gradients(self, step: AlphaStep) -> None:
+        with frozen(step.supernet.weight_parameters()):
+            step.alpha_loss(step.validation).backward()
 
 
 @contextmanager

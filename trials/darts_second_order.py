@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from search_space import Supernet
 from trials.config import SearchConfig
-from trials.darts import Batch, Loss, frozen
-from trials.parallel import Mesh
+from trials.darts import AlphaStep, Batch, Loss, frozen
 
 
 class SecondOrder:
@@ -38,26 +37,17 @@ class SecondOrder:
     def supernet_options(config: SearchConfig) -> dict[str, Any]:
         return {}
 
-    def alpha_gradients(
-        self,
-        supernet: Supernet,
-        alpha_loss: Loss,
-        weight_loss: Loss,
-        training: Batch,
-        validation: Batch,
-        rate: float,
-        mesh: Mesh,
-    ) -> None:
-        weights, alphas = supernet.weight_parameters(), supernet.architecture_parameters()
-        with _statistics_kept(supernet), _moved_back(weights):
-            step = mesh.average(_gradients(weight_loss(training), weights))
-            _move(weights, step, -rate)
-            ahead = _gradients(alpha_loss(validation), [*alphas, *weights])
-            direct, vector = ahead[: len(alphas)], mesh.average(ahead[len(alphas) :])
-            _move(weights, step, rate)
-            indirect = self._product(weight_loss, training, weights, alphas, vector)
+    def alpha_gradients(self, step: AlphaStep) -> None:
+        weights, alphas = step.supernet.weight_parameters(), step.supernet.architecture_parameters()
+        with _statistics_kept(step.supernet), _moved_back(weights):
+            downhill = step.mesh.average(_gradients(step.weight_loss(step.training), weights))
+            _move(weights, downhill, -step.rate)
+            ahead = _gradients(step.alpha_loss(step.validation), [*alphas, *weights])
+            direct, vector = ahead[: len(alphas)], step.mesh.average(ahead[len(alphas) :])
+            _move(weights, downhill, step.rate)
+            indirect = self._product(step.weight_loss, step.training, weights, alphas, vector)
         for alpha, first, second in zip(alphas, direct, indirect, strict=True):
-            alpha.grad = first - rate * second
+            alpha.grad = first - step.rate * second
 
     def _product(
         self, loss: Loss, batch: Batch, weights: Sequence[nn.Parameter], alphas: Sequence[nn.Parameter],

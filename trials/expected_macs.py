@@ -5,6 +5,9 @@ Every edge takes one primitive with the probability that its softmax gives; macs
     fixed + sum over kinds of cell, edges e and primitives p of  weight[e, p] x macs[e, p],
 
 with macs[e, p] summed over all cells of that kind. ``fixed`` is what no alpha decides: stem, preprocessing, classifier.
+With edge weights beta (PC-DARTS) the edges compete: each of the two that a node will keep is drawn with the probability
+beta, and then its primitive. Primitives count at the full width of a node, with partial channels as well: that is the
+width that the derived network gives them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space import Supernet
+from search_space.genotype import EDGES_PER_NODE
 from search_space.primitives import primitive
 from trials.cost import count_layers
 
@@ -34,7 +38,9 @@ class ExpectedMacs:
     def __call__(self) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
         for kind, table in self.tables.items():
-            weights = self.supernet.alphas[kind].softmax(-1)
+            weights = self.supernet.edge_weights(kind)
+            if kind in self.supernet.betas:
+                weights = EDGES_PER_NODE * weights
             total = total.to(weights.device) + (weights.double() * table.to(weights.device)).sum()
         return total + self.fixed
 
@@ -67,7 +73,7 @@ def mac_tables(supernet: Supernet, input_shape: tuple[int, int, int]) -> tuple[i
 
 
 def _primitive_macs(name: str, x: Tensor, stride: int) -> tuple[int, Tensor | None]:
-    """Return the macs of a primitive on ``x`` and its output; primitives are counted at full width."""
+    """Return the macs of a primitive on ``x`` and its output."""
     if name == "none":
         return 0, None
     macs, shape = _counted(name, tuple(x.shape), stride)

@@ -12,7 +12,7 @@ from search_space.normalization import share_statistics
 from trials.augmentation import Augmentation
 from trials.compute import Compute, Meter, Objective, cosine, set_rate
 from trials.config import SearchConfig, TrialConfig
-from trials.darts import FirstOrder, SearchAlgorithm, frozen
+from trials.darts import AlphaStep, FirstOrder, SearchAlgorithm, frozen
 from trials.darts_second_order import SecondOrder
 from trials.data import Batches, Images, split_halves
 from trials.expected_macs import ExpectedMacs
@@ -112,8 +112,11 @@ class Search:
 
         self.alpha_optimizer.zero_grad(set_to_none=True)
         self.algorithm.alpha_gradients(
-            self.supernet, alpha_loss, self.weight_loss, training, validation, rate, self.mesh
-        )
+            AlphaStep(
+                supernet=self.supernet, alpha_loss=alpha_loss, weight_loss=self.weight_loss, training=training,
+                validation=validation, rate=rate, mesh=self.mesh,
+            )
+        )  # fmt: skip
         self.mesh.average_gradients(self.supernet.architecture_parameters())
         self.alpha_optimizer.step()
 

@@ -115,8 +115,8 @@ def test_cells_read_what_the_output_node_writes(output_node: str, splitting: int
 
 
 def test_primitives_of_a_published_genotype_are_the_layers_they_name() -> None:
-    network = Network(Genotype.parse(published.AMOEBANET), channels=4, cells=2, classes=3)
-    edge = network.get_submodule("cell0.edge8")
+    network = Network(Genotype.parse(published.AMOEBANET), channels=4, cells=3, classes=3)
+    edge = network.get_submodule("cell1.edge8")
     kernels = [m.kernel_size for m in edge.modules() if isinstance(m, nn.Conv2d)]
     strides = [m.stride for m in edge.modules() if isinstance(m, nn.Conv2d)]
     assert (kernels, strides) == ([(1, 7), (7, 1)], [(1, 2), (2, 1)])
@@ -142,7 +142,7 @@ def test_a_cell_is_the_sum_of_two_edges_a_node() -> None:
 
 def test_drop_path_drops_whole_maps_in_training_and_keeps_the_mean() -> None:
     cell = CellGenotype((("avg_pool_3x3", 0), ("avg_pool_3x3", 0)), (2,))
-    network = Network(Genotype(cell, cell), channels=2, cells=1, classes=3, drop_path=0.5)
+    network = Network(Genotype(cell, cell), channels=2, cells=3, classes=3, drop_path=0.5)
     x = torch.ones(4000, 2, 2, 2)
     out = DropPath(0.25)(x)
     values = out.flatten(1)
@@ -174,7 +174,7 @@ def test_taps_stand_before_every_convolution_and_around_attention() -> None:
 
 
 def test_listeners_are_gone_after_the_block_even_after_an_error() -> None:
-    network = Network(Genotype.parse(published.DARTS_V2), channels=4, cells=1, classes=3)
+    network = Network(Genotype.parse(published.DARTS_V2), channels=4, cells=3, classes=3)
     name = next(iter(taps(network)))
     with pytest.raises(ZeroDivisionError), listening(network, {name: lambda x: x}):
         raise ZeroDivisionError

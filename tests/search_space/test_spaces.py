@@ -53,6 +53,8 @@ def test_widths_double_at_reductions_and_grow_by_the_factor() -> None:
         ("hybrid", {"channels": 6}, SpaceError, "the 4 heads of self_attention must divide the width, but got 6"),
         ("attention", {"channels": 6}, SpaceError, "the 4 heads of self_attention_4h must divide"),
         ("hybrid", {"partial_channels": 4}, SpaceError, "heads of self_attention must divide the width, but got 2"),
+        ("darts", {"cells": 1}, SpaceError, "a normal cell beside the 2 reductions of darts, but got cells=1"),
+        ("hybrid", {"cells": 2}, SpaceError, "a normal cell beside the 2 reductions of hybrid, but got cells=2"),
         ("darts", {"partial_channels": 3}, SpaceError, "`partial_channels` must divide the node width 8, but got 3"),
         ("darts", {"input_shape": (1, 7, 28)}, SpaceError, "2 reductions need images of at least 8 pixels a side"),
         ("attention", {"input_shape": (3, 9, 8)}, SpaceError, "`patch_size` must divide the image's 9x8 pixels"),

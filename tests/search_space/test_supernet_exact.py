@@ -93,7 +93,7 @@ def test_odd_image_sizes_equal_the_plain_formula(space: str, side: tuple[int, in
 
 @pytest.mark.parametrize("space", ["darts", "attention"])
 def test_four_nodes_and_wider_maps_equal_the_plain_formula(space: str) -> None:
-    fast, plain = pair(space, nodes=4, channels=12, cells=2, output_node="node_groups", splitting=2)
+    fast, plain = pair(space, nodes=4, channels=12, output_node="node_groups", splitting=2)
     assert_equal_everywhere(fast, plain, *batch((8, 8), count=4))
 
 
@@ -143,7 +143,7 @@ def test_gradients_of_alphas_alone_equal_those_taken_with_the_weights(recompute:
 
 
 def test_several_training_steps_in_a_row_stay_equal() -> None:
-    fast, plain = pair("darts", cells=2)
+    fast, plain = pair("darts")
     steps = [torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9) for network in (fast, plain)]
     for _ in range(3):
         images, labels = batch((8, 8))

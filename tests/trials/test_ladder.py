@@ -220,7 +220,7 @@ def test_a_tap_that_sees_nan_names_itself() -> None:
 
 
 def test_latency_is_measured_only_when_asked_for() -> None:
-    network = network_of(cells=1)
+    network = network_of()
     assert "latency_1_ms" not in rows_of(network, OFF)[0]
     row = rows_of(network, OFF, latency=True)[0]
     assert 0 < row["latency_1_ms"] < 1000

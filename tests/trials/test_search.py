@@ -11,20 +11,23 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from search_space import SPACES, SearchSpace, Skeleton, Supernet, register
+from search_space import SPACES, Network, SearchSpace, Skeleton, Supernet, register
 from search_space.feature_map import taps
 from search_space.primitives import primitive
 from tests.trials.tiny import CPU, compute_of, images_of, network_of, tiny_config
 from trials import TrialError
 from trials.compute import Compute, Objective, cosine
-from trials.cost import count_layers
-from trials.darts import Batch, FirstOrder
+from trials.cost import count_cost, count_layers
+from trials.darts import AlphaStep, Batch, FirstOrder
 from trials.darts_second_order import SecondOrder
 from trials.expected_macs import ExpectedMacs
 from trials.parallel import Mesh
 from trials.regularization import Regularizer, TapStatistics, hoyer, l1
 from trials.search import Search
 from trials.training import Training
+
+Pick = tuple[int, int]
+"""An edge and one of its primitives."""
 
 
 def small_supernet(space: str = "darts", **sizes: Any) -> Supernet:
@@ -40,8 +43,13 @@ def batch(count: int = 4) -> Batch:
     return torch.randn(count, 3, 8, 8, dtype=torch.float64), torch.randint(0, 3, (count,))
 
 
-def loss_of(supernet: Supernet):  # type: ignore[no-untyped-def]
-    return lambda one: F.cross_entropy(supernet(one[0]), one[1])
+def alpha_step(supernet: Supernet, rate: float) -> AlphaStep:
+    def loss(one: Batch) -> Tensor:
+        return F.cross_entropy(supernet(one[0]), one[1])
+
+    return AlphaStep(
+        supernet=supernet, alpha_loss=loss, weight_loss=loss, training=batch(), validation=batch(), rate=rate
+    )
 
 
 # --- alpha gradients ---
@@ -49,10 +57,10 @@ def loss_of(supernet: Supernet):  # type: ignore[no-untyped-def]
 
 def test_first_order_alphas_follow_the_validation_loss_and_leave_the_weights() -> None:
     supernet = small_supernet()
-    loss, training, validation = loss_of(supernet), batch(), batch()
-    expected = torch.autograd.grad(loss(validation), supernet.architecture_parameters())
+    step = alpha_step(supernet, rate=0.1)
+    expected = torch.autograd.grad(step.alpha_loss(step.validation), supernet.architecture_parameters())
     before = [weight.detach().clone() for weight in supernet.weight_parameters()]
-    FirstOrder().alpha_gradients(supernet, loss, loss, training, validation, 0.1, Mesh())
+    FirstOrder().alpha_gradients(step)
     for alpha, gradient in zip(supernet.architecture_parameters(), expected, strict=True):
         torch.testing.assert_close(alpha.grad, gradient, rtol=0, atol=1e-12)
     for weight, old in zip(supernet.weight_parameters(), before, strict=True):
@@ -86,13 +94,12 @@ def twice_differentiable():  # type: ignore[no-untyped-def]
 def test_second_order_alphas_are_autograds_through_the_unrolled_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search_space.mixed._WeightedSum.apply", _plain_weighted_sum)
     supernet = small_supernet("smooth", cells=1)
-    training, validation, rate = batch(), batch(), 0.05
+    step = alpha_step(supernet, rate=0.05)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        expected = unrolled(supernet, training, validation, rate)
-        direct = torch.autograd.grad(loss_of(supernet)(validation), supernet.architecture_parameters())
+        expected = unrolled(supernet, step.training, step.validation, step.rate)
+        direct = torch.autograd.grad(step.alpha_loss(step.validation), supernet.architecture_parameters())
         before = {name: value.clone() for name, value in supernet.state_dict().items()}
-        loss = loss_of(supernet)
-        SecondOrder(radius=1e-4).alpha_gradients(supernet, loss, loss, training, validation, rate, Mesh())
+        SecondOrder(radius=1e-4).alpha_gradients(step)
     for alpha, gradient, first in zip(supernet.architecture_parameters(), expected, direct, strict=True):
         assert (gradient - first).abs().max() > 1e-4  # the second term matters here
         # a central difference of step 1e-4: its error is of the order of 1e-8
@@ -106,10 +113,10 @@ def _plain_weighted_sum(gamma: Tensor, *maps: Tensor) -> Tensor:
 
 def test_second_order_with_rate_zero_is_first_order_and_leaves_everything_in_place() -> None:
     supernet = small_supernet()
-    loss, training, validation = loss_of(supernet), batch(), batch()
-    expected = torch.autograd.grad(loss(validation), supernet.architecture_parameters())
+    step = alpha_step(supernet, rate=0.0)
+    expected = torch.autograd.grad(step.alpha_loss(step.validation), supernet.architecture_parameters())
     before = {name: value.clone() for name, value in supernet.state_dict().items()}
-    SecondOrder().alpha_gradients(supernet, loss, loss, training, validation, 0.0, Mesh())
+    SecondOrder().alpha_gradients(step)
     for alpha, gradient in zip(supernet.architecture_parameters(), expected, strict=True):
         torch.testing.assert_close(alpha.grad, gradient, rtol=0, atol=1e-12)
     assert all(torch.equal(value, before[name]) for name, value in supernet.state_dict().items())
@@ -121,28 +128,59 @@ def test_second_order_with_rate_zero_is_first_order_and_leaves_everything_in_pla
 @pytest.mark.parametrize("space", ["darts", "attention"])
 def test_expected_macs_are_the_mean_over_all_discrete_choices(space: str) -> None:
     supernet = small_supernet(space, cells=2 if space == "attention" else 3)
+    choices = itertools.product(range(len(supernet.space.primitives)), repeat=2)
+    assert_expected_macs_are_the_mean_over(supernet, [tuple(enumerate(choice)) for choice in choices])
+
+
+def test_expected_macs_of_pc_darts_are_the_mean_over_all_draws_of_two_edges() -> None:
+    supernet = small_supernet(channels=8, partial_channels=4, edge_normalization=True)
+    draws = itertools.product(range(2), range(len(supernet.space.primitives)))
+    assert_expected_macs_are_the_mean_over(supernet, list(itertools.product(draws, repeat=2)))
+
+
+def assert_expected_macs_are_the_mean_over(supernet: Supernet, choices: list[tuple[Pick, ...]]) -> None:
+    """Hold the closed form against the sum over ``choices``, each of them two (edge, primitive) of a one-node cell."""
     expected = ExpectedMacs(supernet, (3, 8, 8))
-    names, edges = supernet.space.primitives, 2
     total = 0.0
-    choices = list(itertools.product(range(len(names)), repeat=edges))
     for kind in supernet.alphas:
-        weights = supernet.alphas[kind].detach().softmax(-1)
+        weights = supernet.edge_weights(kind).detach()
         for choice in choices:
-            probability = float(torch.stack([weights[edge, p] for edge, p in enumerate(choice)]).prod())
-            total += probability * sum(
-                macs_on_edge(supernet, index, names[p], edge)
+            total += float(torch.stack([weights[pick] for pick in choice]).prod()) * sum(
+                macs_on_edge(supernet, index, supernet.space.primitives[primitive])
                 for index, own in enumerate(supernet.kinds)
                 if own == kind
-                for edge, p in enumerate(choice)
+                for _, primitive in choice
             )
     assert expected().item() == pytest.approx(expected.fixed + total, rel=1e-12)
 
 
-def macs_on_edge(supernet: Supernet, index: int, name: str, edge: int) -> int:
-    """Return the macs of one primitive on one edge of a cell of one node."""
+@pytest.mark.parametrize("partial_channels", [1, 4])
+def test_expected_macs_of_decided_alphas_are_those_of_the_derived_network(partial_channels: int) -> None:
+    supernet = small_supernet(
+        channels=8, nodes=2, partial_channels=partial_channels, edge_normalization=partial_channels > 1
+    )
+    decide(supernet)
+    network = Network(supernet.genotype(), channels=8, cells=3, classes=3)
+    assert ExpectedMacs(supernet, (3, 8, 8))().item() == pytest.approx(count_cost(network, (3, 8, 8)).macs)
+
+
+@torch.no_grad()
+def decide(supernet: Supernet) -> None:
+    """Give one primitive of every edge all the weight; of each node's edges but two, let it be ``none``."""
+    names = supernet.space.primitives
+    for kind, alpha in supernet.alphas.items():
+        for edge, choice in enumerate(torch.randint(1, len(names), (len(alpha),))):
+            gone = edge == 3  # one of the three edges into the second node
+            alpha[edge, names.index("none") if gone else choice] = 500.0
+            if kind in supernet.betas:
+                supernet.betas[kind][edge] = -500.0 if gone else 0.0
+
+
+def macs_on_edge(supernet: Supernet, index: int, name: str) -> int:
+    """Return the macs of one primitive on either edge of a cell of one node."""
     reductions = sum(kind == "reduce" for kind in supernet.kinds[:index])
     side = 8 // 2**reductions if supernet.space.name == "darts" else 4
-    width = 4 * 2 ** (reductions + (supernet.kinds[index] == "reduce"))
+    width = supernet.cell(0).output.channels * 2 ** (reductions + (supernet.kinds[index] == "reduce"))
     if name == "none":
         return 0
     stride = 2 if supernet.kinds[index] == "reduce" else 1
