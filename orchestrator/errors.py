@@ -66,7 +66,7 @@ def _without(content: Any, place: tuple[str | int, ...]) -> Any:
 
 def _line(fault: Mapping[str, Any], model: type[BaseModel], prefix: str) -> str:
     place = tuple(fault["loc"])
-    path = prefix + _dotted(place)
+    path = (prefix + _dotted(place)).removesuffix(".")
     if fault["type"] == "extra_forbidden":
         return f"unknown key `{path}`{nearest(str(place[-1]), _fields_at(model, place[:-1]))}"
     if fault["type"] == "missing":

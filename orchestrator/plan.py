@@ -15,7 +15,7 @@ from orchestrator.errors import SweepError
 from orchestrator.placement import Node, gang_fault, held, placement_notes
 from orchestrator.sweep import Sweep
 from results import ResultsError, RunDirectory
-from search_space.space import SPACES, SpaceError, check_fit
+from search_space.space import SpaceError
 from search_space.splitting import SplittingError
 from trials.config import LADDER_LISTS, DataConfig
 
@@ -186,8 +186,7 @@ def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
     for assignment in _swept(sweep, sizes):
         config = combinations.configured(sweep.trial, assignment)
         try:
-            for fields in (config.space.sizes(), config.network_sizes()):
-                check_fit(SPACES[config.space.name], **fields, input_shape=shape)
+            config.check_images(shape)
         except (SpaceError, SplittingError) as error:
             return [str(error)]
     return []

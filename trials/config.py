@@ -288,6 +288,15 @@ class TrialConfig(Config):
         own = {"cells": self.train.cells, "channels": self.train.channels}
         return self.space.sizes() | {name: value for name, value in own.items() if value is not None}
 
+    def check_images(self, shape: tuple[int, int, int]) -> None:
+        """Check that images of ``shape`` [C, H, W] are large enough for supernet and discrete network.
+
+        Raises:
+            SpaceError: they are not.
+        """
+        for sizes in (self.space.sizes(), self.network_sizes()):
+            check_fit(SPACES[self.space.name], **sizes, input_shape=shape)
+
     def canonical(self) -> str:
         """Return the configuration as JSON with sorted keys: equal configurations give equal text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

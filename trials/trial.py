@@ -30,6 +30,7 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
     """Run one trial to its points, from its newest checkpoint if there is one.
 
     Raises:
+        SpaceError: the images are too small for the networks.
         TrialError: the trial cannot go on.
         CheckpointError: what is stored under its key belongs to another trial.
     """
@@ -39,6 +40,7 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
     device = local_device()
     compute = Compute.of(config.device, device)
     images = load_images(config.data, config.seed, device)
+    config.check_images(images.shape)
     with joined(context.rank, context.world_size, context.address, device) as mesh:
         mesh.require_agreement("images", images.identity)
         record = Record.open(config, context, mesh)

@@ -205,6 +205,11 @@ def test_an_unknown_key_hides_no_other_fault_of_its_block() -> None:
     assert len(faults.splitlines()) == 3
 
 
+def test_parts_of_a_trial_that_do_not_fit_together_are_one_fault() -> None:
+    trial = {"space": {"channels": 6}, "search": {"algorithm": "pc_darts"}}
+    assert faults(trial=trial) == ["trial: `partial_channels` must divide the node width 6, but got 4"]
+
+
 def test_a_faulty_value_of_a_list_is_one_fault() -> None:
     assert faults(trial={"ladder": {"threshold": [-0.1]}}) == [
         "`trial.ladder.threshold[0]` must be greater than or equal to 0, but got -0.1"

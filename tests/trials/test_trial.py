@@ -13,7 +13,7 @@ import torch
 
 from results import RunDirectory
 from results.schema import POINTS, PROGRESS
-from search_space import Genotype
+from search_space import Genotype, SpaceError
 from tests.trials.tiny import compute_of, context_in, images_of, tiny_config
 from trials import TrialConfig, TrialError, checkpoint, count_cost, run_trial
 from trials.errors import CheckpointError
@@ -288,6 +288,13 @@ def test_a_checkpoint_of_another_space_is_refused_in_one_line(tmp_path: Path) ->
         run_trial(CONFIG, context_in(tmp_path, lambda row: steps.append(row["step"])))
     assert len(str(caught.value).splitlines()) == 1
     assert steps == []
+
+
+def test_images_too_small_for_the_reductions_are_refused_before_the_first_step(tmp_path: Path) -> None:
+    config = tiny_config(data={"image_size": 4})
+    with pytest.raises(SpaceError, match="2 reductions need images of at least 8 pixels a side, but got 4x4"):
+        run_trial(config, context_in(tmp_path))
+    assert RunDirectory(tmp_path).read_progress().num_rows == 0
 
 
 def test_a_packed_state_comes_back() -> None:
