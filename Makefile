@@ -2,13 +2,14 @@
 # make test    sets everything up (if not yet), then runs the whole suite
 # make check   what CI runs besides the tests: lint, types, import directions
 # make bench   all benchmarks, one table at the end (QUICK=1: small sizes)
+# make docs    the document site in site/, from docs/ and the code; needs no network
 # make faults  kills at random moments in one long sweep, and counts what was lost
 
 PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test check bench faults clean
+.PHONY: help setup sweep test check bench docs faults clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,8 +37,12 @@ check: .venv/.ready
 bench: .venv/.ready
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
+docs: .venv/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo site/index.html
+
 faults: .venv/.ready
 	$(BIN)/python -m benchmarks.faults
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info

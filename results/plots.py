@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from results import pareto
-from results.genotype_svg import genotype_svg
+from results.front_plots import attainment_figure, front_figure, fronts_figure
+from results.genotype_drawing import genotype_svg
 from results.objectives import Objectives, checked_columns
-from results.plot_fronts import attainment_figure, front_figure, fronts_figure
-from results.plot_parallel import axes_of, parallel_figure
-from results.plot_trials import curves_figure, hypervolume_figure, sparsity_figure
+from results.parallel_plots import axes_of, parallel_figure
 from results.schema import column_of_path
+from results.trial_plots import curves_figure, hypervolume_figure, sparsity_figure
 from results.where import where_mask
 
 if TYPE_CHECKING:

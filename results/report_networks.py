@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from results.errors import ResultsError
+from results.genotype_drawing import genotype_svg, genotype_words
 from results.genotype_layout import read_cells
-from results.genotype_svg import genotype_svg, genotype_words
 from results.plot_style import number_text
 from results.report_elements import Html, element, nothing
 from results.report_material import Material

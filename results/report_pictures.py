@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from results import choosing, pareto
-from results.plot_fronts import attainment_figure, by_level, front_figure, fronts_figure, plane
+from results.front_plots import attainment_figure, by_level, front_figure, fronts_figure, plane
 from results.plot_style import name_of, named, number_text
 from results.report_elements import nothing
 from results.report_material import Material

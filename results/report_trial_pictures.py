@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from results.front_plots import by_level
 from results.history import hypervolume_history
 from results.objectives import Objectives
-from results.plot_fronts import by_level
-from results.plot_parallel import axes_of, parallel_figure
+from results.parallel_plots import axes_of, parallel_figure
 from results.plot_style import name_of, named, number_text, title_of
-from results.plot_trials import (
-    curves_figure,
-    hypervolume_figure,
-    one_precision,
-    sparsity_figure,
-)
 from results.plots import one_key
 from results.report_elements import nothing
 from results.report_material import Material
 from results.report_page import Control, Picture, Section
 from results.report_pictures import NO_POINTS
 from results.schema import column_of_path
+from results.trial_plots import (
+    curves_figure,
+    hypervolume_figure,
+    one_precision,
+    sparsity_figure,
+)
 
 CURVES = ("accuracy", "validation_accuracy", "loss", "validation_loss", "regularization_term", "alpha_entropy",
           "skip_share", "expected_macs", "images_per_s")  # fmt: skip

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,4 +176,5 @@ def test_objectives_of_a_sweep_file() -> None:
 
 
 def test_the_public_names_are_there() -> None:
-    assert all(hasattr(results, name) for name in results.__all__)
+    for _ in range(2):  # what is handed on when first asked for is the same the second time
+        assert not [name for name in results.__all__ if isinstance(getattr(results, name), ModuleType)]

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from results import ResultsError, Run, RunDirectory, UnknownColumnError
+from results.front_plots import DRAWN, front_figure
 from results.genotype_layout import lay_out, read_cells
-from results.plot_fronts import DRAWN, front_figure
 from results.plot_style import MANY, PALETTE, SYMBOLS, look, number_text, safe
 from results.plots import genotype_svg
 from tests.results.pictures import GENOTYPES, night

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from results.front_plots import by_level
 from results.objectives import checked_columns, numbers
-from results.plot_fronts import by_level
 from results.plot_style import (
     figure,
     look,
