@@ -170,10 +170,12 @@ class Sweep(Config):
 
     @property
     def maximize(self) -> list[str]:
+        """Objectives of which more is better."""
         return [name for name, sense in self.objectives.items() if sense == "max"]
 
     @property
     def minimize(self) -> list[str]:
+        """Objectives of which less is better."""
         return [name for name, sense in self.objectives.items() if sense == "min"]
 
     def config(self, assignment: Assignment) -> TrialConfig:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from results.errors import NoRunError
+from results.remote_storage import split_uri
 from results.run import Run
 from results.run_directory import RunDirectory
 
@@ -56,14 +57,17 @@ def _existing(path: Place | RunDirectory, filesystem: Any) -> RunDirectory:
 def _matches(pattern: str, filesystem: Any) -> list[str]:
     if filesystem is None and "://" not in pattern:
         return sorted(path for path in glob.glob(str(Path(pattern).expanduser())) if os.path.isdir(path))
-    parent, _, last = pattern.rstrip("/").rpartition("/")
-    known, folder = (filesystem, parent) if filesystem is not None else pafs.FileSystem.from_uri(parent)
+    path, query = split_uri(pattern)
+    parent, _, last = path.rstrip("/").rpartition("/")
+    known, folder = (
+        (filesystem, parent) if filesystem is not None else pafs.FileSystem.from_uri(parent + query)
+    )
     entries = known.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
     names = (entry.base_name for entry in entries if entry.type == pafs.FileType.Directory)
-    return [f"{parent}/{name}" for name in sorted(names) if fnmatch.fnmatchcase(name, last)]
+    return [f"{parent}/{name}{query}" for name in sorted(names) if fnmatch.fnmatchcase(name, last)]
 
 
 def _names(directories: list[RunDirectory]) -> list[str]:
     """Return the folders' names; where two are alike, the whole paths."""
-    names = [directory.uri.rstrip("/").rpartition("/")[2] for directory in directories]
+    names = [split_uri(directory.uri)[0].rstrip("/").rpartition("/")[2] for directory in directories]
     return [d.uri if names.count(name) > 1 else name for name, d in zip(names, directories, strict=True)]

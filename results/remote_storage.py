@@ -59,6 +59,16 @@ def without_credentials(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
 
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return a URI up to its query, and the query with its question mark; a local path has none.
+
+    >>> split_uri("s3://bucket/runs/x?region=eu-west-1")
+    ('s3://bucket/runs/x', '?region=eu-west-1')
+    """
+    path, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
+    return path, mark + query
+
+
 _SECRET = re.compile(r"key|token|secret|password|sig", re.IGNORECASE)
 
 

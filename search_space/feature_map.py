@@ -30,6 +30,7 @@ class FeatureMap(nn.Module):
         self.listener: Listener | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the map, or what the listener makes of it."""
         return x if self.listener is None else self.listener(x)
 
 

@@ -101,6 +101,7 @@ class Network(nn.Module):
         self.classifier = Classifier(channels_out, classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the logits [B, classes] of ``images`` [B, C, H, W]."""
         drop_path = self.drop_path if self.training else DropPath()
         before = previous = self.stem_map(self.stem(images))
         for index in range(self.depth):

@@ -98,6 +98,7 @@ class Supernet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        """Return the logits [B, classes] of ``images`` [B, C, H, W]."""
         gammas = {kind: self.edge_weights(kind) for kind in self.alphas}
         shares = {kind: self.edge_shares(kind) for kind in self.betas}
         before = previous = self.stem(images.contiguous(memory_format=torch.channels_last))

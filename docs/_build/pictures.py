@@ -115,7 +115,7 @@ def threshold() -> str:
         )
     parts.append(_text(left - 14, 50, "τ", anchor="end"))
     parts.append(_text(left - 14, 78, "-τ", anchor="end"))
-    parts.append(_text(left, 116, "empty: smaller than τ, set to zero at inference; full: kept as it is"))
+    parts.append(_text(0, 116, "empty: smaller than τ, set to zero at inference; full: kept as it is"))
     words = "Bars for twelve features; those between minus tau and tau are set to zero, the others stay."
     return _svg(440, 124, words, parts)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import re
+
+from docs._build.docstrings import ROLE, as_markdown
 
 PACKAGES = ("orchestrator", "results", "trials", "trials.coding", "search_space")
 
@@ -17,10 +20,13 @@ def _page(package: str) -> str:
     head, _, rest = (module.__doc__ or "").partition("\n")
     names = sorted(module.__all__, key=lambda name: (name.isupper(), name[0].isupper(), name))
     listed = "\n\n".join(f"::: {package}.{name}" for name in names)
-    return f"# {package}\n\n{head}\n{_literal(rest)}\n{listed}\n"
+    return f"# {package}\n\n{head}\n{_body(rest)}\n{listed}\n"
 
 
-def _literal(text: str) -> str:
-    """Return a docstring's body as it stands: its indented blocks are read as text, not as Markdown."""
-    body = text.strip("\n").replace(":func:", "").replace(":class:", "")
-    return f"\n```text\n{body}\n```\n" if body.strip() else ""
+def _body(text: str) -> str:
+    """Return what follows the first line of a docstring; with indented lines, as it stands."""
+    body = text.strip("\n")
+    if re.search("^ ", body, flags=re.MULTILINE):
+        plain = ROLE.sub(r"\1", body)
+        return f"\n```text\n{plain}\n```\n"
+    return f"\n{as_markdown(body)}\n"

@@ -100,4 +100,4 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 
 
 def _bounds(field: Mapping[str, Any]) -> list[str]:
-    return [f"{sign} {field[name]:g}" for name, sign in BOUNDS.items() if name in field]
+    return [f"{sign} {field[name]}" for name, sign in BOUNDS.items() if name in field]

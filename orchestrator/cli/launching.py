@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,6 +129,7 @@ def _show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
 
 def _next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
     from orchestrator.progress import short_point
+    from results.remote_storage import split_uri
 
     shown = uri
     if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):
@@ -137,9 +139,11 @@ def _next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
     best = stored.sort_by([(objective, order)])
     middle = best[objective][best.num_rows // 2].as_py()
     point = short_point(best["point"][0].as_py())
+    path, query = split_uri(shown)
+    shown = shlex.quote(shown)
     return [
-        f"front:  {shown}/front.parquet",
-        f"points: {shown}/points.parquet",
+        f"front:  {path}/front.parquet{query}",
+        f"points: {path}/points.parquet{query}",
         "next:",
         f'  shrinksweep front {shown} --where "{objective} > {middle:.3g}" --format csv',
         f"  shrinksweep report {shown} -o report.html",

@@ -51,8 +51,10 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", h
 
 
 def is_pattern(run: str) -> bool:
-    """Say whether RUN names several runs, as in ``runs/*``."""
-    return any(sign in run for sign in "*?[")
+    """Say whether RUN names several runs, as in ``runs/*``; the query of a URI is no pattern."""
+    from results.remote_storage import split_uri
+
+    return any(sign in split_uri(run)[0] for sign in "*?[")
 
 
 def open_one_or_more(run: str) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import inspect
 import os
 import re
 import subprocess
@@ -47,6 +48,20 @@ def test_every_command_is_on_its_page(generated: dict[str, str]) -> None:
 def test_every_public_name_is_in_the_python_reference(package: str, generated: dict[str, str]) -> None:
     page = generated[f"reference/{package.rpartition('.')[2]}.md"]
     assert [name for name in import_module(package).__all__ if f"::: {package}.{name}\n" not in page] == []
+
+
+@pytest.mark.parametrize("package", python_pages.PACKAGES)
+def test_every_public_name_says_what_it_is(package: str) -> None:
+    names = {name: getattr(import_module(package), name) for name in import_module(package).__all__}
+    methods = {
+        f"{name}.{method}": getattr(value, "fget", None) or getattr(value, "__func__", value)
+        for name, kind in names.items()
+        if inspect.isclass(kind)
+        for method, value in vars(kind).items()
+        if not method.startswith("_") and method not in ("extra_repr", "model_config")
+    }
+    called = {name: value for name, value in {**names, **methods}.items() if callable(value)}
+    assert [name for name, value in called.items() if not inspect.getdoc(value)] == []
 
 
 def test_every_report_that_is_kept_has_its_section(generated: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from orchestrator.cli.options import is_pattern
 from orchestrator.cli.output import plain_lines, print_table
 from orchestrator.progress import front_table
 from results import open_run, open_runs
@@ -75,6 +76,19 @@ def test_several_runs_are_read_as_one(capsys: pytest.CaptureFixture[str]) -> Non
     heading, *rows = [line.split() for line in out.splitlines()]
     place = heading.index("run")
     assert [row[place] for row in rows] == open_runs("runs/*").front(by="run")["run"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("run", "several"),
+    [
+        ("runs/digits", False),
+        ("runs/night-?", True),
+        ("s3://bucket/runs/night-*?region=eu-west-1", True),
+        ("s3://bucket/runs/digits?endpoint_override=localhost:9000&scheme=http", False),
+    ],
+)
+def test_the_query_of_a_uri_is_no_pattern(run: str, several: bool) -> None:
+    assert is_pattern(run) == several
 
 
 def test_a_table_goes_to_a_file_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
