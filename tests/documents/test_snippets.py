@@ -20,11 +20,11 @@ from orchestrator.placement import this_machine
 from orchestrator.plan import make_plan
 from results import open_run
 from tests.documents.commands import check_command
-from tests.documents.snippets import HOW_TO, PAGES, ROOT, Snippet, name_of, snippets
+from tests.documents.snippets import FENCE, HOW_TO, PAGES, ROOT, Snippet, name_of, snippets
 
 POINT = re.compile(r"\b[0-9a-f]{8}-\d\d\b")
 LANGUAGES = {"python", "yaml", "bash", "diff", "text"}
-OTHERS = {"docker", "kubectl", "sbatch", "ray", "source", "python3"}
+OTHERS = {"bash", "docker", "kubectl", "sbatch", "ray", "source", "python3"}
 """Programs that a page may name and that are not called here; the files that they are given must exist."""
 
 # Optional arguments of pandas and torch that will change one day are not the pages' business.
@@ -88,7 +88,7 @@ def run_or_check(words: list[str]) -> None:
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     else:
         assert Path(program).name in OTHERS or program.endswith("/bin/pip"), f"nobody knows {program}"
-        files = [word for word in arguments if word.startswith(("deploy/", "examples/"))]
+        files = [word for word in arguments if word.startswith((".ci/", "deploy/", "examples/"))]
         assert all((ROOT / file).exists() for file in files)
 
 
@@ -104,6 +104,25 @@ def run_or_parse(arguments: list[str]) -> None:
         return
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_inside_a_sentence_are_ones_that_the_command_line_takes(page: Path) -> None:
+    prose = FENCE.sub("", page.read_text())
+    commands = [shlex.split(words)[1:] for words in re.findall(r"`(shrinksweep [a-z][^`]+)`", prose)]
+    known = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert {line[0] for line in commands} <= known
+    for line in commands:
+        if len(line) > 1:  # else the command is only named
+            check_command(line)
+
+
+def test_the_numbers_of_the_tutorial_are_those_of_its_sweep() -> None:
+    plan = make_plan(Sweep.from_yaml(ROOT / "examples" / "digits.yaml"), None, this_machine())
+    assert (plan.trials, plan.searches, plan.rungs) == (9, 3, 16)
+    text = " ".join((ROOT / "docs" / "tutorial.md").read_text().split())
+    assert "lambda over three: nine trials, which share three searches" in text
+    assert "sixteen points a trial" in text
 
 
 def test_a_command_that_is_no_longer_there_is_found() -> None:
