@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from docs._build import hooks, pictures, python_pages
+from docs._code import hooks, pictures, python_pages
 from orchestrator.cli import app
 from orchestrator.dimensions import leaf_fields
 from orchestrator.sweep import Sweep

@@ -11,8 +11,8 @@ from orchestrator.sweep import Sweep
 INTRODUCTION = """\
 # Sweep file
 
-A sweep file is YAML (1.1, read with a safe loader). Everything but `name` and `sweep` has a default. An unknown field is
-refused with the nearest name; `shrinksweep plan` names every fault of a file at once. `shrinksweep schema -o
+A sweep file is YAML (1.1, read with a safe loader). Everything but `name` and `sweep` has a default. An unknown field
+is refused with the nearest name; `shrinksweep plan` names every fault of a file at once. `shrinksweep schema -o
 sweep.schema.json` writes the same as a JSON schema: with `# yaml-language-server: $schema=sweep.schema.json` as first
 line, editors complete and check a file as you type. `--set PATH=VALUE` gives a field another value from the command
 line. The same in Python: `Sweep(name="digits", sweep={"space.splitting": [1, 2, 4]}, ...)`.
@@ -25,7 +25,10 @@ line. The same in Python: `Sweep(name="digits", sweep={"space.splitting": [1, 2,
 |---|---|
 | `[1, 2, 4]` | these values |
 | `{choices: [1, 2, 4]}` | the same |
-| `{low: 1e-6, high: 1e-3}` | all numbers from `low` to `high`, both included; with `log: true` evenly in the logarithm, with `step: S` on a grid, with `int: true` whole numbers |
+| `{low: 1e-6, high: 1e-3}` | all numbers from `low` to `high`, both included |
+
+In a range, `log: true` spreads the values evenly in the logarithm, `step: S` puts them on a grid, and `int: true` makes
+them whole numbers.
 
 Every field of `trial` below can be swept but the lists of `trial.ladder`: they make rungs, evaluated on one trained
 network, not trials.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 
-from docs._build.docstrings import ROLE, as_markdown
+from docs._code.docstrings import ROLE, as_markdown
 
 PACKAGES = ("orchestrator", "results", "trials", "trials.coding", "search_space")
 

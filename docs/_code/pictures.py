@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 
+from docs._code.study_picture import study
+from docs._code.svg import line, svg, text
 from results import genotype_svg
 
 TINTS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
@@ -40,16 +41,16 @@ def splitting() -> str:
         "channel_groups: C = 4": [[0, 1]] * 2 + [[2, 3]] * 2,
         "partial: C + (N-1) C/s = 10": [[node] for node in range(4) for _ in range(2)] + [[0, 1, 2, 3]] * 2,
     }
-    parts = [_text(0, 16, "channels of the four nodes"), *_squares(210, 4, first)]
+    parts = [text(0, 16, "channels of the four nodes"), *_squares(210, 4, first)]
     for row, (name, channels) in enumerate(readings.items()):
         top = 36 + row * 26
-        parts += [_text(0, top + 12, name), *_squares(210, top, channels)]
+        parts += [text(0, top + 12, name), *_squares(210, top, channels)]
     words = (
         "Four nodes with four channels each, and what leaves the cell at s = 2: concat keeps all 16 channels; "
         "node_groups averages nodes 1 and 2, and 3 and 4, 8 channels; channel_groups averages inside two groups of "
         "joined channels, 4 channels; partial keeps half of every node's channels and averages the rest, 10 channels."
     )
-    return _svg(460, 142, words, parts)
+    return svg(460, 142, words, parts)
 
 
 def ladder() -> str:
@@ -57,7 +58,10 @@ def ladder() -> str:
     parts = [*_box(0, 62, 96, 40, "one search", "for each s"), *_arrow(96, 82, 130, 82)]
     for row, weight in enumerate(("0", "0.001", "0.01")):
         middle = 22 + row * 60
-        parts += [*_arrow(130, 82, 160, middle), *_box(160, middle - 20, 116, 40, "training", f"λ = {weight}")]
+        parts += [
+            *_arrow(130, 82, 160, middle),
+            *_box(160, middle - 20, 116, 40, "training", f"λ = {weight}"),
+        ]
         for column, threshold in enumerate(("0", "0.05", "0.1", "0.2")):
             left = 306 + column * 88
             parts += _box(left, middle - 20, 78, 40, f"τ = {threshold}", "32, 8 bits")
@@ -66,7 +70,7 @@ def ladder() -> str:
         "One search for a value of s leads to one training for each lambda; every trained network is evaluated at "
         "every threshold tau and precision, without another training."
     )
-    return _svg(650, 166, words, parts)
+    return svg(650, 166, words, parts)
 
 
 def sweep() -> str:
@@ -89,22 +93,22 @@ def sweep() -> str:
         '<path d="M402 48v24H284V52" stroke="currentColor" fill="none" stroke-dasharray="4 3"/>'
         '<path d="M280 58l4-8 4 8z" fill="currentColor"/>'
     )
-    parts.append(_text(343, 88, "died: again, from its last epoch", anchor="middle"))
+    parts.append(text(343, 88, "died: again, from its last epoch", anchor="middle"))
     words = (
         "From the sweep file through the plan to the ledger, gangs of workers on Ray, the points of every trial and "
         "the front; a trial that died is started again from the ledger, from its last epoch."
     )
-    return _svg(690, 96, words, parts)
+    return svg(690, 96, words, parts)
 
 
 def threshold() -> str:
     """Return what tau does to the features of one map."""
     features = (0.02, -0.31, 0.08, 0.55, -0.04, 0.12, -0.72, 0.0, 0.19, -0.09, 0.4, 0.03)
     tau, unit, left = 0.1, 60.0, 60
-    parts = [_line(left - 8, 60, left + 30 * len(features), 60)]
+    parts = [line(left - 8, 60, left + 30 * len(features), 60)]
     for sign in (1, -1):
         at = 60 - sign * tau * unit
-        parts.append(_line(left - 8, at, left + 30 * len(features), at, dashes="3 3"))
+        parts.append(line(left - 8, at, left + 30 * len(features), at, dashes="3 3"))
     for place, feature in enumerate(features):
         gone = abs(feature) < tau
         x, height = left + 30 * place + 4, max(abs(feature) * unit, 1.0)
@@ -113,11 +117,11 @@ def threshold() -> str:
             f'<rect x="{x}" y="{top:.1f}" width="16" height="{height:.1f}" '
             f'fill="{"none" if gone else TINTS[0]}" stroke="currentColor"/>'
         )
-    parts.append(_text(left - 14, 50, "τ", anchor="end"))
-    parts.append(_text(left - 14, 78, "-τ", anchor="end"))
-    parts.append(_text(0, 116, "empty: smaller than τ, set to zero at inference; full: kept as it is"))
+    parts.append(text(left - 14, 50, "τ", anchor="end"))
+    parts.append(text(left - 14, 78, "-τ", anchor="end"))
+    parts.append(text(0, 116, "empty: smaller than τ, set to zero at inference; full: kept as it is"))
     words = "Bars for twelve features; those between minus tau and tau are set to zero, the others stay."
-    return _svg(440, 124, words, parts)
+    return svg(440, 124, words, parts)
 
 
 def genotype() -> str:
@@ -131,16 +135,8 @@ PICTURES: dict[str, Callable[[], str]] = {
     "sweep": sweep,
     "threshold": threshold,
     "genotype": genotype,
+    "study": study,
 }
-
-
-def _svg(width: int, height: int, words: str, parts: Sequence[str]) -> str:
-    said = html.escape(words)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-1 0 {width + 2} {height}" width="{width}" role="img" '
-        f'aria-label="{said}" style="max-width: 100%; height: auto" font-family="system-ui, sans-serif" '
-        f'font-size="13"><desc>{said}</desc>{"".join(parts)}</svg>'
-    )
 
 
 def _squares(left: float, top: float, channels: Sequence[Sequence[int]]) -> list[str]:
@@ -159,22 +155,10 @@ def _box(x: float, y: float, width: float, height: float, title: str, below: str
     middle = x + width / 2
     return [
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="5" fill="none" stroke="currentColor"/>',
-        _text(middle, y + height / 2 - 3, title, anchor="middle"),
-        _text(middle, y + height / 2 + 13, below, anchor="middle", size=11),
+        text(middle, y + height / 2 - 3, title, anchor="middle"),
+        text(middle, y + height / 2 + 13, below, anchor="middle", size=11),
     ]
 
 
 def _arrow(x: float, y: float, to_x: float, to_y: float) -> list[str]:
-    return [_line(x, y, to_x, to_y), f'<circle cx="{to_x}" cy="{to_y}" r="3" fill="currentColor"/>']
-
-
-def _line(x: float, y: float, to_x: float, to_y: float, dashes: str = "") -> str:
-    pattern = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return f'<path d="M{x} {y:.1f}L{to_x} {to_y:.1f}" stroke="currentColor"{pattern}/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", size: int = 13) -> str:
-    return (
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="{size}" fill="currentColor">'
-        f"{html.escape(text)}</text>"
-    )
+    return [line(x, y, to_x, to_y), f'<circle cx="{to_x}" cy="{to_y}" r="3" fill="currentColor"/>']

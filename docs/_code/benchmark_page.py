@@ -40,7 +40,9 @@ def _section(report: Mapping[str, Any], code: Path) -> str:
     where = f"{machine['cpu']}, {machine['cores']} cores"
     if gpu := machine.get("gpu"):
         where += f", {gpu}"
-    when = f"{_date(report)[:10]}, torch {versions['torch']}, Ray {versions['ray']}, commit {versions['commit']}"
+    when = (
+        f"{_date(report)[:10]}, torch {versions['torch']}, Ray {versions['ray']}, commit {versions['commit']}"
+    )
     rows = [[f["name"], f["value"], f["unit"], f["target"], _met(f["met"])] for f in report["figures"]]
     parts = [f"## {name}", _purpose(code / f"{name}.py"), f"{where}; {when}."]
     parts.append(_table(["figure", "value", "unit", "target", "met"], rows))

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))  # the site is that of this checkout, whatever is 
 
 from mkdocs.structure.files import File, Files  # noqa: E402
 
-from docs._build import benchmark_page, command_page, pictures, python_pages, sweep_page  # noqa: E402
+from docs._code import benchmark_page, command_page, pictures, python_pages, sweep_page  # noqa: E402
 
 PICTURE = re.compile(r"^<!-- picture: (\w+) -->$", flags=re.MULTILINE)
 
