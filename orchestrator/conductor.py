@@ -18,6 +18,9 @@ from orchestrator.sweep import Sweep
 from results import LedgerEntry, RunDirectory, refresh_front
 from trials.config import Rung
 
+FRONT_EVERY_S = 1.0
+"""How often the front is brought up to date at most: it costs as much as many a small trial's records."""
+
 
 class Conductor:
     """Proposes, records and counts the trials of one launch."""
@@ -40,6 +43,10 @@ class Conductor:
             self._record(ledger.revived(entry))
         self._queue = deque(ledger.unfinished(self._entries.values(), self._finished))
         self._running: dict[int, LedgerEntry] = {}
+        self._not_in_front: set[str] = set()
+        self._front_at: float | None = (
+            None  # a launch's first front is made anew: the last may have been killed
+        )
         self._exhausted = False
         self._next_index = ledger.next_index(self._entries.values())
         known = {entry.index: sweep.assignment(entry.config) for entry in self._entries.values()}
@@ -97,8 +104,18 @@ class Conductor:
         if self._proposals.searcher.adaptive:
             self._proposals.searcher.tell(index, self.sweep.assignment(entry.config), usable)
         self._slim(entry)
-        front = refresh_front(self.directory, self.sweep.objectives, entry.key)
-        self.monitor.finished(index, front)
+        self._not_in_front.add(entry.key)
+        self.monitor.finished(index)
+        self.keep_front()
+
+    def keep_front(self) -> None:
+        """Bring the front up to date, unless it has just been or nothing has finished since."""
+        now, last = self.monitor.clock(), self._front_at
+        if not self._not_in_front or (last is not None and now - last < FRONT_EVERY_S):
+            return
+        keys = None if last is None else self._not_in_front
+        self.monitor.front = refresh_front(self.directory, self.sweep.objectives, keys)
+        self._not_in_front, self._front_at = set(), self.monitor.clock()
 
     def failed(self, index: int, reason: str) -> None:
         """Take note of a failed attempt: the trial is tried again from its checkpoint, or given up."""

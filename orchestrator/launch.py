@@ -86,10 +86,12 @@ def conduct(
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address is None:
         make_plan(sweep, directory, this_machine(), check_data=check_data)
+    refuse_held(directory)
     if directory.exists() and is_finished(sweep, directory, retry_failed=retry_failed):
         refuse_different(sweep, directory)
+        if directory.finished_keys():  # a kill may have come before the last front
+            refresh_front(directory, sweep.objectives)
         return _outcome(directory, directory.read_ledger(), complete=True, started=False)
-    refuse_held(directory)
     monitor = Monitor()
     view = open_view(monitor, console)
     try:

@@ -65,11 +65,10 @@ class Monitor:
             running.phase = str(row.get("phase", running.phase))
             running.row = row
 
-    def finished(self, index: int, front: Any) -> None:
+    def finished(self, index: int) -> None:
         """Take note of a trial that has left its points."""
         running = self.running.pop(index, None)
         self.finished_count += 1
-        self.front = front
         if running is not None:
             self._mean_epochs += (running.epochs - self._mean_epochs) / max(1, self.finished_count)
 

@@ -159,6 +159,7 @@ class Housekeeping(Callback):  # type: ignore[misc]
 
     @_guarded
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self.conductor.keep_front()
         self._tick()
         if self._search.controller is not None:
             forget_finished(self._search.controller)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -16,25 +16,29 @@ from results.run_directory import RunDirectory
 from results.schema import POINTS
 
 
-def refresh_front(directory: RunDirectory, directions: Mapping[str, str], key: str | None = None) -> Any:
+def refresh_front(
+    directory: RunDirectory, directions: Mapping[str, str], keys: Collection[str] | None = None
+) -> Any:
     """Bring ``front.parquet`` up to date and return it, a ``pa.Table`` in order of trials and rungs.
 
-    ``directions`` are the sweep's objectives, {column: "max" or "min"}. With the ``key`` of the trial that
-    has just finished only its points are read: what the front dominated before stays dominated. Without, all are.
+    ``directions`` are the sweep's objectives, {column: "max" or "min"}. With the ``keys`` of all trials that
+    finished since the last time only their points are read: what the front dominated before stays dominated.
+    Without, all are. A front that has not changed is not written again.
     """
     objectives = Objectives.of_sweep(directions)
-    front = directory.read_front() if key is not None else None
-    if front is None:
+    front = directory.read_front()
+    if front is None or keys is None:
         narrow = directory.read_points(columns=["point", "trial_key", *objectives.names])
         leading = _nondominated(narrow, objectives)
         whole = directory.read_points(set(leading["trial_key"].to_pylist()))
         candidates = whole.filter(pc.is_in(whole["point"], leading["point"].combine_chunks()))
     else:
-        others = front.filter(pc.invert(pc.equal(front["trial_key"], key)))
-        candidates = join([others, directory.read_points(key)], Shape(POINTS))
+        others = front.filter(pc.invert(pc.is_in(front["trial_key"], pa.array(list(keys), pa.string()))))
+        candidates = join([others, directory.read_points(set(keys))], Shape(POINTS))
     chosen = _nondominated(candidates, objectives)
     chosen = chosen.sort_by([("trial_index", "ascending"), ("rung", "ascending")])
-    directory.write_front(chosen)
+    if front is None or not chosen.equals(front):
+        directory.write_front(chosen)
     return chosen
 
 

@@ -290,10 +290,10 @@ def test_the_front_file_follows_the_trials(directory: RunDirectory) -> None:
     assert isinstance(objectives, dict)
     for index in (3, 0, 5, 1, 4, 2):
         directory.write_points(key_of(index), point_rows(index))
-        refresh_front(directory, objectives, key_of(index))
+        refresh_front(directory, objectives, [key_of(index)])
         expected = refresh_front(directory, objectives)
         assert directory.read_front().to_pylist() == expected.to_pylist()
-        refresh_front(directory, objectives, key_of(index))  # twice is the same as once
+        refresh_front(directory, objectives, [key_of(index)])  # twice is the same as once
         assert directory.read_front().to_pylist() == expected.to_pylist()
     assert set(directory.read_front()["point"].to_pylist()) == set(
         Run([directory]).front(maximize="accuracy", minimize="macs")["point"]
@@ -309,5 +309,5 @@ def test_a_lost_front_file_is_made_anew_of_all_points(local: RunDirectory) -> No
     for index in range(3):
         local.write_points(key_of(index), point_rows(index))
     (Path(local.uri) / "front.parquet").write_bytes(b"broken")
-    refresh_front(local, {"macs": "min"}, key_of(0))
+    refresh_front(local, {"macs": "min"}, [key_of(0)])
     assert local.read_front()["trial_index"].to_pylist() == [2, 2]
