@@ -42,7 +42,7 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
     import ray
 
     if ray.is_initialized():
-        yield _nodes(ray)
+        yield living_nodes()
         return
     options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     if address is not None:
@@ -52,12 +52,15 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise LaunchError(f"Ray must be reachable at {address or 'local'}, but {_one_line(error)}") from None
     try:
-        yield _nodes(ray)
+        yield living_nodes()
     finally:
         ray.shutdown()
 
 
-def _nodes(ray: Any) -> list[Node]:
+def living_nodes() -> list[Node]:
+    """Return the resources of every node that is alive, of the Ray that this process is connected to."""
+    import ray
+
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 

@@ -16,14 +16,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.cluster import ray_session
+from orchestrator.cluster import living_nodes, ray_session
 from orchestrator.conductor import Conductor, is_finished
 from orchestrator.errors import LaunchError
 from orchestrator.lease import Holder, holding, refuse_held
 from orchestrator.monitor import Monitor
-from orchestrator.placement import this_machine
+from orchestrator.placement import held, this_machine
 from orchestrator.plan import make_plan, open_directory, refuse_different
 from orchestrator.progress import View, open_view
+from orchestrator.slots import Slots
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refresh_front
 
@@ -146,7 +147,7 @@ def _tune(conductor: Conductor, directory: RunDirectory, trial: str, view: View)
 
     sweep = conductor.sweep
     job = Job(directory, sweep.name, sweep.resources, trial)
-    search = adapters.LedgerSearch(conductor)
+    search = adapters.LedgerSearch(conductor, Slots(lambda: held(sweep.resources, living_nodes())))
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are the conductor's to tell
     with _scratch(job.directory) as scratch:
         tune.run(

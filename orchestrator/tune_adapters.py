@@ -22,6 +22,7 @@ from ray.tune.search import Searcher
 
 from orchestrator.conductor import Conductor
 from orchestrator.gang import Job, run_attempt, why_it_died
+from orchestrator.slots import Slots
 
 FINISHED = "finished"
 """Key of the last result of a trial that has run to its end."""
@@ -66,9 +67,10 @@ def placement(job: Job) -> PlacementGroupFactory:
 class LedgerSearch(Searcher):  # type: ignore[misc]
     """Hands the conductor's trials to Tune, and their ends to the conductor."""
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, slots: Slots) -> None:
         super().__init__()
         self.conductor = conductor
+        self.slots = slots
         self.reasons: dict[str, str] = {}  # why a Tune trial failed: the scheduler hears of it first
         self.places: dict[str, int] = {}  # ledger index of each Tune trial under way
         self.controller: Any = None  # Tune's, as soon as it shows itself
@@ -83,7 +85,9 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
 
     @_guarded
     def _next(self) -> Any:
-        return None if self.conductor.failure is not None else self.conductor.next()
+        if self.conductor.failure is not None or not self.slots.has_room(len(self.places)):
+            return None
+        return self.conductor.next()
 
     @_guarded
     def on_trial_complete(
@@ -124,8 +128,9 @@ class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
         index = self._search.places.get(trial.trial_id)
         return True if index is None else self.conductor.reported(index, result)
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         self._search.controller = tune_controller
+        tune_controller.update_max_pending_trials(max(1, self._search.slots.total))  # start all at once
 
     @_guarded
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
