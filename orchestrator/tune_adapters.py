@@ -15,8 +15,9 @@ from typing import Any, TypeVar, cast
 
 from ray import cloudpickle, tune
 from ray.exceptions import RayActorError, RayTaskError
-from ray.tune import Callback, PlacementGroupFactory, Stopper
+from ray.tune import PlacementGroupFactory, Stopper
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -150,10 +151,11 @@ class Halt(Stopper):  # type: ignore[misc]
         return self._conductor.failure is not None
 
 
-class Housekeeping(Callback):  # type: ignore[misc]
-    """Shows the progress, and lets go of what Tune remembers of trials that are over."""
+class Housekeeping(TrialProgressCallback):  # type: ignore[misc]
+    """Shows the progress instead of Tune's own callback, which remembers every trial; lets go of what is over."""
 
     def __init__(self, conductor: Conductor, search: LedgerSearch, tick: Callable[[], None]) -> None:
+        super().__init__()
         self.conductor = conductor
         self._search = search
         self._tick = tick
@@ -161,6 +163,12 @@ class Housekeeping(Callback):  # type: ignore[misc]
     @_guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.conductor.monitor.placed(trial.config["index"])
+
+    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
+        """Say nothing: every epoch is on storage."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Say nothing."""
 
     @_guarded
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:

@@ -1,0 +1,88 @@
+"""A real S3 server on loopback, moto's, whose failures can be switched on and off."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow.fs as pafs
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+Answer = Iterable[bytes]
+
+USER, PASSWORD = "testing", "hush-hush"
+
+
+class S3Server:
+    """Serves S3 at ``endpoint``; ``requests`` are the methods of all requests so far.
+
+    ``fails(method, count)`` is asked before each request is served, the ``count``-th of its method: what it answers
+    is "no" (served), "busy" (503, nothing is done), "lost" (done, but the answer is 503) or "cut" (the answer ends
+    half-way).
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self.fails: Callable[[str, int], str] = lambda method, count: "no"
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._lock = threading.Lock()
+        self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet)
+        self.endpoint = f"127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def new_uri(self, path: str) -> str:
+        """Return the URI of ``path`` in a new bucket, credentials included."""
+        bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+        options = f"scheme=http&region=us-east-1&endpoint_override={quote(self.endpoint, safe='')}"
+        uri = f"s3://{USER}:{PASSWORD}@{bucket}/{path}?{options}"
+        filesystem, _ = pafs.FileSystem.from_uri(f"{uri}&allow_bucket_creation=true")
+        filesystem.create_dir(bucket)
+        return uri
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _serve(self, environ: dict[str, Any], start_response: Any) -> Answer:
+        method = environ["REQUEST_METHOD"]
+        with self._lock:
+            self.requests.append(method)
+            how = self.fails(method, self.requests.count(method))
+        if how == "busy":
+            return _slow_down(start_response)
+        if how == "no":
+            return self._moto(environ, start_response)  # type: ignore[no-any-return]
+        head: list[Any] = []
+        body = b"".join(self._moto(environ, lambda status, headers, *_: head.extend((status, headers))))
+        if how == "lost":
+            return _slow_down(start_response)
+        start_response(*head)
+        return [body[: len(body) // 2]]
+
+
+def _slow_down(start_response: Any) -> Answer:
+    start_response("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", "0")])
+    return [b""]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Serve S3 inside the ``with`` block."""
+    server = S3Server()
+    try:
+        yield server
+    finally:
+        server.close()
