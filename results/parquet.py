@@ -7,9 +7,7 @@ has the schema's type (or can be cast to it without loss), and its rows are thos
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +17,7 @@ import pyarrow.parquet as pq
 from results.conform import Shape, conform
 from results.errors import BrokenFileError
 from results.schema import bare
-from results.storage import Storage
+from results.storage import Storage, side_by_side
 
 MAGIC = b"PAR1"
 MANIFEST_KEY = b"shrinksweep.compacted"
@@ -99,12 +97,11 @@ def read_many(storage: Storage, paths: Iterable[str], shape: Shape) -> tuple[dic
             return path, None, str(error)
 
     tables, faults = {}, {}
-    with ThreadPoolExecutor(thread_count(storage)) as pool:
-        for path, table, fault in pool.map(attempt, paths):
-            if fault is not None:
-                faults[path] = fault
-            elif table is not None:
-                tables[path] = table
+    for path, table, fault in side_by_side(storage, attempt, paths):
+        if fault is not None:
+            faults[path] = fault
+        elif table is not None:
+            tables[path] = table
     return tables, faults
 
 
@@ -144,11 +141,6 @@ def looks_whole(storage: Storage, path: str) -> bool:
         return storage.ends(path, len(MAGIC)) == MAGIC * 2
     except (FileNotFoundError, IsADirectoryError):
         return False
-
-
-def thread_count(storage: Storage) -> int:
-    """Return how many files to read at once: as many as processors on a disk, many over a network."""
-    return min(8, os.cpu_count() or 1) if storage.local is not None else 32
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,6 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from results.problems import Problem, Problems
 from results.remote_storage import open_storage
 from results.rows import table_from_rows
 from results.schema import POINTS, PROGRESS
-from results.storage import Storage
+from results.storage import Storage, side_by_side
 from results.trial_files import Keys, TrialFiles, checked_key
 
 SWEEP = "sweep.yaml"
@@ -133,8 +132,7 @@ class RunDirectory:
     def read_ledger(self) -> list[LedgerEntry]:
         """Return every readable ledger entry, by index."""
         names = [file.name for file in self.storage.list("ledger")]
-        with ThreadPoolExecutor(parquet.thread_count(self.storage)) as pool:
-            entries = pool.map(self._read_entry, names)
+        entries = side_by_side(self.storage, self._read_entry, names)
         return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.index)
 
     def _read_entry(self, name: str) -> LedgerEntry | None:

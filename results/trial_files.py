@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ from results import parquet
 from results.conform import Shape, join
 from results.errors import BrokenFileError, ResultsError
 from results.problems import Problems
-from results.storage import Storage
+from results.storage import Storage, side_by_side
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _SUFFIX = ".parquet"
@@ -136,14 +135,10 @@ class TrialFiles:
     def _look_at(self, keys: Collection[str]) -> set[str]:
         """Return those of ``keys`` whose own files begin and end as they should."""
         paths = {key: self.path(key) for key in keys}
-        with ThreadPoolExecutor(parquet.thread_count(self.storage)) as pool:
-            looks = dict(
-                zip(
-                    keys,
-                    pool.map(lambda path: parquet.looks_whole(self.storage, path), paths.values()),
-                    strict=True,
-                )
-            )
+        whole = side_by_side(
+            self.storage, lambda path: parquet.looks_whole(self.storage, path), paths.values()
+        )
+        looks = dict(zip(keys, whole, strict=True))
         for key in keys:
             if not looks[key]:
                 self.problems.note(paths[key], "not a Parquet file, or a truncated one")
