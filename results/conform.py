@@ -66,6 +66,22 @@ def join(tables: Sequence[Any], shape: Shape) -> Any:
     return pa.Table.from_arrays(joined.columns, schema=shape.described(joined.schema))
 
 
+def packed(table: Any) -> Any:
+    """Return a table of many small pieces in one piece."""
+    return table if table.num_rows < 2 else table.unify_dictionaries().combine_chunks()
+
+
+def labelled_in_order(table: Any, shape: Shape) -> Any:
+    """Return a table whose labels are numbered in the order of its rows, whatever files they came from."""
+    columns = [
+        table[name].cast(table.schema.field(name).type.value_type).dictionary_encode()
+        if name in shape.labels
+        else table[name]
+        for name in table.schema.names
+    ]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
 def _typed(table: Any, field: Any, older: bool) -> Any:
     if field.name not in table.schema.names:
         if not (older or field.nullable):

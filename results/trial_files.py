@@ -16,13 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results import parquet
-from results.conform import Shape, join
+from results.conform import Shape, join, labelled_in_order, packed
 from results.errors import BrokenFileError, ResultsError
 from results.problems import Problems
 from results.storage import Storage, side_by_side
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _SUFFIX = ".parquet"
+
+BLOCK = 256
+"""Files that are read before their rows are packed: a thousand tables of a row take 100 times their content."""
 
 Keys = str | Collection[str] | None
 """One trial, several, or all."""
@@ -52,7 +55,7 @@ class TrialFiles:
 
     def is_good(self, key: str) -> bool:
         """Say whether a trial's own file is there and can be read to its last byte."""
-        return key in self._read_own([key], Shape(self.schema))
+        return key in self._read_own([key], Shape(self.schema))[1]
 
     def is_compacted(self, key: str) -> bool:
         """Say whether the compacted file holds rows of a trial."""
@@ -73,16 +76,13 @@ class TrialFiles:
         )
         names = list(self.schema.names if columns is None else columns)
         shape = Shape(self.schema, {*names, "trial_key", "trial_index", self.order})
-        own = self._read_own(self._changed() if wanted is None else wanted, shape)
-        tables = sorted(own.values(), key=lambda table: table["trial_index"][0].as_py() or 0)
-        is_whole = wanted is not None and own.keys() >= set(wanted)
+        table, own = self._read_own(self._changed() if wanted is None else wanted, shape)
+        is_whole = wanted is not None and own >= set(wanted)
         copied = None if is_whole else self._read_compacted(shape, wanted, own)
         if copied is not None and copied.num_rows:
-            table = join([copied, *tables], shape)
-            if tables:
-                table = table.take(_order(table, self.order))
-        else:
-            table = join(tables, shape)
+            table = join([copied, table], shape) if own else copied
+        if len(own) > 1 or (own and copied is not None):
+            table = labelled_in_order(table.take(_order(table, self.order)), shape)
         return table.select(names)
 
     def changed(self) -> int:
@@ -144,15 +144,21 @@ class TrialFiles:
                 self.problems.note(paths[key], "not a Parquet file, or a truncated one")
         return {key for key in keys if looks[key]}
 
-    def _read_own(self, keys: Sequence[str], shape: Shape) -> dict[str, Any]:
-        paths = {self.path(key): key for key in keys}
-        tables, faults = parquet.read_many(self.storage, paths, shape)
-        for path in paths:
-            if path in faults:
-                self.problems.note(path, faults[path])
-            else:
-                self.problems.clear(path)
-        return {paths[path]: table for path, table in tables.items()}
+    def _read_own(self, keys: Sequence[str], shape: Shape) -> tuple[Any, set[str]]:
+        """Return the rows of the trials' own files, in any order of trials, and the keys of those that have some."""
+        blocks, found = [], set[str]()
+        for start in range(0, len(keys), BLOCK):
+            paths = {self.path(key): key for key in keys[start : start + BLOCK]}
+            tables, faults = parquet.read_many(self.storage, paths, shape)
+            for path in paths:
+                if path in faults:
+                    self.problems.note(path, faults[path])
+                else:
+                    self.problems.clear(path)
+            found |= {paths[path] for path in tables}
+            if tables:
+                blocks.append(packed(join(list(tables.values()), shape)))
+        return join(blocks, shape), found
 
     def _read_compacted(self, shape: Shape, keys: Collection[str] | None, own: Collection[str]) -> Any:
         """Return the compacted rows of ``keys`` (None: of all) but those of trials in ``own``."""

@@ -203,3 +203,38 @@ def test_stopped_trials_never_enter_the_searcher(tmp_path: Path, searcher: str) 
     told = conductor._proposals.searcher._study().get_trials(deepcopy=False)
     complete = [trial for trial in told if trial.state.name == "COMPLETE"]
     assert len(complete) == len(open_run(tmp_path / "run").points())
+
+
+def test_the_front_is_brought_up_to_date_now_and_then_and_at_the_start(tmp_path: Path) -> None:
+    now = [0.0]
+    sweep = small_sweep()
+    directory = RunDirectory(tmp_path, create=True)
+    conductor = Conductor(sweep, directory, Monitor(clock=lambda: now[0]))
+
+    def finish_one() -> None:
+        entry = conductor.next()
+        assert entry is not None
+        noop_trial(TrialConfig.model_validate(entry.config), TrialContext(directory, entry.index, sweep.name))
+        conductor.succeeded(entry.index)
+
+    def in_front() -> set[int]:
+        return set(directory.read_front()["trial_index"].to_pylist())
+
+    finish_one()
+    assert in_front() == {0}
+    directory.storage.remove("front.parquet")
+    finish_one()
+    assert directory.read_front() is None  # too early
+    now[0] = 1.0
+    conductor.keep_front()
+    assert directory.read_front().equals(open_run(tmp_path).directory.read_front())
+    assert set(open_run(tmp_path).front()["point"]) == set(directory.read_front()["point"].to_pylist())
+
+
+def test_a_front_that_a_kill_left_behind_is_made_anew_by_the_next_launch(tmp_path: Path) -> None:
+    drive(small_sweep(), tmp_path / "run", steps=2)
+    directory = RunDirectory(tmp_path / "run")
+    directory.storage.remove("front.parquet")
+    drive(small_sweep(), tmp_path / "run")
+    stored = directory.read_front()
+    assert set(open_run(tmp_path / "run").front()["point"]) == set(stored["point"].to_pylist())

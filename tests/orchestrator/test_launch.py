@@ -18,6 +18,7 @@ from orchestrator.errors import LaunchError
 from orchestrator.launch import Outcome, conduct
 from results import RunDirectory, open_run
 from tests.orchestrator.conftest import same_points, small_sweep
+from tests.results.s3 import s3_server
 
 # Ray Tune warns about its own future; sockets of ended processes are closed by the garbage collector.
 pytestmark = [
@@ -97,6 +98,19 @@ def test_a_trial_whose_process_dies_goes_on_from_where_it_was(undisturbed: Outco
     same_points(outcome.run.points(), undisturbed.run.points())
 
 
+def test_a_run_on_s3_with_a_server_that_fails_now_and_then(undisturbed: Outcome) -> None:
+    with s3_server() as server:
+        server.fails = lambda method, count: (
+            "busy" if count % 19 == 0 else "lost" if count % 23 == 0 else "no"
+        )
+        uri = server.new_uri("runs/night")
+        outcome = conduct(small_sweep(), uri, trial="benchmarks.fake_trials:quick_trial")
+        assert outcome.complete
+        assert outcome.failed == []
+        assert all(entry.failures == [] for entry in outcome.directory.read_ledger())
+        same_points(open_run(uri).points(), undisturbed.run.points())
+
+
 def test_a_gang_trains_together_and_outlives_the_death_of_a_rank(
     undisturbed: Outcome, tmp_path: Path
 ) -> None:
@@ -124,6 +138,7 @@ DRIVER = """
 import sys
 from orchestrator.launch import conduct
 from tests.orchestrator.conftest import same_points, small_sweep
+from tests.results.s3 import s3_server
 sweep = small_sweep(trial={"search": {"epochs": 1}, "train": {"epochs": 19}, "ladder": {"threshold": [0.0]}})
 outcome = conduct(sweep, sys.argv[1], trial="benchmarks.fake_trials:slow_trial")
 print(outcome.complete, len(outcome.failed))
