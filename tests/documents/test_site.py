@@ -80,6 +80,18 @@ def test_every_picture_that_a_page_asks_for_is_drawn() -> None:
     assert set(asked) == set(pictures.PICTURES)
 
 
+def test_the_lines_of_error_that_a_page_explains_are_ones_that_are_said() -> None:
+    rows = re.findall(r"^\| `(.+?)` \| ", (ROOT / "docs" / "failures.md").read_text(), flags=re.MULTILINE)
+    assert len(rows) > 10
+    code = "".join(
+        file.read_text()
+        for room in ("orchestrator", "results", "trials")
+        for file in (ROOT / room).rglob("*.py")
+    )
+    fragments = [fragment.strip() for row in rows for fragment in row.split("...")]
+    assert [fragment for fragment in fragments if fragment not in code] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_of_a_page_lead_somewhere(page: Path, generated: dict[str, str]) -> None:
     made = {(ROOT / "docs" / path).resolve() for path in generated}
