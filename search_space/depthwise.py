@@ -1,10 +1,11 @@
 """Depthwise convolution with a backward pass that is fast on the CPU as well.
 
-Three facts about the CPU kernels make the difference (measured in ``benchmarks/depthwise.py``): the weight gradient has
-a fast path for kernels up to three columns wide only, a 5x5 one costs ten times as much; a dilated kernel has no fast
-backward pass at all; and the gradient of the input is cheaper as what it is, a convolution with the flipped kernel. So
-a 5x5 weight gradient is assembled from two 5x3 ones, and a dilation of 2 becomes an ordinary convolution on the four
-interleaved sub-images (:func:`space_to_batch`). On a GPU PyTorch's own kernels are used.
+Three facts about the CPU kernels make the difference: the weight gradient has a fast path only for kernels up to three
+columns wide that are no larger than the (padded) map, beside it a 5x5 one costs ten times as much; a dilated kernel has
+no fast backward pass at all; and the gradient of the input is cheaper as what it is, a convolution with the flipped
+kernel. So a 5x5 weight gradient is assembled from a 5x3 and a 5x2 one on a map padded beforehand, and a dilation of 2
+becomes an ordinary convolution on the four interleaved sub-images (:func:`space_to_batch`). On a GPU PyTorch's own
+kernels are used.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ def depthwise_conv(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1
         x: [B, C, H, W].
         weight: [C, 1, k, k], k odd.
     """
-    if stride == 1 and dilation == 1 and x.device.type == "cpu":
-        out: Tensor = _Depthwise.apply(x, weight.to(x.dtype))
+    if dilation == 1 and x.device.type == "cpu":
+        if stride == 1 and (unseen := weight.shape[-1] // 2 - max(x.shape[2:]) + 1) > 0:
+            weight = weight[
+                :, :, unseen:-unseen, unseen:-unseen
+            ]  # the others lie beyond the map wherever they are
+        out: Tensor = _Depthwise.apply(x, weight.to(x.dtype), stride)
         return out
     padding = weight.shape[-1] // 2 * dilation
     return F.conv2d(x, weight, stride=stride, padding=padding, dilation=dilation, groups=x.shape[1])
@@ -48,53 +53,59 @@ def batch_to_space(x: Tensor) -> Tensor:
 
 
 class _Depthwise(torch.autograd.Function):
-    """Stride 1, no dilation, on the CPU; x: [B, C, H, W], weight: [C, 1, k, k]."""
+    """No dilation, on the CPU; x: [B, C, H, W], weight: [C, 1, k, k]."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=x.shape[1])
+        ctx.stride = stride
+        return F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=x.shape[1])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
+        padding = weight.shape[-1] // 2
         d_x = d_weight = None
-        if ctx.needs_input_grad[0]:
-            d_x = F.conv2d(gradient, weight.flip(2, 3), padding=weight.shape[-1] // 2, groups=x.shape[1])
+        if ctx.needs_input_grad[0] and ctx.stride == 1:
+            d_x = F.conv2d(gradient, weight.flip(2, 3), padding=padding, groups=x.shape[1])
+        elif ctx.needs_input_grad[0]:
+            d_x = _backward(x, gradient, weight, (padding, padding), ctx.stride, (True, False, False))[0]
         if ctx.needs_input_grad[1]:
-            d_weight = _weight_gradient(x, gradient, weight.shape[-1])
-        return d_x, d_weight
+            d_weight = _weight_gradient(x, gradient, weight, ctx.stride)
+        return d_x, d_weight, None
 
 
-SMALL = 100_000
-"""Elements of a map below which one slow kernel is faster than two fast ones and the copies that they need."""
+def _weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Return the gradient of ``weight``, that of a wide kernel from parts of at most three columns."""
+    kernel = weight.shape[-1]
+    padding = kernel // 2
+    if kernel <= min(FAST_COLUMNS, *x.shape[2:]):
+        return _columns(x, gradient, weight, padding, stride)
+    parts = []
+    for first in range(0, kernel, FAST_COLUMNS):
+        columns = weight[..., first : first + FAST_COLUMNS]
+        seen = (gradient.shape[3] - 1) * stride + columns.shape[3]
+        left = padding - first
+        part = F.pad(x, (left, seen - left - x.shape[3], padding, padding))
+        parts.append(_columns(part, gradient, columns, 0, stride))
+    return torch.cat(parts, dim=3)
 
 
-def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int) -> Tensor:
-    """Return the weight gradient [C, 1, k, k]; that of a 5x5 kernel in two parts, columns 0-2 and 2-4."""
-    channels, width = x.shape[1], x.shape[3]
-    if kernel != 5 or x.numel() < SMALL:
-        return _columns(x, gradient, kernel, kernel, kernel // 2)
-    padded = F.pad(x, (2, 2))
-    left = _columns(padded[..., : width + 2], gradient, 5, 3, 0)
-    right = _columns(padded[..., 2:], gradient, 5, 3, 0)
-    return torch.cat([left, right[..., 1:]], dim=3).view(channels, 1, 5, 5)
+FAST_COLUMNS = 3
+"""Widest kernel whose weight gradient has a fast path; it must not be larger than the map either."""
 
 
-def _columns(x: Tensor, gradient: Tensor, rows: int, columns: int, padding: int) -> Tensor:
-    """Return the weight gradient of a rows x columns kernel whose columns are padded by ``padding``."""
-    kernel = x.new_empty(x.shape[1], 1, rows, columns)
+def _columns(x: Tensor, gradient: Tensor, kernel: Tensor, padding: int, stride: int) -> Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)
+    return _backward(x, gradient, kernel, (padding, padding), stride, (False, True, False))[1]
+
+
+def _backward(
+    x: Tensor, gradient: Tensor, kernel: Tensor, padding: tuple[int, int], stride: int,
+    wanted: tuple[bool, bool, bool],
+) -> Any:  # fmt: skip
+    """Return the gradients of input, kernel and bias that are ``wanted``."""
     return torch.ops.aten.convolution_backward(
-        gradient,
-        x.contiguous(memory_format=torch.channels_last),
-        kernel,
-        None,
-        [1, 1],
-        [rows // 2, padding],
-        [1, 1],
-        False,
-        [0, 0],
-        x.shape[1],
-        [False, True, False],
-    )[1]
+        gradient, x, kernel, None, [stride, stride], padding, [1, 1], False, [0, 0], x.shape[1], wanted
+    )

@@ -30,6 +30,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from search_space.normalization import EPS, MOMENTUM, SharesStatistics, current_replay
+from search_space.side_by_side import (
+    add_products,
+    from_columns,
+    in_columns,
+    inner_products,
+    product,
+    stacked,
+)
 
 
 class ProjectNorm(SharesStatistics):
@@ -57,27 +65,27 @@ class ProjectNorm(SharesStatistics):
     def rectified(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return relu(BN(W_t z_t)) for all terms; ``maps``: [B, k C, H, W] each, T terms together."""
         ones = self.weight.new_ones(self.weight.shape[0])
-        outs = self._project([_rows(one) for one in maps], ones, None, joined=False)
-        return [_like(out, one) for out, one in zip(outs, maps, strict=True)]
+        return self._project(maps, ones, None, joined=False)
 
     def summed(self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None = None) -> Tensor:
         """Return the one map [B, C, H, W] ``base`` + sum_t gamma_t BN(W_t z_t); ``gamma``: [T]."""
-        start = None if base is None else _rows(base)
-        return _like(self._project([_rows(one) for one in maps], gamma, start, joined=True)[0], maps[0])
+        return self._project(maps, gamma, base, joined=True)[0]
 
-    def _project(self, rows: list[Tensor], gamma: Tensor, base: Tensor | None, joined: bool) -> list[Tensor]:
-        with torch.autocast(rows[0].device.type, enabled=False):
+    def _project(
+        self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None, joined: bool
+    ) -> list[Tensor]:
+        with torch.autocast(maps[0].device.type, enabled=False):
             if not self.training:
-                return self._evaluate(rows, gamma, base, joined)
+                return self._evaluate(maps, gamma, base, joined)
             replay = current_replay()
             moments = replay.recall(self) if replay else None
             if moments is None:
                 with torch.no_grad():
-                    moments = _moments(rows, self.weight, self.group)
+                    moments = _moments([_rows(one) for one in maps], self.weight, self.group)
                 self._track(moments)
                 if replay:
                     replay.remember(self, moments)
-            return list(_ProjectNorm.apply(self.weight, gamma, base, joined, self.group, moments, *rows))
+            return list(_ProjectNorm.apply(self.weight, gamma, base, joined, self.group, moments, *maps))
 
     def _track(self, moments: Moments) -> None:
         with torch.no_grad():
@@ -86,13 +94,11 @@ class ProjectNorm(SharesStatistics):
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), MOMENTUM)
 
     def _evaluate(
-        self, rows: Sequence[Tensor], gamma: Tensor, base: Tensor | None, joined: bool
+        self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None, joined: bool
     ) -> list[Tensor]:
         scale = gamma[:, None] * (self.running_var + EPS).rsqrt()
-        matrices = scale[..., None] * self.weight
-        biases = -(scale * self.running_mean)
-        out = _multiply(rows, matrices, biases, joined)
-        return [out[0] + base] if base is not None else out
+        outs = _multiply(maps, scale[..., None] * self.weight, -(scale * self.running_mean), joined)
+        return [outs[0] + base] if base is not None else outs
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]} x {self.weight.shape[1]}"
@@ -113,7 +119,7 @@ def _moments(rows: Sequence[Tensor], weight: Tensor, group: Any) -> Moments:
     channels = weight.shape[-1]
     grams, totals = [], []
     for z in rows:
-        grams.append(_blocks(_product(z, z, weight.dtype), channels))
+        grams.append(inner_products(z, z, channels, weight.dtype))
         totals.append(z.sum(0, dtype=weight.dtype).view(-1, channels))
     gram, total = torch.cat(grams), torch.cat(totals)
     all_gram, all_total, count = _over_ranks(gram, total, rows[0].shape[0], group)
@@ -138,32 +144,34 @@ class _ProjectNorm(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, weight: Tensor, gamma: Tensor, base: Tensor | None, joined: bool, group: Any, moments: Moments,
-        *rows: Tensor,
+        *maps: Tensor,
     ) -> Any:  # fmt: skip
         inverse = (moments.var + EPS).rsqrt()
         scale = gamma[:, None] * inverse
-        outs = _multiply(rows, scale[..., None] * weight, -(scale * moments.mean), joined, base)
+        outs = _multiply(maps, scale[..., None] * weight, -(scale * moments.mean), joined, base)
         kept = () if joined else outs
-        ctx.save_for_backward(weight, moments.gram, moments.total, moments.mean, inverse, scale, *rows, *kept)
-        ctx.joined, ctx.group, ctx.count, ctx.maps = joined, group, moments.count, len(rows)
+        ctx.save_for_backward(weight, moments.gram, moments.total, moments.mean, inverse, scale, *maps, *kept)
+        ctx.joined, ctx.group, ctx.count, ctx.maps = joined, group, moments.count, len(maps)
         return tuple(outs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         weight, gram, total, mean, inverse, scale, *saved = ctx.saved_tensors
-        rows, outs = saved[: ctx.maps], saved[ctx.maps :]
+        maps, outs = saved[: ctx.maps], saved[ctx.maps :]
+        rows = [_rows(one) for one in maps]
         channels = weight.shape[-1]
         if ctx.joined:
-            incoming = [gradients[0].contiguous()] * ctx.maps
+            incoming = [_rows(gradients[0])] * ctx.maps
             sums = incoming[0].sum(0, dtype=weight.dtype).expand_as(total)
-            products = torch.cat([_split(_product(incoming[0], z, weight.dtype), channels) for z in rows])
+            products = torch.cat([from_columns(product(incoming[0], z, weight.dtype)) for z in rows])
         else:
             incoming = [
-                torch.ops.aten.threshold_backward(g, out, 0) for g, out in zip(gradients, outs, strict=True)
+                _rows(torch.ops.aten.threshold_backward(g, out, 0))
+                for g, out in zip(gradients, outs, strict=True)
             ]
             sums = torch.cat([g.sum(0, dtype=weight.dtype).view(-1, channels) for g in incoming])
             pairs = zip(incoming, rows, strict=True)
-            products = torch.cat([_blocks(_product(g, z, weight.dtype), channels) for g, z in pairs])
+            products = torch.cat([inner_products(g, z, channels, weight.dtype) for g, z in pairs])
         d_gamma = inverse * ((weight * products).sum(-1) - mean * sums)
         all_d, all_sums, _ = _over_ranks(d_gamma, sums, 0, ctx.group)
         k1 = scale * all_sums / ctx.count
@@ -171,16 +179,19 @@ class _ProjectNorm(torch.autograd.Function):
         from_g = scale[..., None] * weight
         from_z = -(weight.mT * k2[:, None, :]).bmm(weight)
         constant = ((k2 * mean - k1)[:, None, :].bmm(weight)).squeeze(1)
-        d_rows: list[Tensor | None] = []
+        d_maps: list[Tensor | None] = []
         first = 0
         for index, (g, z) in enumerate(zip(incoming, rows, strict=True)):
             terms = slice(first, first := first + z.shape[1] // channels)
             if not ctx.needs_input_grad[6 + index]:
-                d_rows.append(None)
+                d_maps.append(None)
                 continue
-            left = _joined_columns(from_g[terms]) if ctx.joined else _block_diagonal(from_g[terms])
-            d_z = torch.addmm(constant[terms].reshape(-1).to(z.dtype), g, left.to(z.dtype))
-            d_rows.append(d_z.addmm_(z, _block_diagonal(from_z[terms]).to(z.dtype)))
+            if ctx.joined:
+                bias = constant[terms].reshape(-1).to(z.dtype)
+                d_z = torch.addmm(bias, g, in_columns(from_g[terms]).to(z.dtype))
+            else:
+                d_z = add_products(_spread(constant[terms], z), g, from_g[terms])
+            d_maps.append(_like(add_products(d_z, z, from_z[terms]), maps[index]))
         d_weight = None
         if ctx.needs_input_grad[0]:
             centred = torch.baddbmm(weight.bmm(gram), mean[..., None], total[:, None, :], alpha=-1)
@@ -188,78 +199,33 @@ class _ProjectNorm(torch.autograd.Function):
                 scale[..., None] * products - k1[..., None] * total[:, None, :] - k2[..., None] * centred
             )
         d_base = gradients[0] if ctx.needs_input_grad[2] else None
-        return (d_weight, d_gamma.sum(-1), d_base, None, None, None, *d_rows)
+        return (d_weight, d_gamma.sum(-1), d_base, None, None, None, *d_maps)
 
 
 def _multiply(
-    rows: Sequence[Tensor], matrices: Tensor, biases: Tensor, joined: bool, base: Tensor | None = None
+    maps: Sequence[Tensor], matrices: Tensor, biases: Tensor, joined: bool, base: Tensor | None = None
 ) -> list[Tensor]:
     """Return the rectified A_t z_t + b_t of every map, or one sum over all of them added to ``base``."""
-    channels, dtype = matrices.shape[-1], rows[0].dtype
-    matrices, biases = matrices.to(dtype), biases.to(dtype)
+    channels, rows = matrices.shape[-1], [_rows(one) for one in maps]
+    if joined:
+        bias = biases.sum(0).to(maps[0].dtype)
+        total = _spread(bias, rows[0]) if base is None else _rows(base) + bias
     outs: list[Tensor] = []
     first = 0
-    for z in rows:
+    for one, z in zip(maps, rows, strict=True):
         terms = slice(first, first := first + z.shape[1] // channels)
-        if not joined:
-            outs.append(torch.addmm(biases[terms].reshape(-1), z, _block_diagonal(matrices[terms]).T).relu_())
-            continue
-        stacked = (
-            _joined_columns(matrices[terms]).T if terms.stop - terms.start == 1 else _stacked(matrices[terms])
-        )
-        if outs:
-            outs[0] = (
-                torch.addmm(outs[0], z, stacked) if torch.is_grad_enabled() else outs[0].addmm_(z, stacked)
-            )
-        elif base is None:
-            outs.append(torch.addmm(biases.sum(0), z, stacked))
+        if joined:
+            total.addmm_(z, stacked(matrices[terms].mT).to(z.dtype))
         else:
-            outs.append(torch.addmm(base + biases.sum(0), z, stacked))
-    return outs
+            out = add_products(_spread(biases[terms], z), z, matrices[terms].mT)
+            outs.append(_like(out.relu_(), one))
+    return [_like(total, maps[0])] if joined else outs
 
 
-def _stacked(blocks: Tensor) -> Tensor:
-    """[k, C, C] -> [k C, C]: the transposed blocks below each other."""
-    return blocks.mT.reshape(-1, blocks.shape[-1])
-
-
-def _joined_columns(blocks: Tensor) -> Tensor:
-    """[k, C, C] -> [C, k C]: the blocks side by side."""
-    return blocks[0] if len(blocks) == 1 else blocks.transpose(0, 1).reshape(blocks.shape[1], -1)
-
-
-def _split(wide: Tensor, channels: int) -> Tensor:
-    """[C, k C] -> [k, C, C]: undo :func:`_joined_columns`."""
-    return wide.view(channels, -1, channels).transpose(0, 1)
-
-
-def _block_diagonal(blocks: Tensor) -> Tensor:
-    """[k, C, C] -> [k C, k C]."""
-    terms, channels, _ = blocks.shape
-    if terms == 1:
-        return blocks[0]
-    full = blocks.new_zeros(terms, channels, terms, channels)
-    full.diagonal(0, 0, 2).copy_(blocks.permute(1, 2, 0))
-    return full.view(terms * channels, terms * channels)
-
-
-def _blocks(full: Tensor, channels: int) -> Tensor:
-    """[k C, k C] -> [k, C, C]: the blocks on the diagonal."""
-    terms = full.shape[0] // channels
-    return (
-        full[None]
-        if terms == 1
-        else full.view(terms, channels, terms, channels).diagonal(0, 0, 2).permute(2, 0, 1)
-    )
-
-
-def _product(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return left^T right, accumulated and returned at ``dtype``; left, right: [n, k C]."""
-    if left.dtype == dtype:
-        return left.T @ right
-    if left.is_cuda:
-        return torch.mm(left.T, right, out_dtype=dtype)
-    return left.T.to(dtype) @ right.to(dtype)
+def _spread(bias: Tensor, rows: Tensor) -> Tensor:
+    """Return ``bias``, flattened, as every one of n new rows."""
+    width = bias.numel()
+    return rows.new_empty(rows.shape[0], width).copy_(bias.reshape(-1))
 
 
 def _over_ranks(first: Tensor, second: Tensor, count: int, group: Any) -> tuple[Tensor, Tensor, int]:

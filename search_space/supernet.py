@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_space.genotype import Genotype, derive_cell
-from search_space.mixed import MixedNode, Source, SourceForms
+from search_space.mixed import MixedNode
 from search_space.normalization import recomputed
 from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, relu_conv_bn
 from search_space.skeleton import CellPlace, Classifier, places, stem
+from search_space.sources import Source, SourceForms
 from search_space.space import SPACES, check_fit
 
 
