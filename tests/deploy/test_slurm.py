@@ -1,12 +1,14 @@
-"""The Slurm script for real: Slurm's two commands are played by short scripts, Ray and the sweep are themselves."""
+"""The Slurm script, with short scripts in the place of Slurm's two commands: once with the real Ray and sweep."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,15 +17,14 @@ import yaml
 
 from results import open_run
 
-pytestmark = pytest.mark.slow
-
+SCRIPT = Path("deploy/shrinksweep.sbatch").absolute()
 SWEEP = {
     "name": "slurm",
     "trial": {
         "space": {"cells": 3, "channels": 4, "nodes": 2},
         "data": {"name": "digits", "train_images": 128, "test_images": 64},
         "search": {"epochs": 1},
-        "train": {"epochs": 20},
+        "train": {"epochs": 200},
         "ladder": {"threshold": [0.0, 0.1]},
     },
     "sweep": {"space.splitting": [1, 2]},
@@ -36,62 +37,76 @@ exec "$@"
 """
 SCONTROL = """#!/usr/bin/env bash
 # scontrol show hostnames A,B / scontrol requeue JOB
-if [[ $1 == show ]]; then tr , '\\n' <<<"$3"; else echo "$*" >>"$SCONTROL_LOG"; fi
+if [[ $1 == show ]]; then tr , '\\n' <<<"$3"; else echo "$*" >>"$LOG"; fi
 """
+NO_RAY = {
+    "ray": '#!/usr/bin/env bash\necho "ray $*" >>"$LOG"\nexec sleep "9$SLURM_JOB_ID"\n',
+    "python": "#!/usr/bin/env bash\necho 192.0.2.1\n",
+    "shrinksweep": '#!/usr/bin/env bash\nsleep 0.5\necho "shrinksweep $*" >>"$LOG"\nexit 1\n',
+}
+"""Programs in the place of Ray and of the sweep: they write down how they were called."""
 
 
-def test_a_slurm_job_whose_time_is_over_queues_itself_again_and_goes_on(tmp_path: Path) -> None:
-    job = str(os.getpid())
-    log = tmp_path / "scontrol.log"
-    environment = environment_of(job, tmp_path, log)
+@pytest.fixture
+def job() -> Iterator[str]:
+    """A job's number, whose Ray leaves its logs under /tmp."""
+    number = str(os.getpid())
+    yield number
+    shutil.rmtree(f"/tmp/ray-{number}", ignore_errors=True)
+
+
+def test_the_job_has_the_exit_status_of_its_launch_and_ends_what_it_started(job: str, tmp_path: Path) -> None:
+    environment = environment_of(job, tmp_path, NO_RAY)
+    command = ["bash", str(SCRIPT), "sweep.yaml", "/shared/run", "--trials", "9"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, timeout=60)  # no .venv there
+    assert done.returncode == 1
+    head, worker, launch = (tmp_path / "log").read_text().splitlines()
+    address = f"192.0.2.1:{20000 + int(job) % 20000}"
+    assert head.startswith("ray start --block --num-cpus=1 ")
+    assert "--head" in head
+    assert worker.endswith(f"--address={address}")
+    assert launch == f"shrinksweep launch sweep.yaml --run-dir /shared/run --address {address} --trials 9"
+    assert processes_with(f"sleep 9{job}") == []
+
+
+@pytest.mark.slow
+def test_a_job_whose_time_is_over_ends_its_ray_and_queues_itself_again(job: str, tmp_path: Path) -> None:
+    environment = environment_of(job, tmp_path, {})
     sweep, run = tmp_path / "sweep.yaml", tmp_path / "run"
     sweep.write_text(yaml.safe_dump(SWEEP))
-    command = ["bash", "deploy/shrinksweep.sbatch", str(sweep), str(run)]
-
-    first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    command = ["bash", str(SCRIPT), str(sweep), str(run)]
+    started = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(list((run / "progress").glob("*.parquet"))) < 2:
-        assert first.poll() is None
-        assert time.monotonic() < deadline, "the trials did not start"
+    while not list((run / "progress").glob("*.parquet")):
+        assert started.poll() is None
+        assert time.monotonic() < deadline, "no trial has started"
         time.sleep(0.2)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(60) == 0
-    assert log.read_text() == f"requeue {job}\n"
-    assert processes_of(job) == []
-    done = open_run(run).progress()
-    assert not open_run(run).trials()["state"].eq("finished").all()
-
-    second = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=200)
-    assert second.returncode == 0
-    assert processes_of(job) == []
-    after = open_run(run)
-    assert after.trials()["state"].eq("finished").all()
-    again = after.progress().merge(done, on=["trial_key", "step"])
-    repeated = again[again["at_x"] != again["at_y"]]
-    assert not repeated.duplicated("trial_key").any()  # each trial repeats at most the epoch that it was in
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(60) == 0
+    assert (tmp_path / "log").read_text() == f"requeue {job}\n"
+    assert processes_with(f"/tmp/ray-{job}") == []
+    assert set(open_run(run).trials()["state"]) <= {"running", "proposed"}
 
 
-def environment_of(job: str, folder: Path, log: Path) -> dict[str, str]:
+def environment_of(job: str, folder: Path, programs: dict[str, str]) -> dict[str, str]:
     """Return the environment of a Slurm job of two nodes with one CPU each; both are this machine."""
     tools = folder / "tools"
     tools.mkdir()
-    for name, content in {"srun": SRUN, "scontrol": SCONTROL}.items():
+    for name, content in {"srun": SRUN, "scontrol": SCONTROL, **programs}.items():
         (tools / name).write_text(content)
         (tools / name).chmod(0o755)
     path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
     slurm = {"SLURM_JOB_ID": job, "SLURM_JOB_NODELIST": "one,two", "SLURM_CPUS_PER_TASK": "1"}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    return {**inherited, **slurm, "PATH": path, "PYTHONPATH": os.getcwd(), "SCONTROL_LOG": str(log)}
+    return {**inherited, **slurm, "PATH": path, "PYTHONPATH": os.getcwd(), "LOG": str(folder / "log")}
 
 
-def processes_of(job: str) -> list[str]:
-    """Return the command lines of the processes that this job's Ray has left."""
+def processes_with(words: str) -> list[str]:
+    """Return the command lines of the processes that have these words in theirs."""
     lines = []
     for process in psutil.process_iter():
         try:
-            line = " ".join(process.cmdline())
+            lines.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
-        if f"/tmp/ray-{job}" in line:
-            lines.append(line)
-    return lines
+    return [line for line in lines if words in line]
