@@ -39,7 +39,7 @@ bench: .venv/.ready
 
 docs: .venv/.ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo site/index.html
+	@echo 'site/index.html; with search: $(BIN)/python -m http.server --directory site'
 
 faults: .venv/.ready
 	$(BIN)/python -m benchmarks.faults

@@ -28,7 +28,7 @@ def knee(df: pd.DataFrame, *, maximize: Columns = (), minimize: Columns = ()) ->
 
 
 def knee_of(df: pd.DataFrame, objectives: Objectives) -> pd.Series[Any]:
-    """Return the knee, as ``knee``."""
+    """Return the knee, as ``knee``, with its errors."""
     front = df[pareto.front_mask(df, objectives)]
     if front.empty:
         raise ResultsError(f"a knee needs a point with {_named(objectives.names)}, but there is none")

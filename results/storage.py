@@ -166,6 +166,7 @@ def side_by_side(storage: Storage, act: Callable[[Item], T], items: Iterable[Ite
 
 
 def is_wanted(name: str, temporary: bool) -> bool:
+    """Say whether a listing shows a file of this name: all but hidden ones, or only writers' temporary ones."""
     return name.startswith(TEMPORARY) if temporary else not name.startswith(".")
 
 

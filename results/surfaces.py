@@ -47,7 +47,7 @@ def attainment(
 def attainment_of(
     df: pd.DataFrame, objectives: Objectives, over: Columns, levels: Sequence[float]
 ) -> pd.DataFrame:
-    """Return the attainment surfaces, as ``attainment``."""
+    """Return the attainment surfaces, as ``attainment``, with its errors."""
     if len(objectives.names) not in (2, 3):
         raise ResultsError(f"attainment needs two or three objectives, but got {', '.join(objectives.names)}")
     if wrong := [level for level in levels if not 0 < level <= 1]:

@@ -95,7 +95,11 @@ class Genotype:
 
     @classmethod
     def from_dict(cls, content: Any) -> Genotype:
-        """Build from the four published lists; ``reduce`` and ``reduce_concat`` may be missing together."""
+        """Build from the four published lists; ``reduce`` and ``reduce_concat`` may be missing together.
+
+        Raises:
+            GenotypeError: a list is missing, or the lists are no cells.
+        """
         keys = {"normal", "normal_concat", "reduce", "reduce_concat"}
         if not isinstance(content, Mapping) or not {"normal", "normal_concat"} <= set(content) <= keys:
             raise GenotypeError(

@@ -138,7 +138,10 @@ class Pass:
 
 @torch.no_grad()
 def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) -> dict[str, Range]:
-    """Return the range and mean magnitude of every tap of ``network`` (evaluation mode) over ``batches``."""
+    """Return the range and mean magnitude of every tap of ``network`` (evaluation mode) over ``batches``.
+
+    Raises TrialError for a map that holds NaN or infinity.
+    """
     seen: dict[str, list[Tensor]] = {}
 
     def listener(name: str) -> Listener:
@@ -166,7 +169,10 @@ def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) ->
 def run_pass(
     network: nn.Module, filters: dict[str, TapFilter], batches: Iterable[Batch], compute: Compute
 ) -> Pass:
-    """Run ``network`` over ``batches`` with every tap filtered, and count what passes."""
+    """Run ``network`` over ``batches`` with every tap filtered, and count what passes.
+
+    Raises TrialError for a map that holds NaN or infinity.
+    """
     counts: dict[str, TapCount] = {}
     effective = EffectiveMacs(network)
     listeners = {name: _counting(name, one, counts) for name, one in filters.items()}

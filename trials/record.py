@@ -70,7 +70,10 @@ class Record:
 
     @staticmethod
     def open(config: TrialConfig, context: TrialContext, mesh: Mesh) -> Record:
-        """Take up the newest state of the trial; all ranks read the same one."""
+        """Take up the newest state of the trial; all ranks read the same one.
+
+        Raises CheckpointError for a state of another trial.
+        """
         key = config.trial_key()
         state = checkpoint.newest(context.directory, key)
         if state is not None and state["trial_key"] != key:
@@ -79,7 +82,10 @@ class Record:
         return Record(config, context, mesh, state, state["rows"] if state else [])
 
     def restore(self, phase: Phase) -> int:
-        """Bring ``phase`` to where the record left it and return how many of its epochs are done."""
+        """Bring ``phase`` to where the record left it and return how many of its epochs are done.
+
+        Raises CheckpointError for a state that does not fit.
+        """
         if self.state is None or self.state["phase"] != phase.name:
             return 0
         try:

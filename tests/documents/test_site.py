@@ -19,6 +19,7 @@ from orchestrator.cli import app
 from orchestrator.dimensions import leaf_fields
 from orchestrator.sweep import Sweep
 from tests.documents.snippets import PAGES, ROOT, name_of
+from tests.results.browser import CHROMIUM, chromium
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -129,6 +130,25 @@ def test_the_python_reference_shows_signatures_and_docstrings(site: Path) -> Non
     text = re.sub(r"<[^>]+>", "", page)
     assert "hypervolume_history" in text
     assert "Made by open_run" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_pages_open_from_the_disk_with_their_pictures_and_without_complaints(
+    site: Path, tmp_path: Path
+) -> None:
+    with chromium(tmp_path) as page:
+        for dark in (False, True):
+            page.open(site / "concepts.html", dark=dark)
+            widths = page.value(
+                "[...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect().width)"
+            )
+            assert len(widths) == 4
+            assert min(widths) > 300
+        page.open(site / "index.html", width=400)
+        assert page.value("document.documentElement.scrollWidth") <= 400  # readable on a phone
+        assert page.complaints() == []
+        assert {url.partition(":")[0] for url in page.fetched()} <= {"file", "data"}
 
 
 class Loads(html.parser.HTMLParser):

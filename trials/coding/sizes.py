@@ -61,7 +61,7 @@ def size_from_histogram(counts: Tensor, codec: str, k: int | None = None) -> int
 
 
 def best_k(symbols: Tensor, codec: str) -> int:
-    """Return the k with the smallest code; of equal sizes the smallest k."""
+    """Return the k with the smallest code; of equal sizes the smallest k. Raises ValueError for ``best``."""
     _check(codec, None)
     if codec == BEST:
         raise ValueError("`codec` of best_k must be one codec, but got 'best'; best_codec tells codec and k")
@@ -84,7 +84,10 @@ def entropy_from_histogram(counts: Tensor) -> float:
 
 
 def choose(counts: Counts, codec: str, k: int | None) -> Choice:
-    """Return what encodes these symbols: the codec or, for ``best``, the smallest; k as given or the best."""
+    """Return what encodes these symbols: the codec or, for ``best``, the smallest; k as given or the best.
+
+    Raises ValueError for an unknown codec, and a k that it does not have or that the largest symbol does not fit.
+    """
     _check(codec, k)
     if codec == BEST:
         return min((_best(counts, c) for c in CODECS), key=lambda choice: choice.bits)

@@ -59,6 +59,7 @@ def histogram(symbols: Tensor) -> Tensor:
 
     The counts, int64 [256], stay on the tensor's device; counts of several batches may be added up before
     :func:`trials.coding.size_from_histogram`. A signed tensor is counted after the sign mapping.
+    Raises ValueError for other dtypes.
     """
     if symbols.dtype not in (torch.uint8, torch.int8):
         raise ValueError(f"`symbols` of a histogram must be uint8 or int8, but got {symbols.dtype}")

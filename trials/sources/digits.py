@@ -21,7 +21,7 @@ class Digits:
     path: str | None = None
 
     def locate(self) -> None:
-        """Check that no path is given: there is no file to look for."""
+        """Check that no path is given (DataError): there is no file to look for."""
         if self.path is not None:
             raise DataError(f"`data.path` must be null for digits, which need no file, but got {self.path!r}")
 
