@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,16 @@ def quick_trial(config: TrialConfig, context: TrialContext) -> None:
 def slow_trial(config: TrialConfig, context: TrialContext) -> None:
     """Take a tenth of a second an epoch."""
     _leave(config, context, _epochs(config), lambda step: time.sleep(0.1))
+
+
+def counted_trial(config: TrialConfig, context: TrialContext) -> None:
+    """Take a tenth of a second an epoch, and leave a file for every epoch that is begun."""
+
+    def hook(step: int) -> None:
+        context.directory.storage.write(f"begun/{config.trial_key()}-{step:03d}-{uuid.uuid4().hex}", b"")
+        time.sleep(0.1)
+
+    _leave(config, context, _epochs(config), hook)
 
 
 def second_trial(config: TrialConfig, context: TrialContext) -> None:

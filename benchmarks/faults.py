@@ -1,42 +1,48 @@
-"""Kill the driver at random moments of one sweep, launch again each time, and count what was lost.
+"""Kill parts of one sweep at random moments, launch again where needed, and count what was lost.
 
-The trials compute nothing but leave every record (``fake_trials.slow_trial``). A kill is SIGKILL to the group of
-processes of the driver, so that its Ray and its trials go down with it. The sweep is long enough for all kills; after
-the last one it is left alone until it ends, and its points are compared with those of an undisturbed run.
+The trials compute nothing but leave every record (``fake_trials.counted_trial``). Every kill is SIGKILL, to what chance
+chooses: the driver alone, the driver with all its processes, the raylet, or the process of one trial. The sweep is
+long enough for all kills; after the last one it is left alone until it ends, and its points are compared with those
+of an undisturbed run.
 
 An epoch is *lost* if it was on storage before a kill and is not there with the same time stamp in the end; *doubled* if
-it has two rows; *repeated* epochs are those that were under way when a kill came, and were computed again.
+it has two rows; *repeated* if it was begun more than once. A kill may repeat the epochs that it interrupts, one for
+each trial under way: ``repeated_epochs`` is how many there were for each of those.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
 from benchmarks import harness
-from benchmarks.harness import Figure, Measured
+from benchmarks.harness import Figure, Measured, Table
 from results import RunDirectory, open_run
 from results.schema import POINTS, volatile_columns
 
-KILLS, QUICK_KILLS = 100, 5
+KILLS, QUICK_KILLS = 100, 6
 EPOCHS_A_TRIAL = 20
-TRIALS_A_KILL = 1
-MOMENT_S = (0.0, 4.0)
-"""A kill comes so long after the driver has written its first new row."""
+TRIALS_A_KILL = 3
+MOMENT_S = (0.0, 3.0)
+"""A kill comes so long after the last one has been got over: a new row has been written."""
+
+TARGETS = ("driver", "driver and its processes", "raylet", "trial")
+
 DRIVER = """
 import sys
 from benchmarks.faults import sweep
 from orchestrator.launch import conduct
-outcome = conduct(sweep(int(sys.argv[2])), sys.argv[1], trial="benchmarks.fake_trials:slow_trial")
+outcome = conduct(sweep(int(sys.argv[2])), sys.argv[1], trial="benchmarks.fake_trials:counted_trial")
 sys.exit(0 if outcome.complete and not outcome.failed else 1)
 """
 
@@ -52,10 +58,21 @@ def sweep(kills: int) -> Any:
             "train": {"epochs": EPOCHS_A_TRIAL - 1},
             "ladder": {"threshold": [0.0, 0.1]},
         },
-        sweep={"space.splitting": [1, 2, 4], "seed": list(range(max(4, TRIALS_A_KILL * kills // 3)))},
+        sweep={"space.splitting": [1, 2, 4], "seed": list(range(max(8, TRIALS_A_KILL * kills // 3)))},
         strategy={"searcher": "grid"},
         retries=5,
     )
+
+
+@dataclass
+class Disturbed:
+    """What was seen while a sweep was disturbed."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    interrupted: int = 0
+    """Trials that were under way when something that they needed was killed."""
+    seen: list[pd.DataFrame] = field(default_factory=list)
+    """The epochs that were on storage after each kill."""
 
 
 def measure(quick: bool) -> Measured:
@@ -63,48 +80,80 @@ def measure(quick: bool) -> Measured:
     kills = QUICK_KILLS if quick else KILLS
     with tempfile.TemporaryDirectory() as folder:
         disturbed, calm = Path(folder, "disturbed"), Path(folder, "calm")
-        seen, done, under_way = _disturb(disturbed, kills)
+        found = _disturb(disturbed, kills)
         _finish(disturbed, kills)
         _finish(calm, kills)
         points, progress = open_run(disturbed).points(), open_run(disturbed).progress()
         identical = _same(points, open_run(calm).points())
+        expected = open_run(calm).progress()
+        seen = pd.concat(found.seen).drop_duplicates()
         lost = len(seen) - len(seen.merge(progress, on=["trial_key", "step", "at"]))
         doubled = int(progress.duplicated(["trial_key", "step"]).sum() + points["point"].duplicated().sum())
-        expected = open_run(calm).progress()
-        figures = [
-            Figure("kills", done, "kills", kills),
-            Figure("lost", lost + len(expected) - len(progress), "epochs", 0, "lower"),
-            Figure("doubled", doubled, "rows", 0, "lower"),
-            Figure("repeated_epochs", under_way / max(done, 1), "a kill, at most", 2, "lower"),
-            Figure("identical", float(identical), "1 = yes", 1),
-        ]
-    configuration = {
-        "trials": len(expected) // EPOCHS_A_TRIAL,
-        "epochs": EPOCHS_A_TRIAL,
-        "killed": "driver group",
-    }
-    return Measured(figures, configuration)
+        begun = Counter(
+            file.name.rpartition("-")[0] for file in RunDirectory(disturbed).storage.list("begun")
+        )
+    repeated = sum(begun.values()) - len(begun)
+    figures = [
+        Figure("kills", found.kills.total(), "kills", kills),
+        Figure("lost", lost + len(expected) - len(progress), "epochs", 0, "lower"),
+        Figure("doubled", doubled, "rows", 0, "lower"),
+        Figure("repeated_epochs", repeated / max(found.interrupted, 1), "an interrupted trial", 1, "lower"),
+        Figure("identical", float(identical), "1 = yes", 1),
+    ]
+    configuration = {"trials": len(expected) // EPOCHS_A_TRIAL, "epochs": EPOCHS_A_TRIAL}
+    rows = [[target, found.kills[target]] for target in TARGETS]
+    return Measured(figures, configuration, [Table("what was killed", ["target", "times"], rows)])
 
 
-def _disturb(run_dir: Path, kills: int) -> tuple[pd.DataFrame, int, int]:
-    """Return all epochs seen on storage at a kill, the kills, and the trials that a kill found in an epoch."""
-    moments = random.Random(0)
-    seen, done, under_way = [], 0, 0
-    for _ in range(kills):
-        driver = _start(run_dir, kills)
+def _disturb(run_dir: Path, kills: int) -> Disturbed:
+    """Kill ``kills`` times, or until the sweep has ended."""
+    chance, found = random.Random(0), Disturbed()
+    driver = _start(run_dir, kills)
+    while found.kills.total() < kills:
         before = _rows(run_dir)
         while driver.poll() is None and _rows(run_dir) == before:
             time.sleep(0.05)
-        time.sleep(moments.uniform(*MOMENT_S))
+        time.sleep(chance.uniform(*MOMENT_S))
+        target = chance.choice(TARGETS)
+        victims = _victims(driver, target)
         if driver.poll() is not None:
             break  # the sweep has ended
-        os.killpg(driver.pid, signal.SIGKILL)
+        if not victims:
+            continue  # no trial is under way just now
+        for victim in victims:
+            victim.kill()
+        under_way = int((open_run(run_dir).trials()["state"] == "running").sum())
+        found.kills[target] += 1
+        found.interrupted += 1 if target == "trial" else max(1, under_way)
+        if target != "trial":
+            driver.wait()
+        found.seen.append(open_run(run_dir).progress()[["trial_key", "step", "at"]])
+        if target != "trial":
+            driver = _start(run_dir, kills)
+    if driver.poll() is None:
         driver.wait()
-        done += 1
-        run = open_run(run_dir)
-        seen.append(run.progress()[["trial_key", "step", "at"]])
-        under_way += int((run.trials()["state"] == "running").sum())
-    return pd.concat(seen).drop_duplicates(), done, under_way
+    return found
+
+
+def _victims(driver: subprocess.Popen[bytes], target: str) -> list[psutil.Process]:
+    """Return the processes to be killed; none where there are none."""
+    try:
+        process = psutil.Process(driver.pid)
+        below = process.children(recursive=True)
+        if target == "raylet":
+            return [one for one in below if one.name() == "raylet"]
+        if target == "trial":
+            return [one for one in below if _runs_a_trial(one)][:1]
+    except psutil.NoSuchProcess:
+        return []
+    return [process, *(below if target != "driver" else [])]
+
+
+def _runs_a_trial(process: psutil.Process) -> bool:
+    try:
+        return "ray::ImplicitFunc" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _finish(run_dir: Path, kills: int) -> None:

@@ -137,8 +137,7 @@ def test_the_address_of_a_ray_client_is_refused_whatever_ray_runs(tmp_path: Path
 DRIVER = """
 import sys
 from orchestrator.launch import conduct
-from tests.orchestrator.conftest import same_points, small_sweep
-from tests.results.s3 import s3_server
+from tests.orchestrator.conftest import small_sweep
 sweep = small_sweep(trial={"search": {"epochs": 1}, "train": {"epochs": 19}, "ladder": {"threshold": [0.0]}})
 outcome = conduct(sweep, sys.argv[1], trial="benchmarks.fake_trials:slow_trial")
 print(outcome.complete, len(outcome.failed))
