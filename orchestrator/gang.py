@@ -13,6 +13,7 @@ import os
 import queue
 import re
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -105,12 +106,23 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
     function(parsed, context)
 
 
+@dataclass
+class Mailbox:
+    """What goes between an attempt's ``run`` and its ``exchange``."""
+
+    rows: queue.SimpleQueue[Row | None] = field(default_factory=queue.SimpleQueue)
+    answers: queue.SimpleQueue[Answer] = field(default_factory=queue.SimpleQueue)
+
+
 class Worker:
-    """One rank of a gang, as an actor. While ``run`` runs, ``exchange`` hands its rows out."""
+    """One rank of a gang, as an actor. While ``run`` runs, ``exchange`` hands its rows out.
+
+    The two are called at the same time, and either may be first: each attempt has a mailbox of its own.
+    """
 
     def __init__(self) -> None:
-        self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._lock = threading.Lock()
 
     def free_address(self) -> str:
         """Return an address on this node that is free now."""
@@ -119,27 +131,34 @@ class Worker:
             probe.bind(("", 0))
             return f"tcp://{ip}:{probe.getsockname()[1]}"
 
-    def run(self, job: Job, index: int, config: str, rank: Rank) -> bool:
+    def run(self, attempt: int, job: Job, index: int, config: str, rank: Rank) -> bool:
         """Run this rank's part; False when it was stopped. Raises whatever the trial raises."""
-        self._rows, self._answers = queue.SimpleQueue(), queue.SimpleQueue()
+        mailbox = self._mailbox(attempt)
+
+        def report(row: Row) -> None:
+            mailbox.rows.put(row)
+            if mailbox.answers.get() == "stop":
+                raise SystemExit
+
         try:
-            run_rank(job, index, config, self._report, rank)
-        except SystemExit:  # what ``_report`` raises: no error, and nobody's to swallow
+            run_rank(job, index, config, report, rank)
+        except SystemExit:  # what ``report`` raises: no error, and nobody's to swallow
             return False
         finally:
-            self._rows.put(None)
+            mailbox.rows.put(None)
         return True
 
-    def exchange(self, answer: Answer | None) -> Row | None:
+    def exchange(self, attempt: int, answer: Answer | None) -> Row | None:
         """Answer the last row, and return the next; None when there is none any more."""
+        mailbox = self._mailbox(attempt)
         if answer is not None:
-            self._answers.put(answer)
-        return self._rows.get()
+            mailbox.answers.put(answer)
+        return mailbox.rows.get()
 
-    def _report(self, row: Row) -> None:
-        self._rows.put(row)
-        if self._answers.get() == "stop":
-            raise SystemExit
+    def _mailbox(self, attempt: int) -> Mailbox:
+        with self._lock:
+            self._mailboxes.pop(attempt - 2, None)  # nobody asks for it any more
+            return self._mailboxes.setdefault(attempt, Mailbox())
 
 
 @dataclass
@@ -149,6 +168,7 @@ class Gang:
     group: PlacementGroup
     workers: list[Any]
     pending: list[Any] = field(default_factory=list)
+    attempt: int = 0
 
     @classmethod
     def start(cls, job: Job, group: PlacementGroup) -> Gang:
@@ -193,13 +213,14 @@ class Gang:
         size = len(self.workers)
         first = self.workers[0]
         address = ray.get(first.free_address.remote())
+        self.attempt += 1
         self.pending = [
-            worker.run.remote(job, index, config, Rank(rank, size, address))
+            worker.run.remote(self.attempt, job, index, config, Rank(rank, size, address))
             for rank, worker in enumerate(self.workers)
         ]
         ranks = {ref: rank for rank, ref in enumerate(self.pending)}
         unfinished = list(self.pending)
-        row = first.exchange.remote(None)
+        row = first.exchange.remote(self.attempt, None)
         while unfinished:
             done, _ = ray.wait([row, *unfinished] if row is not None else unfinished, num_returns=1)
             if done[0] is row or done[0] == row:
@@ -216,9 +237,9 @@ class Gang:
         try:
             report(content)
         except SystemExit:
-            self.workers[0].exchange.remote("stop")
+            self.pending.append(self.workers[0].exchange.remote(self.attempt, "stop"))
             raise
-        return self.workers[0].exchange.remote("go on")
+        return self.workers[0].exchange.remote(self.attempt, "go on")
 
 
 def _result(rank: int, reference: Any) -> Any:
