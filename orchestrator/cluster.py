@@ -58,10 +58,16 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
 
 
 def living_nodes() -> list[Node]:
-    """Return the resources of every node that is alive, of the Ray that this process is connected to."""
+    """Return the resources of every node that is alive, of the Ray that this process is connected to.
+
+    Error: ``LaunchError`` when the node that this process is connected to is not: it can start nothing any more.
+    """
     import ray
 
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    if ray.get_runtime_context().get_node_id() not in {node["NodeID"] for node in alive}:
+        raise LaunchError("the Ray node that a launch runs on must be alive, but it has died; launch again")
+    return [node["Resources"] for node in alive]
 
 
 def _one_line(error: Exception) -> str:

@@ -25,11 +25,15 @@ class Slots:
         self._full_since: float | None = None
         self.total = count()
 
-    def has_room(self, taken: int) -> bool:
-        """Say whether another trial may be handed out while ``taken`` are with Tune."""
+    def recount(self) -> None:
+        """Count again, unless that was just done. Raises what counting raises."""
         now = self._clock()
         if now - self._counted_at >= COUNTED_EVERY_S:
             self.total, self._counted_at = self._count(), now
+
+    def has_room(self, taken: int) -> bool:
+        """Say whether another trial may be handed out while ``taken`` are with Tune."""
+        now = self._clock()
         if taken < self.total:
             self._full_since = None
             return True

@@ -172,6 +172,7 @@ class Housekeeping(TrialProgressCallback):  # type: ignore[misc]
 
     @_guarded
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._search.slots.recount()
         self.conductor.keep_front()
         self._tick()
         if self._search.controller is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 
 from orchestrator import Sweep, SweepError
@@ -138,21 +139,37 @@ DRIVER = """
 import sys
 from orchestrator.launch import conduct
 from tests.orchestrator.conftest import small_sweep
-sweep = small_sweep(trial={"search": {"epochs": 1}, "train": {"epochs": 19}, "ladder": {"threshold": [0.0]}})
+epochs = int(sys.argv[2])
+sweep = small_sweep(trial={"search": {"epochs": 1}, "train": {"epochs": epochs}, "ladder": {"threshold": [0.0]}})
 outcome = conduct(sweep, sys.argv[1], trial="benchmarks.fake_trials:slow_trial")
 print(outcome.complete, len(outcome.failed))
 """
 
 
-def driver(run_dir: Path) -> subprocess.Popen[str]:
+def driver(run_dir: Path, epochs: int = 19) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(run_dir)],
+        [sys.executable, "-c", DRIVER, str(run_dir), str(epochs)],
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+@pytest.mark.slow
+def test_a_launch_whose_own_ray_node_dies_ends_with_one_line(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    launched = driver(tmp_path / "run", epochs=1000)
+    wait_for(lambda: bool(directory.read_progress(columns=["step"]).num_rows >= 2), launched)
+    for process in psutil.Process(launched.pid).children(recursive=True):
+        if process.name() == "raylet":
+            process.kill()
+    _, errors = launched.communicate(timeout=100)
+    assert launched.returncode != 0
+    assert "LaunchError: the Ray node that a launch runs on must be alive" in errors
+    assert directory.read_lease() is None
+    assert [entry.state for entry in directory.read_ledger()] == ["proposed"] * 3
 
 
 def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:

@@ -47,12 +47,15 @@ def test_nodes_that_join_or_leave_are_noticed_without_being_counted_every_time()
     world = World(1)
     slots = Slots(world.count, world.clock)
     world.slots = 4
+    slots.recount()
     assert not slots.has_room(1)
     world.now = COUNTED_EVERY_S
+    slots.recount()
     assert slots.has_room(1)
     assert slots.has_room(3)
     assert world.counted == 2
     world.slots, world.now = 0, 2 * COUNTED_EVERY_S
+    slots.recount()
     assert not slots.has_room(1)
     assert not slots.has_room(0)
     world.now += ASKS_AFTER_S
