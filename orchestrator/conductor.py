@@ -14,9 +14,13 @@ from orchestrator.dimensions import as_text
 from orchestrator.early_stopping import EarlyStopping
 from orchestrator.monitor import Monitor
 from orchestrator.searchers import Proposals, Values, finite, make_searcher
+from orchestrator.shared_searches import Searches
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, RunDirectory, refresh_front
 from trials.config import Rung
+
+LOOK_AHEAD = 32
+"""Trials that may be proposed and wait for a search, while one behind them can start."""
 
 FRONT_EVERY_S = 1.0
 """How often the front is brought up to date at most: it costs as much as many a small trial's records."""
@@ -43,6 +47,7 @@ class Conductor:
             self._record(ledger.revived(entry))
         self._queue = deque(ledger.unfinished(self._entries.values(), self._finished))
         self._running: dict[int, LedgerEntry] = {}
+        self._searches = Searches()
         self._not_in_front: set[str] = set()
         self._front_at: float | None = (
             None  # a launch's first front is made anew: the last may have been killed
@@ -69,9 +74,10 @@ class Conductor:
         limit = self.sweep.resources.max_concurrent
         if limit is not None and len(self._running) >= limit:
             return None
-        entry = self._waiting() if self._queue else self._proposed()
+        entry = self._startable()
         if entry is not None:
             self._running[entry.index] = entry
+            self._searches.started(entry)
             self.monitor.started(entry)
         return entry
 
@@ -83,15 +89,18 @@ class Conductor:
     def reported(self, index: int, row: dict[str, Any]) -> bool:
         """Take note of an epoch; return whether the trial goes on."""
         self.monitor.epoch(index, row)
+        if row.get("phase") != "search":
+            self._searches.finished(index)
         if self._stopping is None or index not in self._running or self._stopping.reported(index, row):
             return True
-        self._record(ledger.stopped(self._running.pop(index)))
+        self._record(ledger.stopped(self._leave(index)))
         self.monitor.stopped(index)
         return False
 
     def succeeded(self, index: int) -> None:
         """Take note of a trial that has left its points."""
-        entry = self._running.pop(index)
+        self._searches.finished(index)
+        entry = self._leave(index)
         points = _objectives(self.sweep, self.directory, entry.key).get(entry.key)
         if points is None:
             self._failed(entry, "the trial ended without points")
@@ -124,7 +133,7 @@ class Conductor:
         if self._has_left_its_points(self._running[index].key):  # it died after its work was done
             self.succeeded(index)
         else:
-            self._failed(self._running.pop(index), reason)
+            self._failed(self._leave(index), reason)
 
     def abort(self, failure: Exception) -> None:
         """Take note that this launch cannot go on."""
@@ -143,9 +152,25 @@ class Conductor:
     def _room(self) -> bool:
         return len(self._entries) < self.sweep.budget
 
-    def _waiting(self) -> LedgerEntry:
-        """Return the first trial of the queue, with the ladder that the sweep has now."""
-        entry = self._queue.popleft()
+    def _leave(self, index: int) -> LedgerEntry:
+        self._searches.left(index)
+        return self._running.pop(index)
+
+    def _startable(self) -> LedgerEntry | None:
+        """Return the first trial, of those that wait and those to be proposed, whose search nobody else is doing."""
+        for place, entry in enumerate(self._queue):
+            if self._searches.is_free(entry):
+                del self._queue[place]
+                return self._with_ladder(entry)
+        ahead = 0 if self._proposals.searcher.adaptive else LOOK_AHEAD
+        while len(self._queue) <= ahead and (proposed := self._proposed()) is not None:
+            if self._searches.is_free(proposed):
+                return proposed
+            self._queue.append(proposed)
+        return None
+
+    def _with_ladder(self, entry: LedgerEntry) -> LedgerEntry:
+        """Return a trial that waited, with the ladder that the sweep has now."""
         current = ledger.with_ladder(entry, self.sweep.trial.ladder)
         if current != entry:
             self._record(current)

@@ -238,3 +238,48 @@ def test_a_front_that_a_kill_left_behind_is_made_anew_by_the_next_launch(tmp_pat
     drive(small_sweep(), tmp_path / "run")
     stored = directory.read_front()
     assert set(open_run(tmp_path / "run").front()["point"]) == set(stored["point"].to_pylist())
+
+
+SHARED = {
+    "sweep": {"space.splitting": [1, 2], "feature_maps.regularization": [0.0, 1e-4, 1e-3]},
+    "strategy": {"searcher": "grid"},
+}
+
+
+def started(conductor: Conductor) -> list[int]:
+    """Start as many trials as can be, and return their places in the ledger."""
+    return [entry.index for entry in iter(conductor.next, None)]
+
+
+def conductor_of(place: Path, **fields: Any) -> Conductor:
+    return Conductor(small_sweep(**(SHARED | fields)), RunDirectory(place, create=True), Monitor())
+
+
+def test_trials_that_share_a_search_wait_for_whoever_does_it(tmp_path: Path) -> None:
+    conductor = conductor_of(tmp_path)
+    assert started(conductor) == [0, 3]
+    assert len(conductor.directory.read_ledger()) == 6
+    conductor.reported(0, {"phase": "search", "step": 1})
+    assert started(conductor) == []
+    conductor.reported(0, {"phase": "train", "step": 2})
+    assert started(conductor) == [1, 2]
+    conductor.failed(3, "it died while it searched")
+    assert started(conductor) == [3]
+    conductor.reported(3, {"phase": "train", "step": 2})
+    assert started(conductor) == [4, 5]
+
+
+def test_trials_of_different_searches_wait_for_nobody(tmp_path: Path) -> None:
+    in_search = {"search": {"epochs": 1}, "train": {"epochs": 2}, "feature_maps": {"in_search": True}}
+    assert started(conductor_of(tmp_path / "in search", trial=in_search)) == list(range(6))
+    no_search = {"search": {"epochs": 0}, "train": {"epochs": 2}}
+    assert started(conductor_of(tmp_path / "none", trial=no_search)) == list(range(6))
+
+
+def test_an_adaptive_searcher_proposes_nothing_ahead_of_a_search(tmp_path: Path) -> None:
+    sweep = {"feature_maps.regularization": {"low": 1e-6, "high": 1e-2, "log": True}}
+    conductor = conductor_of(tmp_path, sweep=sweep, strategy={"searcher": "tpe", "trials": 8})
+    assert started(conductor) == [0]
+    assert len(conductor.directory.read_ledger()) == 2
+    conductor.reported(0, {"phase": "train", "step": 2})
+    assert started(conductor) == list(range(1, 8))

@@ -1,0 +1,47 @@
+"""Which searches are under way: trials that differ only in their training wait for the one that does theirs.
+
+Whoever comes later takes the finished search over (``trials.shared_search``). Started side by side, each would do it
+for itself.
+"""
+
+from __future__ import annotations
+
+from results import LedgerEntry
+from trials.config import TrialConfig
+
+
+class Searches:
+    """Follows the searches of the trials that run."""
+
+    def __init__(self) -> None:
+        self._key_of: dict[int, str | None] = {}  # by trial; None: it searches for nothing
+        self._under_way: dict[int, str] = {}
+        self._done: set[str] = set()
+
+    def is_free(self, entry: LedgerEntry) -> bool:
+        """Say whether no other trial is doing the search of ``entry`` right now."""
+        key = self._key(entry)
+        return key is None or key in self._done or key not in self._under_way.values()
+
+    def started(self, entry: LedgerEntry) -> None:
+        """Take note of a trial that runs from now on."""
+        key = self._key(entry)
+        if key is not None and key not in self._done:
+            self._under_way[entry.index] = key
+
+    def finished(self, index: int) -> None:
+        """Take note of a trial that is beyond its search."""
+        key = self._under_way.pop(index, None)
+        if key is not None:
+            self._done.add(key)
+
+    def left(self, index: int) -> None:
+        """Take note of a trial that runs no more, wherever it was."""
+        self._under_way.pop(index, None)
+        self._key_of.pop(index, None)
+
+    def _key(self, entry: LedgerEntry) -> str | None:
+        if entry.index not in self._key_of:
+            config = TrialConfig.model_validate(entry.config)
+            self._key_of[entry.index] = config.search_key() if config.search.epochs else None
+        return self._key_of[entry.index]
