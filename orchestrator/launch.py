@@ -88,7 +88,7 @@ def conduct(
     if address is None:
         make_plan(sweep, directory, this_machine(), check_data=check_data)
     refuse_held(directory)
-    if directory.exists() and is_finished(sweep, directory, retry_failed=retry_failed):
+    if directory.read_sweep() is not None and is_finished(sweep, directory, retry_failed=retry_failed):
         refuse_different(sweep, directory)
         if directory.finished_keys():  # a kill may have come before the last front
             refresh_front(directory, sweep.objectives)
@@ -129,9 +129,9 @@ def _writing(directory: RunDirectory, view: View) -> Iterator[Holder]:
 
 def _prepare(directory: RunDirectory, sweep: Sweep) -> None:
     """Store the sweep, and set aside what is broken."""
-    directory.write_sweep(sweep.model_dump(mode="json"), versions())
     for problem in directory.set_aside():
         logger.warning("%s was set aside: %s", problem.path, problem.reason)
+    directory.write_sweep(sweep.model_dump(mode="json"), versions())
 
 
 def versions() -> dict[str, str]:

@@ -221,8 +221,7 @@ def refuse_different(sweep: Sweep, directory: RunDirectory) -> None:
 
 
 def _different(sweep: Sweep, directory: RunDirectory | None) -> list[str]:
-    stored = directory.read_sweep() if directory is not None else None
-    if directory is None or stored is None:
+    if directory is None or (stored := directory.read_sweep()) is None:
         return []
     return [f"{directory.uri} holds a different sweep: {line}" for line in differences(stored, sweep)]
 

@@ -33,6 +33,10 @@ class Problems:
         """Forget what was wrong with ``path``: it was read, replaced or moved."""
         self._reasons.pop(path, None)
 
+    def about(self, path: str) -> bool:
+        """Say whether something is wrong with ``path``."""
+        return path in self._reasons
+
     def all(self) -> list[Problem]:
         """Return every problem, by path."""
         return [Problem(path, reason) for path, reason in sorted(self._reasons.items())]

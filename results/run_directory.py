@@ -103,26 +103,28 @@ class RunDirectory:
             text = yaml.safe_dump({**sweep, "versions": dict(versions)}, sort_keys=False, allow_unicode=True)
         except yaml.YAMLError as error:
             raise ResultsError(f"a sweep must be plain YAML, but got {_one_line(error)}") from error
-        self.storage.write(SWEEP, text.encode())
+        self._replace(SWEEP, text.encode())
 
     def read_sweep(self) -> dict[str, Any] | None:
-        """Return the sweep, or None when none was stored yet. Error: ``BrokenFileError``."""
+        """Return the sweep; None when none was stored yet, or a broken one."""
         content = self._sweep_file()
         return None if content is None else {name: content[name] for name in content if name != "versions"}
 
     def read_versions(self) -> dict[str, Any]:
-        """Return the versions that the sweep was stored with; empty when there is no sweep yet."""
+        """Return the versions that the sweep was stored with; empty when there is no sweep."""
         return dict((self._sweep_file() or {}).get("versions") or {})
 
     def _sweep_file(self) -> dict[str, Any] | None:
         try:
             content = yaml.safe_load(self.storage.read(SWEEP))
+            if not isinstance(content, dict) or "versions" not in content:  # the last thing in the file
+                raise yaml.YAMLError("no sweep with its versions, or one that was cut off")
         except FileNotFoundError:
             return None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise BrokenFileError(f"{SWEEP} of {self.uri} must be YAML, but: {_one_line(error)}") from error
-        if not isinstance(content, dict):
-            raise BrokenFileError(f"{SWEEP} of {self.uri} must be a mapping, but got {content!r}")
+            self._problems.note(SWEEP, _one_line(error))
+            return None
+        self._problems.clear(SWEEP)
         return content
 
     def write_entry(self, entry: LedgerEntry) -> None:
@@ -157,7 +159,7 @@ class RunDirectory:
 
     def write_lease(self, lease: Lease) -> None:
         """Store who writes to the run."""
-        self.storage.write(LEASE, lease.to_json())
+        self._replace(LEASE, lease.to_json())
 
     def read_lease(self) -> Lease | None:
         """Return who writes to the run; None when nobody does, or what is there is no lease."""
@@ -267,7 +269,7 @@ class RunDirectory:
 
     def write_front(self, table: Any) -> None:
         """Store the front, a ``pa.Table`` of points."""
-        self.storage.write(FRONT, parquet.large_file(table))
+        self._replace(FRONT, parquet.large_file(table))
 
     def read_front(self) -> Any:
         """Return the front as it was last stored, a ``pa.Table``; None when there is none, or a broken one."""
@@ -289,15 +291,23 @@ class RunDirectory:
         return self._problems.all()
 
     def set_aside(self) -> list[Problem]:
-        """Look at the ledger, progress and points, and move files that cannot be read into ``aside/``.
+        """Look at the sweep, the ledger, progress and points, and move what cannot be read into ``aside/``.
 
-        For the one process that launches the run, before its trials start: what is lost is then done again.
+        For the one process that launches the run, before its trials start: what is lost is then done again. The
+        front and other files that are made of these are set aside when they are made anew.
         """
+        self._sweep_file()
         self.read_ledger()
         self._progress.examine(to_the_last_byte=False)
         self._points.examine(to_the_last_byte=True)
-        folders = ("ledger/", "progress/", "points/")
-        return [p for p in self.problems() if p.path.startswith(folders) and self._move_aside(p.path)]
+        records = (SWEEP, "ledger/", "progress/", "points/")
+        return [p for p in self.problems() if p.path.startswith(records) and self._move_aside(p.path)]
+
+    def _replace(self, path: str, content: bytes) -> None:
+        """Write a file of which there is one; what was found broken there is set aside first."""
+        if self._problems.about(path):
+            self._move_aside(path)
+        self.storage.write(path, content)
 
     def _move_aside(self, path: str) -> bool:
         """Move a file into ``aside/``; False when it is gone: replaced or moved by somebody else."""

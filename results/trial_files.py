@@ -8,6 +8,7 @@ the trials' own files the rest: no row is ever doubled, and where both differ th
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,6 +97,9 @@ class TrialFiles:
         table = self.read()
         held = sorted(set(pc.unique(table["trial_key"]).to_pylist()))
         manifest = {key: seen.get(key, (0, 0)) for key in held}
+        if self.problems.about(self.compacted):
+            self.storage.move(self.compacted, f"aside/{self.compacted}.{uuid.uuid4().hex[:8]}")
+            self.problems.clear(self.compacted)
         self.storage.write(self.compacted, parquet.large_file(table.unify_dictionaries(), manifest))
 
     def examine(self, *, to_the_last_byte: bool) -> None:

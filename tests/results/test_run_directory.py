@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from results import BrokenFileError, LedgerEntry, NotStoredError, ResultsError, RunDirectory, SchemaError
+from orchestrator.lease import holding
+from results import LedgerEntry, NotStoredError, ResultsError, RunDirectory, SchemaError
 from results.schema import POINTS, PROGRESS
 from tests.results.rows import epoch_rows, key_of, point_rows
 
@@ -56,11 +57,38 @@ def test_the_sweep_is_read_as_it_was_written(directory: RunDirectory) -> None:
     assert directory.exists()
 
 
-def test_a_sweep_that_is_no_yaml_is_an_error_not_an_empty_run(directory: RunDirectory) -> None:
-    for content in (b"name: [", b"- 1", b"", b"\xff\xfe\x00"):
-        directory.storage.write("sweep.yaml", content)
-        with pytest.raises(BrokenFileError, match=r"sweep\.yaml .* must be"):
-            directory.read_sweep()
+@pytest.mark.parametrize("content", [b"name: [", b"- 1", b"", b"\xff\xfe\x00", b"name: digits\nseed: 0\nobj"])
+def test_a_sweep_that_was_cut_off_is_named_set_aside_and_written_again(
+    directory: RunDirectory, content: bytes
+) -> None:
+    directory.storage.write("sweep.yaml", content)
+    assert directory.exists()
+    assert directory.read_sweep() is None
+    assert directory.read_versions() == {}
+    assert [problem.path for problem in directory.set_aside()] == ["sweep.yaml"]
+    directory.write_sweep({"name": "digits"}, {})
+    assert directory.read_sweep() == {"name": "digits"}
+    assert directory.problems() == []
+    [aside] = directory.storage.list("aside")
+    assert directory.storage.read(f"aside/{aside.name}") == content
+
+
+def test_broken_files_that_are_made_of_others_are_set_aside_when_they_are_made_anew(
+    directory: RunDirectory,
+) -> None:
+    directory.write_points(key_of(0), point_rows(0))
+    for name in ("front.parquet", "points.parquet", "lease.json"):
+        directory.storage.write(name, b"PAR1 broken")
+    assert directory.read_front() is None
+    assert directory.read_lease() is None
+    assert directory.read_points().num_rows == 2
+    assert directory.set_aside() == []
+    directory.compact()
+    directory.write_front(directory.read_points())
+    with holding(directory, lambda text: None):
+        assert directory.problems() == []
+    names = [file.name.rpartition(".")[0] for file in directory.storage.list("aside")]
+    assert names == ["front.parquet", "lease.json", "points.parquet"]
 
 
 def test_a_sweep_of_strange_objects_is_refused(local: RunDirectory) -> None:

@@ -114,7 +114,7 @@ def test_json_that_is_no_genotype_is_refused(text: str) -> None:
         Genotype.from_json(text)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text())
 def test_any_text_gives_a_genotype_or_a_genotype_error(text: str) -> None:
     with pytest.raises(GenotypeError):
@@ -142,7 +142,7 @@ def by_the_paper(weights: list[list[float]], nodes: int) -> list[tuple[str, int]
     return edges
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 4), st.randoms(use_true_random=False))
 def test_derived_cells_follow_the_papers_rule(nodes: int, random: object) -> None:
     edges = nodes * (nodes + 3) // 2

@@ -47,7 +47,7 @@ def cases(draw: st.DrawFn) -> tuple[str, int, int, int]:
     return output_node, splitting, nodes, channels
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cases())
 def test_every_channel_is_what_the_definition_says(case: tuple[str, int, int, int]) -> None:
     output_node, splitting, nodes, channels = case
