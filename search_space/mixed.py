@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space.depthwise import batch_to_space, depthwise_conv, space_to_batch
-from search_space.primitives import edge_module, kernel_size
+from search_space.primitives import FactorizedReduce, edge_module, halves, kernel_size
 from search_space.projection import ProjectNorm
 from search_space.side_by_side import beside
 from search_space.sources import Source
@@ -55,9 +55,8 @@ class MixedNode(nn.Module):
             self.depthwise[f"{name}_second"] = _new_kernels(edges, channels, kernel_size(name))
         if self.separable:
             self.middle = ProjectNorm(edges * len(self.separable), channels)
-            self.last = ProjectNorm(edges * len(self.separable), channels)
-        if self.dilated:
-            self.last_dilated = ProjectNorm(edges * len(self.dilated), channels)
+        if self.separable or self.dilated:
+            self.last = ProjectNorm(edges * len(self.separable + self.dilated), channels)
         self.modules_on_edges = nn.ModuleDict(
             {
                 f"{name}_{edge}": module
@@ -73,18 +72,14 @@ class MixedNode(nn.Module):
 
     def forward(self, sources: Sequence[Source], gamma: Tensor) -> Tensor:
         """Return the node's map [B, C, H', W']; ``gamma``: [E, P] weights of the primitives."""
-        edges = len(sources)
-        counts = [len(self.whole), edges * len(self.separable), edges * len(self.dilated)]
-        weights = gamma.reshape(-1).index_select(0, self.order).split(counts)
-        blocks = self._blocks(sources)
+        weights = gamma.reshape(-1).index_select(0, self.order)
+        weights, convolved = weights[: len(self.whole)], weights[len(self.whole) :]
         total: Tensor | None = None
         if self.whole:
             maps = (self._whole_map(name, edge, sources[edge]) for name, edge in self.whole)
-            total = _WeightedSum.apply(weights[0], *maps)
-        if self.separable:
-            total = self.last.summed(self._separable_maps(sources, blocks), weights[1], total)
-        if self.dilated:
-            total = self._add_dilated(sources, blocks, weights[2], total)
+            total = _WeightedSum.apply(weights, *maps)
+        if len(convolved):
+            total = self._add_convolved(sources, convolved, total)
         if total is None:
             raise ValueError(
                 f"a space needs a primitive besides `none`, but got {', '.join(self.primitives)}"
@@ -108,28 +103,45 @@ class MixedNode(nn.Module):
     def _whole_map(self, name: str, edge: int, source: Source) -> Tensor:
         if name.endswith("pool_3x3"):
             return source.pooled(name)
-        module = f"{name}_{edge}"
-        return self.modules_on_edges[module](source.x) if module in self.modules_on_edges else source.x
+        if name == "skip_connect" and source.stride == 1:
+            return source.x
+        module = self.modules_on_edges[f"{name}_{edge}"]
+        if isinstance(module, FactorizedReduce):
+            seen = module.input(source.rectified)
+            return module.join(*(source.halves if seen is source.rectified else halves(seen)))
+        out: Tensor = module(source.x)
+        return out
+
+    def _add_convolved(self, sources: Sequence[Source], weights: Tensor, total: Tensor | None) -> Tensor:
+        """Add separable and dilated convolutions, the latter on interleaved sub-images wherever the size is even."""
+        blocks = self._blocks(sources)
+        fold = any(source.foldable for source in sources)
+        maps = self._separable_maps(sources, blocks)
+        dilated = self._dilated_maps(sources, blocks, fold)
+        if not fold or not dilated:
+            return self.last.summed([maps + dilated], weights, total)[0]
+        if not maps:
+            (added,) = self.last.summed([dilated], weights)
+        else:
+            total, added = self.last.summed([maps, dilated], weights, total)
+        return batch_to_space(added) if total is None else total + batch_to_space(added)
 
     def _separable_maps(self, sources: Sequence[Source], blocks: Sequence[Block]) -> list[Tensor]:
         """Return what enters the last 1x1 convolution of each separable convolution, name by name."""
+        if not self.separable:
+            return []
         inputs = [beside([source.rectified for source in sources[run]]) for block in blocks for run in block]
         first = self._convolved(self.separable, blocks, inputs, depthwise_conv)
         whole = [slice(block[0].start, block[-1].stop) for block in blocks]
         second = [kernels for name in self.separable for kernels in self._kernels(f"{name}_second", whole)]
         return [depthwise_conv(x, k) for x, k in zip(self.middle.rectified(first), second, strict=True)]
 
-    def _add_dilated(
-        self, sources: Sequence[Source], blocks: Sequence[Block], weights: Tensor, total: Tensor | None
-    ) -> Tensor:
-        """Add the dilated convolutions: undilated ones on interleaved sub-images wherever the size is even."""
-        fold = any(source.foldable for source in sources)
+    def _dilated_maps(self, sources: Sequence[Source], blocks: Sequence[Block], fold: bool) -> list[Tensor]:
+        """Return what enters the 1x1 convolution of each dilated convolution, name by name."""
+        if not self.dilated:
+            return []
         inputs = [_dilated_input(sources[run], fold) for block in blocks for run in block]
-        maps = self._convolved(self.dilated, blocks, inputs, partial(_dilated_conv, fold=fold))
-        if not fold:
-            return self.last_dilated.summed(maps, weights, total)
-        added = batch_to_space(self.last_dilated.summed(maps, weights))
-        return added if total is None else total + added
+        return self._convolved(self.dilated, blocks, inputs, partial(_dilated_conv, fold=fold))
 
     def _convolved(
         self, names: Sequence[str], blocks: Sequence[Block], inputs: Sequence[Tensor],

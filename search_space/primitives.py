@@ -62,6 +62,19 @@ class FactorizedReduce(nn.Module):
         out: Tensor = self.bn(torch.cat([self.even(x), self.odd(shifted)], dim=1))
         return out
 
+    def join(self, even: Tensor, odd: Tensor) -> Tensor:
+        """Return the same map from the :func:`halves` of the rectified and tapped one."""
+        pairs = ((even, self.even), (odd, self.odd))
+        rows = [F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1)) for x, conv in pairs]
+        out: Tensor = self.bn(torch.cat(rows, dim=3).permute(0, 3, 1, 2))
+        return out
+
+
+def halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return every second pixel of [B, C, H, W], and those diagonally beside them, zero where the map ends."""
+    padded = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+    return padded[:, :, ::2, ::2], padded[:, :, 1::2, 1::2]
+
 
 def relu_conv_bn(channels_in: int, channels_out: int, affine: bool) -> ConvBlock:
     """Return the 1x1 preprocessing of a cell's input."""

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import Any
 
 import torch
@@ -64,19 +65,24 @@ class ProjectNorm(SharesStatistics):
 
     def rectified(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return relu(BN(W_t z_t)) for all terms; ``maps``: [B, k C, H, W] each, T terms together."""
-        ones = self.weight.new_ones(self.weight.shape[0])
-        return self._project(maps, ones, None, joined=False)
+        return self._project(maps, self.weight.new_ones(self.weight.shape[0]), None, ())
 
-    def summed(self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None = None) -> Tensor:
-        """Return the one map [B, C, H, W] ``base`` + sum_t gamma_t BN(W_t z_t); ``gamma``: [T]."""
-        return self._project(maps, gamma, base, joined=True)[0]
+    def summed(
+        self, groups: Sequence[Sequence[Tensor]], gamma: Tensor, base: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return sum_t gamma_t BN(W_t z_t) over each group's terms, [B, C, H, W]; ``base`` is added to the first.
+
+        ``groups`` hold maps of different sizes, but all of B H W positions; ``gamma``: [T], group by group.
+        """
+        maps = [one for group in groups for one in group]
+        return self._project(maps, gamma, base, tuple(len(group) for group in groups))
 
     def _project(
-        self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None, joined: bool
+        self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None, sums: tuple[int, ...]
     ) -> list[Tensor]:
         with torch.autocast(maps[0].device.type, enabled=False):
             if not self.training:
-                return self._evaluate(maps, gamma, base, joined)
+                return self._evaluate(maps, gamma, base, sums)
             replay = current_replay()
             moments = replay.recall(self) if replay else None
             if moments is None:
@@ -85,7 +91,7 @@ class ProjectNorm(SharesStatistics):
                 self._track(moments)
                 if replay:
                     replay.remember(self, moments)
-            return list(_ProjectNorm.apply(self.weight, gamma, base, joined, self.group, moments, *maps))
+            return list(_ProjectNorm.apply(self.weight, gamma, base, sums, self.group, moments, *maps))
 
     def _track(self, moments: Moments) -> None:
         with torch.no_grad():
@@ -94,11 +100,10 @@ class ProjectNorm(SharesStatistics):
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), MOMENTUM)
 
     def _evaluate(
-        self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None, joined: bool
+        self, maps: Sequence[Tensor], gamma: Tensor, base: Tensor | None, sums: tuple[int, ...]
     ) -> list[Tensor]:
         scale = gamma[:, None] * (self.running_var + EPS).rsqrt()
-        outs = _multiply(maps, scale[..., None] * self.weight, -(scale * self.running_mean), joined)
-        return [outs[0] + base] if base is not None else outs
+        return _multiply(maps, scale[..., None] * self.weight, -(scale * self.running_mean), base, sums)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]} x {self.weight.shape[1]}"
@@ -130,7 +135,7 @@ def _moments(rows: Sequence[Tensor], weight: Tensor, group: Any) -> Moments:
 
 
 class _ProjectNorm(torch.autograd.Function):
-    """out_t = gamma_t BN(W_t z_t), either summed over t (``joined``) or each on its own and rectified.
+    """out_t = gamma_t BN(W_t z_t), summed over the terms of ``sums`` maps at a time, or each on its own and rectified.
 
     With y = W z, r = 1 / sqrt(var(y) + eps), scale = gamma r and an incoming gradient g, batch norm's backward is
     dy = scale g - k1 - k2 (y - mean(y)), k1 = scale sum(g) / n, k2 = scale r d / n, where
@@ -143,15 +148,15 @@ class _ProjectNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, gamma: Tensor, base: Tensor | None, joined: bool, group: Any, moments: Moments,
-        *maps: Tensor,
+        ctx: Any, weight: Tensor, gamma: Tensor, base: Tensor | None, sums: tuple[int, ...], group: Any,
+        moments: Moments, *maps: Tensor,
     ) -> Any:  # fmt: skip
         inverse = (moments.var + EPS).rsqrt()
         scale = gamma[:, None] * inverse
-        outs = _multiply(maps, scale[..., None] * weight, -(scale * moments.mean), joined, base)
-        kept = () if joined else outs
+        outs = _multiply(maps, scale[..., None] * weight, -(scale * moments.mean), base, sums)
+        kept = () if sums else outs
         ctx.save_for_backward(weight, moments.gram, moments.total, moments.mean, inverse, scale, *maps, *kept)
-        ctx.joined, ctx.group, ctx.count, ctx.maps = joined, group, moments.count, len(maps)
+        ctx.sums, ctx.group, ctx.count, ctx.maps = sums, group, moments.count, len(maps)
         return tuple(outs)
 
     @staticmethod
@@ -159,19 +164,25 @@ class _ProjectNorm(torch.autograd.Function):
         weight, gram, total, mean, inverse, scale, *saved = ctx.saved_tensors
         maps, outs = saved[: ctx.maps], saved[ctx.maps :]
         rows = [_rows(one) for one in maps]
-        channels = weight.shape[-1]
-        if ctx.joined:
-            incoming = [_rows(gradients[0])] * ctx.maps
-            sums = incoming[0].sum(0, dtype=weight.dtype).expand_as(total)
-            products = torch.cat([from_columns(product(incoming[0], z, weight.dtype)) for z in rows])
+        channels, dtype = weight.shape[-1], weight.dtype
+        terms = _terms(rows, channels)
+        if ctx.sums:
+            each = [_rows(g) for g in gradients]
+            incoming = [g for g, count in zip(each, ctx.sums, strict=True) for _ in range(count)]
+            products = torch.cat(
+                [from_columns(product(g, z, dtype)) for g, z in zip(incoming, rows, strict=True)]
+            )
+            totals = [g.sum(0, dtype=dtype) for g in each]
+            spread = [g for g, count in zip(totals, ctx.sums, strict=True) for _ in range(count)]
+            sums = torch.cat([g.expand(t.stop - t.start, -1) for g, t in zip(spread, terms, strict=True)])
         else:
-            incoming = [
-                _rows(torch.ops.aten.threshold_backward(g, out, 0))
-                for g, out in zip(gradients, outs, strict=True)
+            outs = [
+                torch.ops.aten.threshold_backward(g, out, 0) for g, out in zip(gradients, outs, strict=True)
             ]
-            sums = torch.cat([g.sum(0, dtype=weight.dtype).view(-1, channels) for g in incoming])
+            incoming = [_rows(g) for g in outs]
             pairs = zip(incoming, rows, strict=True)
-            products = torch.cat([inner_products(g, z, channels, weight.dtype) for g, z in pairs])
+            products = torch.cat([inner_products(g, z, channels, dtype) for g, z in pairs])
+            sums = torch.cat([g.sum(0, dtype=dtype).view(-1, channels) for g in incoming])
         d_gamma = inverse * ((weight * products).sum(-1) - mean * sums)
         all_d, all_sums, _ = _over_ranks(d_gamma, sums, 0, ctx.group)
         k1 = scale * all_sums / ctx.count
@@ -180,18 +191,16 @@ class _ProjectNorm(torch.autograd.Function):
         from_z = -(weight.mT * k2[:, None, :]).bmm(weight)
         constant = ((k2 * mean - k1)[:, None, :].bmm(weight)).squeeze(1)
         d_maps: list[Tensor | None] = []
-        first = 0
-        for index, (g, z) in enumerate(zip(incoming, rows, strict=True)):
-            terms = slice(first, first := first + z.shape[1] // channels)
+        for index, (g, z, t) in enumerate(zip(incoming, rows, terms, strict=True)):
             if not ctx.needs_input_grad[6 + index]:
                 d_maps.append(None)
                 continue
-            if ctx.joined:
-                bias = constant[terms].reshape(-1).to(z.dtype)
-                d_z = torch.addmm(bias, g, in_columns(from_g[terms]).to(z.dtype))
+            if ctx.sums:
+                bias = constant[t].reshape(-1).to(z.dtype)
+                d_z = torch.addmm(bias, g, in_columns(from_g[t]).to(z.dtype))
             else:
-                d_z = add_products(_spread(constant[terms], z), g, from_g[terms])
-            d_maps.append(_like(add_products(d_z, z, from_z[terms]), maps[index]))
+                d_z = add_products(_spread(constant[t], z), g, from_g[t])
+            d_maps.append(_like(add_products(d_z, z, from_z[t]), maps[index]))
         d_weight = None
         if ctx.needs_input_grad[0]:
             centred = torch.baddbmm(weight.bmm(gram), mean[..., None], total[:, None, :], alpha=-1)
@@ -203,23 +212,32 @@ class _ProjectNorm(torch.autograd.Function):
 
 
 def _multiply(
-    maps: Sequence[Tensor], matrices: Tensor, biases: Tensor, joined: bool, base: Tensor | None = None
+    maps: Sequence[Tensor], matrices: Tensor, biases: Tensor, base: Tensor | None, sums: tuple[int, ...]
 ) -> list[Tensor]:
-    """Return the rectified A_t z_t + b_t of every map, or one sum over all of them added to ``base``."""
-    channels, rows = matrices.shape[-1], [_rows(one) for one in maps]
-    if joined:
-        bias = biases.sum(0).to(maps[0].dtype)
-        total = _spread(bias, rows[0]) if base is None else _rows(base) + bias
-    outs: list[Tensor] = []
-    first = 0
-    for one, z in zip(maps, rows, strict=True):
-        terms = slice(first, first := first + z.shape[1] // channels)
-        if joined:
-            total.addmm_(z, stacked(matrices[terms].mT).to(z.dtype))
-        else:
-            out = add_products(_spread(biases[terms], z), z, matrices[terms].mT)
-            outs.append(_like(out.relu_(), one))
-    return [_like(total, maps[0])] if joined else outs
+    """Return the rectified A_t z_t + b_t of every map, or their sums over ``sums`` maps at a time, the first + base."""
+    rows = [_rows(one) for one in maps]
+    parts = zip(maps, rows, _terms(rows, matrices.shape[-1]), strict=True)
+    if not sums:
+        return [
+            _like(add_products(_spread(biases[t], z), z, matrices[t].mT).relu_(), one) for one, z, t in parts
+        ]
+    outs = []
+    for count in sums:
+        group = list(islice(parts, count))
+        one, z, _ = group[0]
+        bias = biases[group[0][2].start : group[-1][2].stop].sum(0).to(z.dtype)
+        total = _spread(bias, z) if base is None else _rows(base) + bias
+        for _, z, t in group:
+            total.addmm_(z, stacked(matrices[t].mT).to(z.dtype))
+        outs.append(_like(total, one))
+        base = None
+    return outs
+
+
+def _terms(rows: Sequence[Tensor], channels: int) -> list[slice]:
+    """Return which of the T terms every map holds."""
+    ends = list(accumulate(z.shape[1] // channels for z in rows))
+    return [slice(end - z.shape[1] // channels, end) for end, z in zip(ends, rows, strict=True)]
 
 
 def _spread(bias: Tensor, rows: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from search_space.depthwise import space_to_batch
 from search_space.feature_map import FeatureMap
 from search_space.normalization import BatchNorm, recomputed
+from search_space.primitives import halves
 
 
 class SourceForms(nn.Module):
@@ -57,7 +58,13 @@ class Source:
     @cached_property
     def strided(self) -> Tensor:
         """Every second pixel of the rectified map: all that a dilated convolution of stride 2 sees."""
-        return self.rectified[:, :, ::2, ::2].contiguous(memory_format=torch.channels_last)
+        return self.halves[0]
+
+    @cached_property
+    def halves(self) -> tuple[Tensor, Tensor]:
+        """The halves of the rectified map that a skip connection of stride 2 joins."""
+        even, odd = (x.contiguous(memory_format=torch.channels_last) for x in halves(self.rectified))
+        return even, odd
 
     @cached_property
     def folded(self) -> Tensor:

@@ -102,7 +102,9 @@ class Supernet(nn.Module):
         """Return the logits [B, classes] of ``images`` [B, C, H, W]."""
         gammas = {kind: self.edge_weights(kind) for kind in self.alphas}
         shares = {kind: self.edge_shares(kind) for kind in self.betas}
-        before = previous = self.stem(images.contiguous(memory_format=torch.channels_last))
+        first = self.stem(images.contiguous(memory_format=torch.channels_last))
+        # images of one channel have no layout of their own to hand on
+        before = previous = first.contiguous(memory_format=torch.channels_last)
         for index, kind in enumerate(self.kinds):
             cell = self.cell(index)
             before, previous = previous, cell(before, previous, gammas[kind], shares.get(kind))

@@ -87,9 +87,9 @@ def _edge(name: str, cell: SuperCell, node: MixedNode, source: int, plain: Mixed
             yield _kernels(label, node, f"{primitive}_second", source, op[5])
             yield from _projection(f"{label} last", node.last, term, op[6], op[7])
         elif primitive in node.dilated:
-            term = node.dilated.index(primitive) * edges + source
+            term = (len(node.separable) + node.dilated.index(primitive)) * edges + source
             yield _kernels(label, node, primitive, source, op[1])
-            yield from _projection(label, node.last_dilated, term, op[2], op[3])
+            yield from _projection(label, node.last, term, op[2], op[3])
         elif primitive.endswith("pool_3x3"):
             yield from _norms(label, cell.sources[source].pools[primitive].norm, op[1])
         elif own in node.modules_on_edges:
