@@ -7,6 +7,8 @@ gradients in both, as the published codes do.
 Activation memory is counted, not sampled: the bytes of all tensors but parameters and images that are alive after any
 operation of a weight step, forward and backward; the largest of these numbers. What recomputation brings back, and
 gradients on their way, are in it.
+
+On a GPU, where there is one: images a second and the allocator's peak of the same two steps, waited for.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from trials.liveness import LiveStorages
 
 WIDE: dict[str, Any] = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 16}
 NARROW: dict[str, Any] = {"cells": 5, "channels": 8, "image": (1, 16, 16), "batch": 32}
+ON_GPU: dict[str, Any] = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 64}
 CLASSES = 10
 
 
@@ -41,11 +44,14 @@ def measure(quick: bool) -> Measured:
         big = interleaved(wide.steps(), rounds, warmup=1)
         small = interleaved(narrow.steps(), 2 * rounds, warmup=1)
         memory = wide.activation_bytes()
-        operators = Table(
-            "where the time of the fast step goes (C = 16), by operator",
-            ("operator", "share", "calls"),
-            wide.operators(),
-        )
+        operators = [
+            Table(
+                f"where the time of the fast step goes (C = {channels}), by operator",
+                ("operator", "share", "calls"),
+                setting.operators(),
+            )
+            for channels, setting in ((16, wide), (8, narrow))
+        ]
     figures = [
         Figure("speedup_c16", big.median_ratio("plain", "fast"), "times", 3.0),
         Figure("activation_ratio_c16", memory["fast"] / memory["plain"], "of plain", 0.65, "lower"),
@@ -57,15 +63,17 @@ def measure(quick: bool) -> Measured:
         *(Figure(f"{name}_s_c16", big.median(name), "s") for name in wide.networks),
         *(Figure(f"{name}_s_c8", small.median(name), "s") for name in narrow.networks),
         *(Figure(f"{name}_activation_MB_c16", bytes_ / 1e6, "MB") for name, bytes_ in memory.items()),
+        *gpu_figures(rounds),
     ]
     configuration = {
         "wide": WIDE,
         "narrow": NARROW,
+        "on_gpu": ON_GPU,
         "rounds": rounds,
         "torch_threads": 1,
         "output_node": "concat",
     }
-    return Measured(figures, configuration, [operators])
+    return Measured(figures, configuration, operators)
 
 
 def check_equal() -> None:
@@ -86,10 +94,27 @@ def check_equal() -> None:
             assert torch.allclose(alpha.grad, plain.alphas[kind].grad, rtol=0, atol=1e-10)
 
 
+def gpu_figures(rounds: int) -> list[Figure]:
+    """Return speed and peak memory of the same steps on the GPU; not measured where there is none."""
+    names = ("plain", "fast", "recompute")
+    speed, rates, peaks = None, dict.fromkeys(names), dict.fromkeys(names)
+    if torch.cuda.is_available():
+        setting = Setting(ON_GPU, "cuda")
+        timings = interleaved(setting.steps(), rounds, warmup=3)
+        speed = timings.median_ratio("plain", "fast")
+        rates = {name: 2 * ON_GPU["batch"] / timings.median(name) for name in names}  # two batches a step
+        peaks = {name: setting.gpu_peak_bytes(name) / 1e6 for name in names}
+    return [
+        Figure("speedup_gpu", speed, "times", 3.0),
+        *(Figure(f"{name}_images_per_s_gpu", rates[name], "images/s") for name in names),
+        *(Figure(f"{name}_peak_MB_gpu", peaks[name], "MB") for name in names),
+    ]
+
+
 class Setting:
     """One size, with the three networks that are compared."""
 
-    def __init__(self, size: dict[str, Any]) -> None:
+    def __init__(self, size: dict[str, Any], device: str = "cpu") -> None:
         torch.manual_seed(0)
         options = {
             "cells": size["cells"],
@@ -103,8 +128,10 @@ class Setting:
             "fast": Supernet("darts", **options),
             "recompute": Supernet("darts", recompute=True, **options),
         }
-        self.images = torch.randn(size["batch"], *size["image"])
-        self.labels = torch.randint(0, CLASSES, (size["batch"],))
+        for network in self.networks.values():
+            network.to(device)
+        self.images = torch.randn(size["batch"], *size["image"]).to(device)
+        self.labels = torch.randint(0, CLASSES, (size["batch"],)).to(device)
 
     def steps(self) -> dict[str, Callable[[], None]]:
         """Return one alpha step and weight step of each network."""
@@ -139,6 +166,13 @@ class Setting:
             F.cross_entropy(network(self.images), self.labels).backward()
         network.zero_grad()
         return live.most
+
+    def gpu_peak_bytes(self, name: str) -> int:
+        """Return the most bytes that one step of a network takes on top of what lies on the GPU before it."""
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        self._step(name)()
+        return torch.cuda.max_memory_allocated() - before
 
     def operators(self) -> list[tuple[str, float, int]]:
         """Return the operators of one fast step that take at least 1% of its time, the largest first."""

@@ -163,6 +163,7 @@ class _ProjectNorm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         weight, gram, total, mean, inverse, scale, *saved = ctx.saved_tensors
         maps, outs = saved[: ctx.maps], saved[ctx.maps :]
+        del saved  # popped from the lists, what a recomputation brought back is gone as soon as it has served
         rows = [_rows(one) for one in maps]
         channels, dtype = weight.shape[-1], weight.dtype
         terms = _terms(rows, channels)
@@ -176,10 +177,7 @@ class _ProjectNorm(torch.autograd.Function):
             spread = [g for g, count in zip(totals, ctx.sums, strict=True) for _ in range(count)]
             sums = torch.cat([g.expand(t.stop - t.start, -1) for g, t in zip(spread, terms, strict=True)])
         else:
-            outs = [
-                torch.ops.aten.threshold_backward(g, out, 0) for g, out in zip(gradients, outs, strict=True)
-            ]
-            incoming = [_rows(g) for g in outs]
+            incoming = [_rows(torch.ops.aten.threshold_backward(g, outs.pop(0), 0)) for g in gradients]
             pairs = zip(incoming, rows, strict=True)
             products = torch.cat([inner_products(g, z, channels, dtype) for g, z in pairs])
             sums = torch.cat([g.sum(0, dtype=dtype).view(-1, channels) for g in incoming])
@@ -191,8 +189,9 @@ class _ProjectNorm(torch.autograd.Function):
         from_z = -(weight.mT * k2[:, None, :]).bmm(weight)
         constant = ((k2 * mean - k1)[:, None, :].bmm(weight)).squeeze(1)
         d_maps: list[Tensor | None] = []
-        for index, (g, z, t) in enumerate(zip(incoming, rows, terms, strict=True)):
-            if not ctx.needs_input_grad[6 + index]:
+        for wanted, t in zip(ctx.needs_input_grad[6:], terms, strict=True):
+            one, z, g = maps.pop(0), rows.pop(0), incoming.pop(0)
+            if not wanted:
                 d_maps.append(None)
                 continue
             if ctx.sums:
@@ -200,7 +199,7 @@ class _ProjectNorm(torch.autograd.Function):
                 d_z = torch.addmm(bias, g, in_columns(from_g[t]).to(z.dtype))
             else:
                 d_z = add_products(_spread(constant[t], z), g, from_g[t])
-            d_maps.append(_like(add_products(d_z, z, from_z[t]), maps[index]))
+            d_maps.append(_like(add_products(d_z, z, from_z[t]), one))
         d_weight = None
         if ctx.needs_input_grad[0]:
             centred = torch.baddbmm(weight.bmm(gram), mean[..., None], total[:, None, :], alpha=-1)

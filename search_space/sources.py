@@ -25,7 +25,7 @@ class SourceForms(nn.Module):
         primitives: the names of the space.
         channels: C.
         stride: stride of all edges that leave this node.
-        recompute: pool again in the backward pass; what a pool keeps is a third of what its source keeps.
+        recompute: take the maximum again in the backward pass: its indices are twice as large as the map.
     """
 
     def __init__(
@@ -75,7 +75,8 @@ class Source:
         """Return the normalized max or average pool."""
         if name not in self._pooled:
             pool = self._forms.pools[name]
-            self._pooled[name] = recomputed(pool, self.x) if self._forms.recompute else pool(self.x)
+            again = self._forms.recompute and name == "max_pool_3x3"
+            self._pooled[name] = recomputed(pool, self.x) if again else pool(self.x)
         return self._pooled[name]
 
     @property
