@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from search_space import Supernet
+from search_space.mixed import BLOCK_ELEMENTS
 from tests.oracles.matching import copy_to_plain, matches, shuffle_parameters
 from tests.oracles.plain_darts import PlainSupernet
 from tests.oracles.plain_pc_darts import PlainPartialSupernet
@@ -95,6 +96,15 @@ def test_odd_image_sizes_equal_the_plain_formula(space: str, side: tuple[int, in
 def test_four_nodes_and_wider_maps_equal_the_plain_formula(space: str) -> None:
     fast, plain = pair(space, nodes=4, channels=12, output_node="node_groups", splitting=2)
     assert_equal_everywhere(fast, plain, *batch((8, 8), count=4))
+
+
+@pytest.mark.parametrize("edges", [1, 2])
+def test_large_maps_whose_edges_go_one_or_two_at_a_time_equal_the_plain_formula(
+    edges: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = batch((8, 8))
+    monkeypatch.setitem(BLOCK_ELEMENTS, False, edges * len(images) * 4 * 8 * 8)
+    assert_equal_everywhere(*pair("darts", nodes=3), images, labels)
 
 
 @pytest.mark.parametrize("space", ["darts", "hybrid", "attention"])
