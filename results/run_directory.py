@@ -137,6 +137,10 @@ class RunDirectory:
         entries = side_by_side(self.storage, self._read_entry, names)
         return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.index)
 
+    def read_entry(self, index: int) -> LedgerEntry | None:
+        """Return one ledger entry; None when there is none, or a broken one."""
+        return self._read_entry(f"{index:06d}.json")
+
     def _read_entry(self, name: str) -> LedgerEntry | None:
         path = f"ledger/{name}"
         try:
@@ -198,6 +202,11 @@ class RunDirectory:
     def read_points(self, key: Keys = None, columns: Sequence[str] | None = None) -> Any:
         """Return the points of one trial, of several, or of all, as a ``pa.Table`` by trial_index and rung."""
         return self._points.read(key, columns)
+
+    def versions(self) -> dict[str, Any]:
+        """Return what changes whenever the progress or the points of a trial do, by key, from listings alone."""
+        progress, points = self._progress.versions(), self._points.versions()
+        return {key: (progress.get(key), points.get(key)) for key in sorted(progress.keys() | points.keys())}
 
     def has_points(self, key: str) -> bool:
         """Say whether a trial is finished: its points are on storage and readable to the last byte."""

@@ -58,6 +58,10 @@ class TrialFiles:
         """Say whether a trial's own file is there and can be read to its last byte."""
         return key in self._read_own([key], Shape(self.schema))[1]
 
+    def versions(self) -> dict[str, tuple[int, int]]:
+        """Return (size, time) of each trial's own file, or of the one that the compacted file was made of."""
+        return {**self._manifest(), **self._versions()}
+
     def is_compacted(self, key: str) -> bool:
         """Say whether the compacted file holds rows of a trial."""
         return key in self._manifest()

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from orchestrator.cli.comparing import compare
+from orchestrator.cli.elsewhere import log, optuna
 from orchestrator.cli.exporting import export, report
 from orchestrator.cli.fronts import front
 from orchestrator.cli.launching import launch, plan
@@ -32,7 +33,7 @@ def shrinksweep() -> None:
     """
 
 
-for command in (plan, launch, status, front, compare, report, export, schema):
+for command in (plan, launch, status, front, compare, report, export, log, optuna, schema):
     app.command()(command)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.cli.options import SweepFile
+from orchestrator.cli.options import MLflow, SweepFile, TensorBoard
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,6 +80,8 @@ def launch(
     overrides: Overrides = None,
     trials: Trials = None,
     retry_failed: RetryFailed = False,
+    tensorboard: TensorBoard = None,
+    mlflow: MLflow = None,
 ) -> None:
     """Run a sweep, or go on with it.
 
@@ -89,13 +91,17 @@ def launch(
     Examples:
       shrinksweep launch sweep.yaml
       shrinksweep launch sweep.yaml --trials 100 --run-dir s3://bucket/runs/digits --address auto
+      shrinksweep launch sweep.yaml --tensorboard logs --mlflow http://tracking:5000
     """
     from orchestrator.cli.output import open_console
     from orchestrator.launch import conduct
+    from orchestrator.plan import open_directory
+    from results.sinks import following, open_sinks
 
     sweep = _read(sweep_file, overrides, trials)
     console = open_console()
-    outcome = conduct(sweep, run_dir, address=address, console=console, retry_failed=retry_failed)
+    with following(open_directory(sweep, run_dir), open_sinks(tensorboard, mlflow)):
+        outcome = conduct(sweep, run_dir, address=address, console=console, retry_failed=retry_failed)
     _show_outcome(outcome, sweep, console)
     if outcome.failed or not outcome.complete:
         raise typer.Exit(1)

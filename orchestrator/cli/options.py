@@ -49,6 +49,21 @@ Where = Annotated[
 ]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
 
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard", metavar="DIR", help="Log to event files in DIR; needs shrinksweep[tensorboard]."
+    ),
+]
+MLflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        metavar="URI",
+        help="Log to MLflow: a tracking server, or a SQLite file; needs shrinksweep[mlflow].",
+    ),
+]
+
 
 def is_pattern(run: str) -> bool:
     """Say whether RUN names several runs, as in ``runs/*``; the query of a URI is no pattern."""

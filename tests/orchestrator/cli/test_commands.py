@@ -34,6 +34,10 @@ def test_every_command_teaches_by_example(name: str) -> None:
         assert option.help, f"{name} {option.name} is not explained"
 
 
+# MLflow's and Optuna's databases are closed by the garbage collector, and warn of their own future.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("example", dict.fromkeys(line for _, line in EXAMPLES))
 def test_every_example_works(example: str, capsys: pytest.CaptureFixture[str]) -> None:
