@@ -54,26 +54,6 @@ def where_mask(df: pd.DataFrame, expression: str | None) -> NDArray[np.bool_]:
     return np.asarray(truth.fillna(False), dtype=bool)
 
 
-def where_columns(expression: str | None) -> list[str]:
-    """Return the columns that an expression names. Error: ``WhereError``.
-
-    >>> where_columns("accuracy > 0.9 and space.splitting == 4")
-    ['accuracy', 'splitting']
-    """
-    if expression is None:
-        return []
-    found: dict[str, None] = {}
-    pending: list[ast.AST] = [parse(expression)]
-    while pending:
-        node = pending.pop(0)
-        name = column_name(node)
-        if name is None:
-            pending.extend(ast.iter_child_nodes(node))
-        elif name != "null":
-            found[name] = None
-    return list(found)
-
-
 # --- evaluation: three-valued truth, one pandas BooleanArray a node ---
 
 

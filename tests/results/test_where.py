@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results import UnknownColumnError, WhereError
-from results.where import where_columns, where_mask
+from results.where import where_mask
 
 FRAME = pd.DataFrame(
     {
@@ -117,12 +117,6 @@ def test_what_is_no_expression_is_refused_in_one_line(expression: Any, message: 
 def test_an_unknown_column_is_named_with_the_nearest() -> None:
     with pytest.raises(UnknownColumnError, match=r"no column `acuracy`; did you mean `accuracy`\?"):
         where_mask(FRAME, "splitting == 4 and acuracy > 0.5")
-
-
-def test_the_columns_of_an_expression() -> None:
-    found = where_columns("a > 1 and not (b in (1, 2) or train.momentum is null)")
-    assert found == ["a", "b", "train_momentum"]
-    assert where_columns(None) == []
 
 
 def test_an_empty_frame_has_no_rows() -> None:
