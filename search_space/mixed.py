@@ -207,7 +207,7 @@ class _WeightedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gamma: Tensor, *maps: Tensor) -> Tensor:
-        ctx.save_for_backward(gamma, *maps)
+        ctx.save_for_backward(gamma, *(maps if ctx.needs_input_grad[0] else ()))
         scalars = gamma.to(maps[0].dtype).unbind()
         total = maps[0] * scalars[0]
         for one, scalar in zip(maps[1:], scalars[1:], strict=True):
