@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from search_space.depthwise import space_to_batch
 from search_space.feature_map import FeatureMap
-from search_space.normalization import BatchNorm
+from search_space.normalization import BatchNorm, recomputed
 from search_space.primitives import halves
 
 
@@ -25,11 +25,14 @@ class SourceForms(nn.Module):
         primitives: the names of the space.
         channels: C.
         stride: stride of all edges that leave this node.
+        recompute: take the maximum again in the backward pass: its indices are twice as large as the map.
     """
 
-    def __init__(self, primitives: Sequence[str], channels: int, stride: int) -> None:
+    def __init__(
+        self, primitives: Sequence[str], channels: int, stride: int, recompute: bool = False
+    ) -> None:
         super().__init__()
-        self.stride = stride
+        self.stride, self.recompute = stride, recompute
         self.input = FeatureMap(rectified=True)
         self.pools = nn.ModuleDict(
             {name: Pool(name, channels, stride) for name in primitives if name.endswith("pool_3x3")}
@@ -71,7 +74,9 @@ class Source:
     def pooled(self, name: str) -> Tensor:
         """Return the normalized max or average pool."""
         if name not in self._pooled:
-            self._pooled[name] = self._forms.pools[name](self.x)
+            pool = self._forms.pools[name]
+            again = self._forms.recompute and name == "max_pool_3x3"
+            self._pooled[name] = recomputed(pool, self.x) if again else pool(self.x)
         return self._pooled[name]
 
     @property

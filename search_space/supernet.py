@@ -176,7 +176,11 @@ class SuperCell(nn.Module):
             self.preprocess0 = relu_conv_bn(place.channels_before, width, affine=False)
         self.preprocess1: nn.Module = relu_conv_bn(place.channels_previous, width, affine=False)
         strides = [2 if place.reduction and source < 2 else 1 for source in range(nodes + 1)]
-        self.sources = nn.ModuleList(SourceForms(primitives, self.seen, stride) for stride in strides)
+        # A recomputation holds most at the last node, so the newest source does not keep the indices of its maxima.
+        self.sources = nn.ModuleList(
+            SourceForms(primitives, self.seen, stride, recompute and source == nodes)
+            for source, stride in enumerate(strides)
+        )
         self.mixed = nn.ModuleList(
             MixedNode(primitives, self.seen, strides[: node + 2]) for node in range(nodes)
         )
