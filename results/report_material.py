@@ -61,15 +61,17 @@ class Material:
 
     @property
     def costs(self) -> list[str]:
-        """The columns of the x axis: the usual costs, and what else the sweep minimizes."""
-        others = [name for name, way in self.directions.items() if way == "min" and name not in COSTS]
-        return [*COSTS, *others]
+        """The columns of the x axis: what the sweep minimizes, and the usual costs; what was measured comes first."""
+        minimized = [name for name, way in self.directions.items() if way == "min"]
+        names = dict.fromkeys([*minimized, *COSTS])
+        return sorted(names, key=lambda name: not self.points[name].notna().any())
 
     @property
     def factors(self) -> list[str]:
-        """The columns that colours tell apart: s, lambda, tau, and what else is swept."""
-        swept = dict.fromkeys(map(column_of_path, self.run.swept()))
-        return [*FACTORS, *(name for name in swept if name in self.points.columns and name not in FACTORS)]
+        """The columns that colours tell apart: s, lambda, tau, and what else is swept; those that vary come first."""
+        swept = [name for name in map(column_of_path, self.run.swept()) if name in self.points.columns]
+        names = dict.fromkeys([*FACTORS, *swept])
+        return sorted(names, key=lambda name: self.points[name].astype(str).nunique() < 2)
 
     @property
     def front(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pytest
 from results import LedgerEntry, Run, RunDirectory, open_run, open_runs
 from results.report import report_html, write_report
 from results.report_elements import Html, element, table
-from results.report_material import labels_of
+from results.report_material import Material, labels_of
 from tests.results.browser import CHROMIUM, Browser, chromium
 from tests.results.pictures import SWEEP, VERSIONS, night
 from tests.results.rows import config_of, epoch_rows, key_of, point_rows
@@ -388,3 +388,12 @@ def test_an_empty_run_is_a_quiet_page(browser: Browser, local: RunDirectory, tmp
     show(browser, open_run(local.uri), tmp_path / "report.html")
     assert "No trial has finished yet" in browser.value("document.body.innerText")
     quiet(browser, tmp_path / "report.html")
+
+
+def test_pictures_begin_with_an_objective_and_a_parameter_that_varies(local: RunDirectory) -> None:
+    objectives = {"accuracy": "max", "effective_macs": "min"}
+    local.write_sweep({"name": "test", "objectives": objectives, "sweep": {"space.splitting": [1]}}, {})
+    local.write_points(key_of(0), point_rows(0))
+    material = Material.of(open_run(local))
+    assert material.costs == ["effective_macs", "macs", "memory_bytes"]
+    assert material.factors == ["threshold", "splitting", "regularization"]
