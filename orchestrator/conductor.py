@@ -13,11 +13,14 @@ from orchestrator import ledger
 from orchestrator.dimensions import as_text
 from orchestrator.early_stopping import EarlyStopping
 from orchestrator.monitor import Monitor
-from orchestrator.searchers import Proposals, Values, finite, make_searcher
+from orchestrator.searchers import Proposals, finite, make_searcher
 from orchestrator.shared_searches import Searches
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, RunDirectory, refresh_front
 from trials.config import Rung
+
+INFEASIBLE = "InfeasibleError: "
+"""How the reason begins with which a trial ends whose architecture breaks a constraint."""
 
 LOOK_AHEAD = 32
 """Trials that may be proposed and wait for a search, while one behind them can start."""
@@ -59,11 +62,10 @@ class Conductor:
             make_searcher(sweep), sweep.combinations, {as_text(assignment) for assignment in known.values()}
         )
         if self._proposals.searcher.adaptive:
-            points = _objectives(sweep, directory)
+            points = _told(sweep, directory)
             for index in sorted(known):
                 key = self._entries[index].key
-                told = points.get(key, []) if key in self._finished else []
-                self._proposals.searcher.tell(index, known[index], finite(told))
+                self._tell(index, known[index], points.get(key, []) if key in self._finished else [])
         self._stopping = self._rebuilt_stopping() if sweep.strategy.scheduler == "halving" else None
         monitor.begin(sweep, self._entries.values(), self._finished)
         for entry in self._entries.values():
@@ -101,17 +103,16 @@ class Conductor:
         """Take note of a trial that has left its points."""
         self._searches.finished(index)
         entry = self._leave(index)
-        points = _objectives(self.sweep, self.directory, entry.key).get(entry.key)
+        points = _told(self.sweep, self.directory, entry.key).get(entry.key)
         if points is None:
             self._failed(entry, "the trial ended without points")
             return
-        usable = finite(points)
         self._finished.add(entry.key)
-        if not usable:
+        if not finite(points, len(self.sweep.objectives)):
             self._give_up(entry, "no point has finite objectives")
             return
         if self._proposals.searcher.adaptive:
-            self._proposals.searcher.tell(index, self.sweep.assignment(entry.config), usable)
+            self._tell(index, self.sweep.assignment(entry.config), points)
         self._slim(entry)
         self._not_in_front.add(entry.key)
         self.monitor.finished(index)
@@ -123,7 +124,9 @@ class Conductor:
         if not self._not_in_front or (last is not None and now - last < FRONT_EVERY_S):
             return
         keys = None if last is None else self._not_in_front
-        self.monitor.front = refresh_front(self.directory, self.sweep.objectives, keys)
+        self.monitor.front = refresh_front(
+            self.directory, self.sweep.objectives, keys, constraints=self.sweep.bounds
+        )
         self._not_in_front, self._front_at = set(), self.monitor.clock()
 
     def failed(self, index: int, reason: str) -> None:
@@ -132,12 +135,26 @@ class Conductor:
             return
         if self._has_left_its_points(self._running[index].key):  # it died after its work was done
             self.succeeded(index)
+        elif reason.startswith(INFEASIBLE):
+            self._record(ledger.infeasible(self._leave(index), reason.removeprefix(INFEASIBLE)))
+            self.monitor.infeasible(index)
         else:
             self._failed(self._leave(index), reason)
 
     def abort(self, failure: Exception) -> None:
         """Take note that this launch cannot go on."""
         self.failure = self.failure or failure
+
+    def _tell(self, index: int, assignment: Any, points: list[list[Any]]) -> None:
+        """Tell the searcher of a trial: the objectives of its points, and how far each breaks each constraint."""
+        count, bounds = len(self.sweep.objectives), self.sweep.bounds
+        usable = finite(points, count)
+        violations = [
+            [bound.violation(value) for bound, value in zip(bounds, point[count:], strict=True)]
+            for point in usable
+        ]
+        objectives = [[float(value) for value in point[:count]] for point in usable]
+        self._proposals.searcher.tell(index, assignment, objectives, violations)
 
     def _has_left_its_points(self, key: str) -> bool:
         return self.directory.has_points(key) and key not in short_ladders(self.sweep, self.directory, key)
@@ -236,11 +253,14 @@ def short_ladders(sweep: Sweep, directory: RunDirectory, key: str | None = None)
     return {trial for trial, rungs in there.items() if not wanted <= rungs}
 
 
-def _objectives(sweep: Sweep, directory: RunDirectory, key: str | None = None) -> dict[str, list[Values]]:
-    """Return the objectives of every point, by trial, in the order of the ladder."""
-    names = list(sweep.objectives)
-    table = directory.read_points(key, ["trial_key", *names])
-    points: dict[str, list[Values]] = {}
+def _told(sweep: Sweep, directory: RunDirectory, key: str | None = None) -> dict[str, list[list[Any]]]:
+    """Return what a searcher is told of every point, by trial, in the order of the ladder.
+
+    First the objectives, then the columns that are bounded, one for each constraint.
+    """
+    names = [*sweep.objectives, *(bound.column for bound in sweep.bounds)]
+    table = directory.read_points(key, list(dict.fromkeys(["trial_key", *names])))
+    points: dict[str, list[list[Any]]] = {}
     columns = [table[name].to_pylist() for name in names]
     for trial_key, *values in zip(table["trial_key"].to_pylist(), *columns, strict=True):
         points.setdefault(trial_key, []).append(values)

@@ -26,6 +26,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from orchestrator.sweep import ResourcesConfig
 from results import RunDirectory
+from results.constraints import Constraint
 from trials.config import TrialConfig
 
 Row = dict[str, Any]
@@ -52,6 +53,7 @@ class Job:
     resources: ResourcesConfig
     trial: str
     """The function that runs a trial, ``module:name``: each process imports it for itself."""
+    constraints: tuple[Constraint, ...] = ()
 
     def bundles(self) -> list[dict[str, float]]:
         """Return what the placement group of one trial reserves: an empty head, then one bundle a worker."""
@@ -98,6 +100,7 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
         directory=job.directory,
         index=index,
         sweep=job.sweep,
+        constraints=job.constraints,
         report=report,
         rank=rank.rank,
         world_size=rank.world_size,

@@ -91,7 +91,7 @@ def conduct(
     if directory.read_sweep() is not None and is_finished(sweep, directory, retry_failed=retry_failed):
         refuse_different(sweep, directory)
         if directory.finished_keys():  # a kill may have come before the last front
-            refresh_front(directory, sweep.objectives)
+            refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
         return _outcome(directory, directory.read_ledger(), complete=True, started=False)
     monitor = Monitor()
     view = open_view(monitor, console)
@@ -146,7 +146,7 @@ def _tune(conductor: Conductor, directory: RunDirectory, trial: str, view: View)
     from orchestrator.gang import Job
 
     sweep = conductor.sweep
-    job = Job(directory, sweep.name, sweep.resources, trial)
+    job = Job(directory, sweep.name, sweep.resources, trial, sweep.bounds)
     search = adapters.LedgerSearch(conductor, Slots(lambda: held(sweep.resources, living_nodes())))
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are the conductor's to tell
     with _scratch(job.directory) as scratch:
@@ -188,7 +188,7 @@ def _scratch(directory: RunDirectory) -> Iterator[Path]:
 def _finish(sweep: Sweep, directory: RunDirectory, conductor: Conductor) -> Outcome:
     complete = conductor.done
     if directory.finished_keys():
-        refresh_front(directory, sweep.objectives)
+        refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
         if complete:
             directory.compact()
     return _outcome(directory, conductor.failed_trials(), complete=complete)

@@ -60,6 +60,11 @@ def stopped(entry: LedgerEntry) -> LedgerEntry:
     return entry.model_copy(update={"state": "stopped"})
 
 
+def infeasible(entry: LedgerEntry, reason: str) -> LedgerEntry:
+    """Return the entry of a trial whose architecture breaks a constraint: it is not trained, and not run again."""
+    return entry.model_copy(update={"state": "infeasible", "extra": {**entry.extra, "reason": reason}})
+
+
 def revived(entry: LedgerEntry) -> LedgerEntry:
     """Return the entry of a failed trial that is tried again: its failures are kept, but forgiven."""
     extra = {name: value for name, value in entry.extra.items() if name != EPOCHS_AT_FAILURE}

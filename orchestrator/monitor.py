@@ -31,6 +31,7 @@ class Monitor:
     finished_count: int = 0
     failed_count: int = 0
     stopped_count: int = 0
+    infeasible_count: int = 0
     running: dict[int, Running] = field(default_factory=dict)
     front: Any = None
     objectives: dict[str, str] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class Monitor:
         self.finished_count = sum(e.key in finished and e.state != "failed" for e in entries)
         self.failed_count = sum(e.state == "failed" for e in entries)
         self.stopped_count = sum(e.state == "stopped" and e.key not in finished for e in entries)
+        self.infeasible_count = sum(e.state == "infeasible" for e in entries)
         self._mean_epochs = sweep.trial.search.epochs + sweep.trial.train.epochs
 
     def started(self, entry: LedgerEntry) -> None:
@@ -82,6 +84,11 @@ class Monitor:
         self.running.pop(index, None)
         self.stopped_count += 1
 
+    def infeasible(self, index: int) -> None:
+        """Take note of a trial whose architecture breaks a constraint."""
+        self.running.pop(index, None)
+        self.infeasible_count += 1
+
     def failed(self, entry: LedgerEntry) -> None:
         """Take note of a failed attempt."""
         self.running.pop(entry.index, None)
@@ -101,7 +108,7 @@ class Monitor:
     @property
     def settled(self) -> int:
         """How many trials need nothing more."""
-        return self.finished_count + self.failed_count + self.stopped_count
+        return self.finished_count + self.failed_count + self.stopped_count + self.infeasible_count
 
     def seconds_left(self) -> float | None:
         """Guess the time left from the epochs seen so far; None while there is nothing to go by."""

@@ -73,7 +73,13 @@ class OptunaSearcher:
                 yield self._draw(index, attempt)
         yield from self._random.candidates(index)
 
-    def tell(self, index: int, assignment: Assignment, points: Sequence[Sequence[float]]) -> None:
+    def tell(
+        self,
+        index: int,
+        assignment: Assignment,
+        points: Sequence[Sequence[float]],
+        violations: Sequence[Sequence[float]] = (),
+    ) -> None:
         if not points:
             return
         parameters = {d.path: _parameter(d, assignment[d.path]) for d in self._dimensions}
@@ -81,13 +87,15 @@ class OptunaSearcher:
             self._generation, self._in_generation = self._generation + 1, 0
         attributes = {NSGAIISampler._get_generation_key(): self._generation} if self._kind == "nsga2" else {}
         study = self._study()
-        for point in points:
+        for place, point in enumerate(points):
+            broken = enumerate(violations[place]) if violations else ()
             study.add_trial(
                 optuna.trial.create_trial(
                     params=parameters,
                     distributions=self._distributions,
                     values=list(point),
-                    system_attrs=attributes,
+                    system_attrs=dict(attributes),  # it is written to
+                    constraints={str(number): violation for number, violation in broken},
                 )
             )
         self._told += 1

@@ -85,6 +85,7 @@ def describe(plan: Plan) -> list[str]:
         f"searches:   {plan.searches}",
         f"points:     {plan.trials * plan.rungs} ({plan.rungs} for each trial, nothing trained again)",
         f"objectives: {objectives}",
+        *(f"constraint: {bound}" for bound in sweep.bounds),
         f"gang:       {gang} a trial, {plan.at_a_time} at a time",
         f"cost:       about {plan.epochs} epochs still to compute",
         *(f"note:       {note}" for note in plan.notes),

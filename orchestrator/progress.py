@@ -125,6 +125,7 @@ def headline(monitor: Monitor) -> str:
         f"{len(monitor.placed_trials)} running",
     ]
     parts += [f"{monitor.stopped_count} stopped early"] if monitor.stopped_count else []
+    parts += [f"{monitor.infeasible_count} infeasible"] if monitor.infeasible_count else []
     parts += [f"{monitor.failed_count} failed"] if monitor.failed_count else []
     left = monitor.seconds_left()
     if left is not None and monitor.settled < monitor.total:

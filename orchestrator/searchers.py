@@ -31,8 +31,17 @@ class Searcher(Protocol):
     def candidates(self, index: int) -> Iterator[Assignment]:
         """Yield candidates for the trial ``index``, best first. It ends when there is nothing left to try."""
 
-    def tell(self, index: int, assignment: Assignment, points: Sequence[Values]) -> None:
-        """Take note of a finished trial: the objectives of every rung of its ladder."""
+    def tell(
+        self,
+        index: int,
+        assignment: Assignment,
+        points: Sequence[Values],
+        violations: Sequence[Values] = (),
+    ) -> None:
+        """Take note of a finished trial: the objectives of every rung of its ladder.
+
+        ``violations``: of the same rungs, how far each is beyond each constraint (0 or less: within).
+        """
 
 
 class GridSearcher:
@@ -50,7 +59,7 @@ class GridSearcher:
             self._start = place + 1
             yield self._combination(place)
 
-    def tell(self, index: int, assignment: Assignment, points: Sequence[Values]) -> None:
+    def tell(self, *result: Any) -> None:
         pass
 
     def _combination(self, place: int) -> Assignment:
@@ -79,7 +88,7 @@ class RandomSearcher:
             repeats += 1
             yield self._next()
 
-    def tell(self, index: int, assignment: Assignment, points: Sequence[Values]) -> None:
+    def tell(self, *result: Any) -> None:
         pass
 
     def _next(self) -> Assignment:
@@ -131,7 +140,6 @@ def make_searcher(sweep: Sweep) -> Searcher:
     )
 
 
-def finite(points: Sequence[Sequence[Any]]) -> list[Values]:
-    """Return the points whose objectives are all finite numbers."""
-    complete = [p for p in points if all(v is not None and np.isfinite(v) for v in p)]
-    return [[float(value) for value in point] for point in complete]
+def finite(points: Sequence[Sequence[Any]], count: int | None = None) -> list[list[Any]]:
+    """Return the points whose first ``count`` values (None: all), the objectives, are finite numbers."""
+    return [list(point) for point in points if all(v is not None and np.isfinite(v) for v in point[:count])]

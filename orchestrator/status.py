@@ -15,6 +15,9 @@ from orchestrator.plan import mean_epochs
 from orchestrator.sweep import Sweep
 from results import Run, RunDirectory
 
+SETTLED = ("finished", "failed", "stopped", "infeasible")
+"""States of trials that need nothing more."""
+
 QUIET_S = 120.0
 """A trial that has left nothing for so long, and for ten of its epochs, is not counted among the living."""
 
@@ -66,7 +69,7 @@ class Status:
     @property
     def settled(self) -> int:
         """How many trials need nothing more."""
-        return sum(self.counts.get(state, 0) for state in ("finished", "failed", "stopped"))
+        return sum(self.counts.get(state, 0) for state in SETTLED)
 
     @property
     def complete(self) -> bool:
@@ -82,7 +85,7 @@ def read_status(run: Run, now: datetime | None = None) -> Status:
     working = _working(directory, trials[trials["state"] == "running"], now)
     budget, mean = _asked_for(run)
     total = max(budget or 0, len(trials))
-    settled = sum(counts.get(state, 0) for state in ("finished", "failed", "stopped"))
+    settled = sum(counts.get(state, 0) for state in SETTLED)
     waiting = total - settled - len(working)
     stored = directory.read_front()
     return Status(

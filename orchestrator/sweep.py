@@ -18,6 +18,8 @@ from pydantic import Field, PositiveInt, ValidationError, field_validator, model
 from orchestrator import combinations, dimensions, yaml_text
 from orchestrator.dimensions import Assignment, Dimension, Range
 from orchestrator.errors import SweepError, fault_lines, without_faults
+from results import ResultsError
+from results.constraints import Constraint, parse_all
 from results.errors import nearest
 from results.schema import POINTS, PROGRESS
 from trials.config import Config, TrialConfig
@@ -103,6 +105,9 @@ class Sweep(Config):
         default={"accuracy": "max", "macs": "min", "memory_bytes": "min"}, min_length=1
     )
     """Columns of the points, and whether more or less of each is better."""
+    constraints: tuple[str, ...] = ()
+    """Bounds on columns of the points, such as `macs <= 3e8`: what breaks one is on no front. Bounds on `macs`, `flops`
+    and `params` are checked as soon as a trial has found its architecture: one that breaks them is not trained."""
     trial: TrialConfig = TrialConfig()
     """What every trial has in common."""
     sweep: dict[str, Any] = Field(min_length=1)
@@ -136,6 +141,22 @@ class Sweep(Config):
     @classmethod
     def _columns(cls, objectives: dict[str, str]) -> dict[str, str]:
         return _known_columns(objectives, POINTS)
+
+    @field_validator("constraints")
+    @classmethod
+    def _bounds(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
+        for text in constraints:
+            try:
+                column = Constraint.parse(text).column
+            except ResultsError as error:
+                raise ValueError(str(error)) from None
+            _known_columns({column: "min"}, POINTS)
+        return constraints
+
+    @cached_property
+    def bounds(self) -> tuple[Constraint, ...]:
+        """The constraints, parsed."""
+        return parse_all(self.constraints)
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Sweep:

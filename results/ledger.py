@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from results.errors import BrokenFileError, ResultsError
 
-State = Literal["proposed", "failed", "stopped"]
+State = Literal["proposed", "failed", "stopped", "infeasible"]
 
 
 class LedgerEntry(BaseModel):
@@ -26,7 +26,8 @@ class LedgerEntry(BaseModel):
     config: dict[str, Any]
     """The whole trial configuration, as JSON holds it."""
     state: State = "proposed"
-    """``proposed``: to be run until it is finished; ``failed``: given up; ``stopped``: by the scheduler."""
+    """``proposed``: to be run until it is finished; ``failed``: given up; ``stopped``: by the scheduler;
+    ``infeasible``: its architecture breaks a constraint of the sweep."""
     failures: list[str] = Field(default_factory=list)
     """Why each failed attempt failed, oldest first."""
     extra: dict[str, Any] = Field(default_factory=dict)

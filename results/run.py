@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from results import choosing, comparing, effects, history, pareto, surfaces
+from results.constraints import feasible
 from results.grouping import groups
 from results.objectives import Columns, Objectives, column_list
 from results.run_pictures import RunPictures
@@ -27,8 +28,9 @@ class Run(RunPictures):
     and ``open_runs``.
 
     In every question ``maximize`` and ``minimize`` name columns, or one column; with neither, the objectives
-    are those of the sweep file. ``where`` keeps the points for which an expression is true, see
-    ``results.where``. Errors: ``UnknownColumnError`` with the nearest column, ``WhereError``, and others.
+    are those of the sweep file, and points that break its constraints are left out. ``where`` keeps the points
+    for which an expression is true, see ``results.where``. Errors: ``UnknownColumnError`` with the nearest column,
+    ``WhereError``, and others.
     """
 
     def front(
@@ -54,7 +56,7 @@ class Run(RunPictures):
         {1: 2, 2: 2, 4: 1}
         """
         objectives = self._objectives(maximize, minimize)
-        points = self._where(where)
+        points = self._asked(maximize, minimize, where)
         names = column_list(by)
         chosen = np.zeros(len(points), dtype=bool)
         for _, rows in groups(points, names):
@@ -73,7 +75,7 @@ class Run(RunPictures):
         [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3]
         """
         objectives = self._objectives(maximize, minimize)
-        points = self._where(where)
+        points = self._asked(maximize, minimize, where)
         points = points.assign(rank=pareto.layers(points, objectives))
         return points.sort_values("rank", kind="stable", ignore_index=True)
 
@@ -97,7 +99,7 @@ class Run(RunPictures):
         {1: 111.0, 2: 147.0, 4: 76.0}
         """
         objectives = self._objectives(maximize, minimize)
-        points = self._where(where)
+        points = self._asked(maximize, minimize, where)
         reference = dict(reference) if reference is not None else pareto.worst(points, objectives)
         if by is None:
             return pareto.hypervolume_of(points, objectives, reference)
@@ -127,7 +129,7 @@ class Run(RunPictures):
         5       6      30   330.0
         """
         objectives = self._objectives(maximize, minimize)
-        points, progress = self._where(where), self.progress()
+        points, progress = self._asked(maximize, minimize, where), self.progress()
         limits = pareto.worst(points, objectives) if reference is None else reference
         if self.names is None:
             return history.hypervolume_history(points, progress, objectives, limits)
@@ -144,7 +146,7 @@ class Run(RunPictures):
         self, maximize: Columns | None = None, minimize: Columns | None = None, *, where: str | None = None
     ) -> pd.Series[Any]:
         """Return the point of the front that bulges out most, see ``results.knee``."""
-        return choosing.knee_of(self._where(where), self._objectives(maximize, minimize))
+        return choosing.knee_of(self._asked(maximize, minimize, where), self._objectives(maximize, minimize))
 
     def best(
         self, maximize: Columns = (), minimize: Columns = (), *, where: str | None = None
@@ -171,7 +173,8 @@ class Run(RunPictures):
         [1.0, 1.0]
         """
         objectives = self._objectives(maximize, minimize)
-        return comparing.compare_sets(self._where(where), other._where(where), objectives, reference)
+        a, b = (run._asked(maximize, minimize, where) for run in (self, other))
+        return comparing.compare_sets(a, b, objectives, reference)
 
     def attainment(
         self,
@@ -188,7 +191,8 @@ class Run(RunPictures):
         ['level', 'accuracy', 'macs']
         """
         objectives = self._objectives(maximize, minimize)
-        return surfaces.attainment_of(self._where(where), objectives, over, levels)
+        points = self._asked(maximize, minimize, where)
+        return surfaces.attainment_of(points, objectives, over, levels)
 
     def effect(
         self, factor: str, objectives: Columns | None = None, *, where: str | None = None
@@ -214,6 +218,12 @@ class Run(RunPictures):
         if maximize is None and minimize is None:
             return Objectives.of_sweep(self.objectives())
         return Objectives.of(maximize, minimize)
+
+    def _asked(self, maximize: Columns | None, minimize: Columns | None, where: str | None) -> pd.DataFrame:
+        """Return the points of a question; those of the sweep's own objectives keep its constraints."""
+        points = self._where(where)
+        constraints = self.constraints() if maximize is None and minimize is None else ()
+        return points[feasible(points, constraints)].reset_index(drop=True) if constraints else points
 
     def _where(self, where: str | None) -> pd.DataFrame:
         points = self.points()

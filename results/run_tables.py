@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from results.constraints import Constraint, parse_all
 from results.errors import ResultsError, unknown_column
 from results.frames import to_frame, with_fields
 from results.objectives import Columns, column_list
@@ -56,6 +57,15 @@ class RunTables:
             raise ResultsError(f"runs of different objectives need maximize and minimize, but got {found}")
         return found[0]
 
+    def constraints(self) -> tuple[Constraint, ...]:
+        """Return the constraints of the sweep file. Error: ``ResultsError`` when several runs differ in them."""
+        found = [(directory.read_sweep() or {}).get("constraints") or [] for directory in self.directories]
+        if any(other != found[0] for other in found):
+            raise ResultsError(
+                f"runs of different constraints need maximize, minimize and where, but got {found}"
+            )
+        return parse_all(found[0])
+
     def swept(self) -> list[str]:
         """Return the dotted paths of the fields that differ between trials."""
         sweeps = [directory.read_sweep() or {} for directory in self.directories]
@@ -100,7 +110,8 @@ class RunTables:
     def trials(self) -> pd.DataFrame:
         """Return one row a trial, by index: state, epochs, failures and their reasons, and every swept field.
 
-        ``state`` is ``proposed`` (waiting), ``running``, ``finished``, ``failed`` or ``stopped``.
+        ``state`` is ``proposed`` (waiting), ``running``, ``finished``, ``failed``, ``stopped`` or
+        ``infeasible``.
         """
         tables = [trials_table(directory) for directory in self.directories]
         return with_fields(to_frame(self._named(tables)), self.swept())

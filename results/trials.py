@@ -21,8 +21,8 @@ _POINTS += ["search_s", "train_s", "host", "finished_at"]
 def trials_table(directory: RunDirectory) -> Any:
     """Return the trials of a run by index, a ``pa.Table`` of the schema ``TRIALS``.
 
-    A trial is ``finished`` when it has points; else ``failed`` or ``stopped`` if the ledger says so; else
-    ``running`` when it has progress (even if the process that ran it is dead: look at ``last_at``); else
+    A trial is ``finished`` when it has points; else ``failed``, ``stopped`` or ``infeasible`` if the ledger says
+    so; else ``running`` when it has progress (even if the process that ran it is dead: look at ``last_at``); else
     ``proposed``. A trial whose ledger entry is missing or broken is there if it has left points or progress.
     """
     entries = directory.read_ledger()
@@ -49,7 +49,7 @@ def _row(entry: LedgerEntry, epoch: dict[str, Any] | None, ladder: dict[str, Any
         "epochs": _epochs(entry.config),
         "points": ladder["points"] if ladder else 0,
         "attempts_failed": len(entry.failures),
-        "reason": entry.failures[-1] if entry.failures else None,
+        "reason": entry.extra.get("reason") or (entry.failures[-1] if entry.failures else None),
         "failures": entry.failures,
         "config": json.dumps(entry.config, sort_keys=True, separators=(",", ":")),
         "elapsed_s": last.get("elapsed_s", 0.0),

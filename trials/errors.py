@@ -9,3 +9,7 @@ class TrialError(RuntimeError):
 
 class CheckpointError(ValueError):
     """A checkpoint of another trial, space or shape."""
+
+
+class InfeasibleError(ValueError):
+    """An architecture that breaks a constraint of the sweep before it is trained. No failure: it is not run again."""

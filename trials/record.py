@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from results import RunDirectory
+from results.constraints import Constraint
 from trials import checkpoint
 from trials.config import TrialConfig
 from trials.errors import CheckpointError
@@ -46,6 +47,7 @@ class TrialContext:
         sweep: the sweep's name.
         report: called by rank 0 with the progress row, once an epoch, when the epoch is on storage; may raise to
             stop the trial.
+        constraints: bounds of the sweep; those on what an architecture costs are checked before it is trained.
         rank, world_size, address: this worker among the trial's workers, and where they meet (``tcp://host:port``).
     """
 
@@ -56,6 +58,7 @@ class TrialContext:
     rank: int = 0
     world_size: int = 1
     address: str | None = None
+    constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass

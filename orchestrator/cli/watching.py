@@ -93,6 +93,7 @@ def headline(look: Status) -> str:
     counts = look.counts
     parts = [f"{look.name}: {counts.get('finished', 0)} of {look.total} trials finished"]
     for state, said in (("running", "running"), ("proposed", "waiting"), ("stopped", "stopped early"),
+                        ("infeasible", "infeasible"),
                         ("failed", "failed")):  # fmt: skip
         parts += [f"{counts[state]} {said}"] if counts.get(state) else []
     if look.seconds_left is not None:

@@ -283,3 +283,57 @@ def test_an_adaptive_searcher_proposes_nothing_ahead_of_a_search(tmp_path: Path)
     assert len(conductor.directory.read_ledger()) == 2
     conductor.reported(0, {"phase": "train", "step": 2})
     assert started(conductor) == list(range(1, 8))
+
+
+def test_a_trial_whose_architecture_breaks_a_constraint_is_not_run_again(tmp_path: Path) -> None:
+    def refused(config: TrialConfig, context: TrialContext) -> None:
+        if config.space.splitting == 2:
+            raise ArithmeticError("the architecture must have macs <= 10, but got 20")
+        noop_trial(config, context)
+
+    sweep = small_sweep(constraints=["macs <= 1e9"])
+    conductor = conductor_of_sweep(sweep, tmp_path)
+    while (entry := conductor.next()) is not None:
+        try:
+            refused(
+                TrialConfig.model_validate(entry.config),
+                TrialContext(conductor.directory, entry.index, sweep.name),
+            )
+            conductor.succeeded(entry.index)
+        except ArithmeticError as error:
+            conductor.failed(entry.index, f"InfeasibleError: {error}")
+    assert conductor.done
+    assert conductor.failed_trials() == []
+    assert conductor.monitor.settled == 3
+    trials = open_run(tmp_path).trials()
+    assert trials["state"].astype(str).tolist() == ["finished", "infeasible", "finished"]
+    assert trials["reason"].tolist()[1] == "the architecture must have macs <= 10, but got 20"
+    assert conductor_of_sweep(sweep, tmp_path).next() is None
+
+
+def conductor_of_sweep(sweep: Sweep, place: Path) -> Conductor:
+    directory = RunDirectory(place, create=True)
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    return Conductor(sweep, directory, Monitor())
+
+
+@pytest.mark.parametrize("searcher", ["nsga2", "tpe"])
+def test_every_rung_is_told_with_how_far_it_breaks_each_constraint(tmp_path: Path, searcher: str) -> None:
+    content = searched(searcher).model_dump(mode="json") | {"constraints": ["macs <= 1e7", "accuracy >= 0.6"]}
+    sweep = Sweep.from_mapping(content)
+    conductor = drive(sweep, tmp_path / "run")
+    told = conductor._proposals.searcher._study().get_trials(deepcopy=False)
+    points = open_run(tmp_path / "run").points()
+    assert len(told) == len(points)
+    expected = {
+        (round(m - 1e7), round(0.6 - a, 9)) for m, a in zip(points["macs"], points["accuracy"], strict=True)
+    }
+    violations = [tuple(trial.constraints.values()) for trial in told]
+    assert {(round(macs), round(accuracy, 9)) for macs, accuracy in violations} == expected
+    assert any(macs > 0 for macs, _ in violations)
+    front = conductor.directory.read_front().to_pandas()
+    assert (front["macs"] <= 1e7).all()
+    assert (front["accuracy"] >= 0.6).all()
+    drive(sweep, tmp_path / "again", steps=5)
+    drive(sweep, tmp_path / "again")
+    same_points(open_run(tmp_path / "again").points(), points)

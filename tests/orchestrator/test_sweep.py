@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,23 @@ def test_patterns_that_stand_for_no_feature_map_are_named_by_the_plan() -> None:
         SweepError, match=r"must match a feature map, but got '\*\.qeury'; the nearest tap is"
     ):
         make_plan(sweep, None, [{"CPU": 1.0}])
+
+
+@pytest.mark.parametrize(
+    ("constraint", "line"),
+    [
+        ("macs < 3e8", "must be COLUMN <= NUMBER or COLUMN >= NUMBER, but got 'macs < 3e8'"),
+        ("mac <= 3e8", "did you mean `macs`"),
+        ("genotype <= 3", "genotype"),
+    ],
+)
+def test_a_constraint_that_bounds_no_number_of_a_point_is_refused(constraint: str, line: str) -> None:
+    with pytest.raises(SweepError, match=re.escape(line)) as error:
+        Sweep(name="test", sweep={"space.splitting": [1, 2]}, constraints=[constraint])
+    assert len(error.value.lines) == 1
+
+
+def test_constraints_are_read_as_bounds() -> None:
+    sweep = Sweep(name="test", sweep={"space.splitting": [1, 2]}, constraints=["macs <= 3e8"])
+    assert [str(bound) for bound in sweep.bounds] == ["macs <= 3e+08"]
+    assert Sweep.from_mapping(sweep.model_dump(mode="json")) == sweep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 import torch
 
 from results import RunDirectory
+from results.constraints import parse_all
 from results.schema import POINTS, PROGRESS
 from search_space import Genotype, SpaceError
 from tests.trials.tiny import compute_of, context_in, images_of, tiny_config
 from trials import TrialConfig, TrialError, checkpoint, count_cost, run_trial
-from trials.errors import CheckpointError
+from trials.errors import CheckpointError, InfeasibleError
 from trials.trial import evaluate_ladder, load_network
 
 
@@ -338,3 +340,17 @@ def test_random_states_come_back() -> None:
     first = torch.rand(3)
     checkpoint.restore_random_state(state)
     assert torch.equal(torch.rand(3), first)
+
+
+def test_an_architecture_that_breaks_a_constraint_is_not_trained(tmp_path: Path) -> None:
+    context = replace(context_in(tmp_path), constraints=parse_all(["accuracy >= 0.1", "macs <= 10"]))
+    config = tiny_config("darts")
+    with pytest.raises(InfeasibleError, match=r"the architecture must have macs <= 10, but got [\d,]+"):
+        run_trial(config, context)
+    progress = context.directory.read_progress(config.trial_key()).to_pylist()
+    assert {row["phase"] for row in progress} == {"search"}
+    assert len(progress) == config.search.epochs
+    assert not context.directory.has_points(config.trial_key())
+    wide = replace(context, constraints=parse_all(["macs <= 1e9", "params >= 10"]))
+    run_trial(config, wide)
+    assert context.directory.has_points(config.trial_key())
