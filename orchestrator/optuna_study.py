@@ -35,8 +35,10 @@ def write_study(directory: RunDirectory, place: str) -> tuple[int, str]:
     """Add what a run holds to the study of its sweep's name at ``place``; return how many trials, and the name.
 
     Every point is a finished trial of the study: its parameters are the swept fields and those of the ladder that
-    vary, its values the sweep's objectives; trials given up are failed ones. What the study has is left alone.
-    ``place`` is a SQLite file, a journal (``*.log``, ``*.journal``) or the URL of a database.
+    vary, its values the sweep's objectives, its constraints those of the sweep; trials given up are failed ones.
+    What the study has is left alone.
+    ``place`` is a journal (``*.log``, ``*.journal``), a SQLite file or the URL of a database; Optuna writes a trial
+    to a database in a transaction of its own, with a statement for each of its values.
 
     Errors: ``OrchestratorError``: no sweep, a place that cannot be opened, a study of other objectives.
     """
@@ -88,7 +90,8 @@ def _storage(place: str) -> BaseStorage:
 
 def _trials(sweep: Sweep, directory: RunDirectory) -> Iterator[FrozenTrial]:
     entries = {entry.key: entry for entry in directory.read_ledger()}
-    names = list(dict.fromkeys(["point", *_NOTED, *_RUNG, *sweep.objectives]))
+    bounded = [bound.column for bound in sweep.bounds]
+    names = list(dict.fromkeys(["point", *_NOTED, *_RUNG, *sweep.objectives, *bounded]))
     rungs = _rung_distributions(sweep)
     swept = {dimension.path: _distribution(dimension) for dimension in sweep.dimensions}
     for row in directory.read_points(columns=names).to_pylist():
@@ -114,6 +117,7 @@ def _point(
         values=[float(value) for value in values] if measured else None,
         params={**parameters, **{name: row[name] for name in rungs}},
         distributions={**swept, **rungs},
+        constraints={str(bound): bound.violation(row[bound.column]) for bound in sweep.bounds},
         user_attrs=noted if measured else {**noted, "reason": "an objective was not measured"},
     )
     took = timedelta(seconds=row["search_s"] + row["train_s"] + row["ladder_s"])

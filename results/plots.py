@@ -1,7 +1,8 @@
 """Pictures of a run, as plotly figures: to be shown in a notebook, written to a file, or put into the report.
 
 All have one look (``results.plot_style``): transparent, a palette for all eyes, units on the axes. In every
-picture ``where`` keeps the points for which an expression is true. Errors: ``UnknownColumnError`` with the
+picture ``where`` keeps the points for which an expression is true; points that break a constraint of the sweep
+are left out. Errors: ``UnknownColumnError`` with the
 nearest column, ``WhereError``, ``ResultsError`` for a column without numbers.
 """
 
@@ -17,6 +18,7 @@ from results.genotype_drawing import genotype_svg
 from results.objectives import Objectives, checked_columns
 from results.parallel_plots import axes_of, parallel_figure
 from results.schema import column_of_path
+from results.surfaces import attainment
 from results.trial_plots import curves_figure, hypervolume_figure, sparsity_figure
 from results.where import where_mask
 
@@ -61,9 +63,9 @@ def plot_attainment(
     run: Run, x: str = "macs", y: str = "accuracy", *, over: str = "seed", where: str | None = None
 ) -> Any:
     """Return the median front over the seeds, and the band of the middle half. ``x`` must be a cost, ``y`` not."""
-    surfaces = run.attainment(maximize=[y], minimize=[x], where=where, over=over)
-    repetitions = _points(run, where)[over].nunique()
-    return attainment_figure(surfaces, x=x, y=y, over=f"{repetitions} {over}s")
+    points = _points(run, where)
+    surfaces = attainment(points, maximize=y, minimize=x, over=over)
+    return attainment_figure(surfaces, x=x, y=y, over=f"{points[over].nunique()} {over}s")
 
 
 def plot_sparsity(
@@ -112,5 +114,5 @@ def one_key(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _points(run: Run, where: str | None) -> pd.DataFrame:
-    points = one_key(run.points())
+    points = one_key(run.feasible_points())
     return points[where_mask(points, where)].reset_index(drop=True)

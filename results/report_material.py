@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from results import pareto
+from results.constraints import feasible
 from results.objectives import Objectives
 from results.problems import Problem
 from results.run import Run
@@ -35,12 +36,15 @@ class Material:
     directions: Mapping[str, str]
     on_front: NDArray[np.bool_]
     labels: pd.Series[str]
+    broken: int = 0
+    """Points that break a constraint of the sweep: left out of ``points``."""
     problems: list[Problem] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: Run) -> Material:
         """Read a run. Errors: ``BrokenFileError``, ``ResultsError`` for runs that differ in their objectives."""
-        points, progress, trials = run.points(), run.progress(), run.trials()
+        everything, progress, trials = run.points(), run.progress(), run.trials()
+        points = everything[feasible(everything, run.constraints())].reset_index(drop=True)
         directions = run.objectives()
         return cls(
             run=run,
@@ -51,6 +55,7 @@ class Material:
             directions=directions,
             on_front=pareto.front_mask(points, Objectives.of_sweep(directions)),
             labels=labels_of(points),
+            broken=len(everything) - len(points),
             problems=run.problems(),
         )
 

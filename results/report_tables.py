@@ -24,7 +24,10 @@ COLUMNS = (
 
 def headline(material: Material) -> Section:
     """Return the numbers that matter."""
-    entries = [_trials_entry(material.trials), ("points", str(len(material.points)), "")]
+    entries = [
+        _trials_entry(material.trials),
+        ("points", str(len(material.points)), _constraints_note(material)),
+    ]
     if len(material.points):
         objectives = Objectives.of_sweep(material.directions)
         entries.append(("on the front", str(int(material.on_front.sum())), ", ".join(material.directions)))
@@ -93,6 +96,11 @@ def sweep_file(material: Material) -> Section:
         parts.append(element("p", element("code", directory.uri), f": {shown or 'no versions were stored'}"))
         parts.append(element("details", element("summary", "The sweep file"), element("pre", text)))
     return Section("sweep", "Sweep and versions", parts)
+
+
+def _constraints_note(material: Material) -> str:
+    constraints = " and ".join(map(str, material.run.constraints()))
+    return f"that keep {constraints}; {material.broken} more break it" if constraints else ""
 
 
 def _trials_entry(trials: pd.DataFrame) -> tuple[str, str, str]:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from results import choosing, comparing, effects, history, pareto, surfaces
-from results.constraints import feasible
 from results.grouping import groups
 from results.objectives import Columns, Objectives, column_list
 from results.run_pictures import RunPictures
@@ -156,7 +155,7 @@ class Run(RunPictures):
         >>> run.best(minimize="macs", where="accuracy > 0.87")["macs"]
         800
         """
-        return choosing.best(self._where(where), maximize=maximize, minimize=minimize)
+        return choosing.best(_kept(self.points(), where), maximize=maximize, minimize=minimize)
 
     def compare(
         self,
@@ -208,7 +207,7 @@ class Run(RunPictures):
         0       0.00  accuracy    0.00       6
         1       0.05  accuracy   -0.05       6
         """
-        points, column = self._where(where), column_of_path(factor)
+        points, column = _kept(self.points(), where), column_of_path(factor)
         wanted = tuple(self.objectives()) if objectives is None else column_list(objectives)
         swept = ["trial_key"] if column in RUNG else [*map(column_of_path, self.swept()), "seed"]
         others = [name for name in ["run", *swept, *RUNG] if name in points.columns and name != column]
@@ -221,10 +220,9 @@ class Run(RunPictures):
 
     def _asked(self, maximize: Columns | None, minimize: Columns | None, where: str | None) -> pd.DataFrame:
         """Return the points of a question; those of the sweep's own objectives keep its constraints."""
-        points = self._where(where)
-        constraints = self.constraints() if maximize is None and minimize is None else ()
-        return points[feasible(points, constraints)].reset_index(drop=True) if constraints else points
+        points = self.feasible_points() if maximize is None and minimize is None else self.points()
+        return _kept(points, where)
 
-    def _where(self, where: str | None) -> pd.DataFrame:
-        points = self.points()
-        return points if where is None else points[where_mask(points, where)].reset_index(drop=True)
+
+def _kept(points: pd.DataFrame, where: str | None) -> pd.DataFrame:
+    return points if where is None else points[where_mask(points, where)].reset_index(drop=True)

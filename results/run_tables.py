@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.constraints import Constraint, parse_all
+from results.constraints import Constraint, feasible, parse_all
 from results.errors import ResultsError, unknown_column
 from results.frames import to_frame, with_fields
 from results.objectives import Columns, column_list
@@ -89,6 +89,11 @@ class RunTables:
         wanted = [extra[name] for name in names if name in extra]
         stored = self._stored([*names, "config"] if wanted else names, POINTS)
         return with_fields(to_frame(self._table("points", stored)), wanted)[names]
+
+    def feasible_points(self) -> pd.DataFrame:
+        """Return the points that keep the constraints of the sweep file; of a sweep without any, all."""
+        points, constraints = self.points(), self.constraints()
+        return points[feasible(points, constraints)].reset_index(drop=True) if constraints else points
 
     def taps(self) -> pd.DataFrame:
         """Return one row a tap of each point: point, trial_key, rung, threshold, the tap's numbers."""

@@ -85,11 +85,19 @@ def front(
       shrinksweep front runs/digits --format csv -o front.csv
     """
     from orchestrator.cli.output import write_frame
+    from orchestrator.errors import OrchestratorError
+    from results.choosing import knee_of
+    from results.objectives import Objectives
 
     one_of("--format", form, completion.FORMATS)
     opened = open_one_or_more(run)
     objectives = _objectives(opened, maximize, minimize)
-    found = _front(opened, objectives, where, by or [], numbers("--epsilon", epsilon), knee)
+    goals = (maximize or None, minimize or None)  # neither: those of the sweep, and its constraints
+    found = opened.front(*goals, where=where, by=by, epsilon=numbers("--epsilon", epsilon))
+    if found.empty:
+        raise OrchestratorError(_why_empty(opened, objectives, where))
+    if knee:
+        found = found.loc[[knee_of(found, Objectives.of_sweep(objectives)).name]]
     if sort is not None:
         found = _sorted(found, sort)
     if form == "table":
@@ -107,34 +115,15 @@ def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None
     return Objectives.of(maximize or (), minimize or ()).directions()
 
 
-def _front(
-    run: Run,
-    objectives: dict[str, str],
-    where: str | None,
-    by: list[str],
-    epsilon: dict[str, float] | None,
-    knee: bool,
-) -> pd.DataFrame:
-    from orchestrator.errors import OrchestratorError
-
-    more = [name for name, direction in objectives.items() if direction == "max"]
-    less = [name for name, direction in objectives.items() if direction == "min"]
-    found = run.front(more, less, where=where, by=by, epsilon=epsilon)
-    if found.empty:
-        raise OrchestratorError(_why_empty(run, objectives, where))
-    if knee:
-        from results import knee as knee_of
-
-        found = found.loc[[knee_of(found, maximize=more, minimize=less).name]]
-    return found
-
-
 def _why_empty(run: Run, objectives: dict[str, str], where: str | None) -> str:
-    count = len(run.points(["point"]))
+    count, constraints = len(run.points(["point"])), run.constraints()
     if not count:
         return f"a front needs a point, but no trial of {run!r} has finished yet"
     if where is not None:
         return f"a front needs a point, but none of the {count} points is left by --where {where!r}"
+    if constraints and not len(run.feasible_points()):
+        broken = " and ".join(map(str, constraints))
+        return f"a front needs a point, but none of the {count} points keeps {broken}"
     return f"a front needs a point, but none of the {count} points has all of {', '.join(objectives)}"
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from orchestrator import OrchestratorError, Sweep
@@ -68,6 +70,17 @@ def test_writing_again_adds_only_what_is_new(run: RunDirectory, tmp_path: Path, 
     assert write_study(run, place)[0] == 0
     run_trial(run, Sweep.from_mapping(run.read_sweep() or {}), 2, 4)
     assert write_study(run, place)[0] == 2
+
+
+def test_points_that_break_a_constraint_of_the_sweep_are_no_best_trials(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    least = int(open_run(run).points()["macs"].min())
+    run.write_sweep({**(run.read_sweep() or {}), "constraints": [f"macs <= {least}"]}, {})
+    write_study(run, str(tmp_path / "study.log"))
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "study.log")))
+    best = optuna.load_study(study_name="test", storage=storage).best_trials
+    assert sorted(trial.user_attrs["point"] for trial in best) == sorted(open_run(run).front()["point"])
 
 
 def test_ranges_and_a_longer_ladder_fit_one_study(tmp_path: Path) -> None:

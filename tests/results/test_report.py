@@ -130,6 +130,15 @@ def test_headline_numbers_are_those_of_the_run(run: Run) -> None:
     assert str(points["macs"].min()) in values
 
 
+def test_points_that_break_a_constraint_are_counted_and_drawn_nowhere(local: RunDirectory) -> None:
+    run = night(local, file={**SWEEP, "constraints": ["macs <= 1000"]})
+    page = Page(report_html(run))
+    assert "that keep macs <= 1000; 12 more break it" in page.words()
+    traces = page.pictures()["fronts"]["splitting|macs"]["data"]
+    assert [trace["name"] for trace in traces] == ["s = 1", "s = 2"]
+    assert [trace.name for trace in run.plot_fronts().data] == ["s = 1", "s = 2"]
+
+
 def test_labels_are_as_short_as_they_can_be_told_apart() -> None:
     keys = ["0123456789abcdef", "0123456700000000", "fedcba9876543210"]
     points = pd.DataFrame(

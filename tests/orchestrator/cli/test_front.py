@@ -13,7 +13,7 @@ from rich.console import Console
 from orchestrator.cli.options import is_pattern
 from orchestrator.cli.output import plain_lines, print_table
 from orchestrator.progress import front_table
-from results import open_run, open_runs
+from results import RunDirectory, open_run, open_runs
 from tests.orchestrator.cli.conftest import command
 
 pytestmark = pytest.mark.usefixtures("runs")
@@ -113,3 +113,23 @@ def test_compare_of_different_objectives_needs_them_given(capsys: pytest.Capture
     assert status == 2
     assert "runs of different objectives need --max and --min" in err
     assert command(capsys, "compare", "runs/digits", "runs/digits-wide", "--min", "macs")[0] == 0
+
+
+def constrain(text: str) -> None:
+    """Bound the points of ``runs/digits``."""
+    directory = RunDirectory("runs/digits")
+    directory.write_sweep({**(directory.read_sweep() or {}), "constraints": [text]}, {})
+
+
+def test_without_other_objectives_a_front_keeps_the_constraints_of_the_sweep(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bound = int(open_run("runs/digits").points()["macs"].min())
+    constrain(f"macs <= {bound}")
+    _, kept, _ = command(capsys, "front", "runs/digits", "--format", "json")
+    assert {row["macs"] for row in json.loads(kept)} == {bound}
+    _, free, _ = command(capsys, "front", "runs/digits", "--max", "accuracy", "--format", "json")
+    assert {row["macs"] for row in json.loads(free)} != {bound}
+    constrain("macs <= 1")
+    status, _, err = command(capsys, "front", "runs/digits")
+    assert (status, err) == (2, "error: a front needs a point, but none of the 4 points keeps macs <= 1\n")
