@@ -33,7 +33,7 @@ class Objectives:
         more, less = column_list(maximize), column_list(minimize)
         names = (*more, *less)
         if not names:
-            raise ResultsError("a front must have one objective at least, but got maximize=[], minimize=[]")
+            raise ResultsError("there must be one objective at least, but got maximize=[], minimize=[]")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ResultsError(f"an objective must be named once, but got `{twice[0]}` twice")

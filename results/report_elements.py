@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-VOID = frozenset({"meta", "br"})
+VOID = frozenset({"meta", "wbr"})
 
 
 class Html(str):
@@ -48,7 +48,8 @@ def table(
     """Return a table that scrolls sideways where it is too wide; ``numeric`` columns are set to the right."""
     right = dict.fromkeys(numeric, "number")
     header = element(
-        "tr", *(element("th", text, scope="col", class_=right.get(i)) for i, text in enumerate(head))
+        "tr",
+        *(element("th", _breakable(text), scope="col", class_=right.get(i)) for i, text in enumerate(head)),
     )
     body = (
         element("tr", *(element("td", cell, class_=right.get(i)) for i, cell in enumerate(row)))
@@ -58,3 +59,9 @@ def table(
         "table", element("caption", caption), element("thead", header), element("tbody", join(body))
     )
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def _breakable(name: str) -> Html:
+    """Return a name that may go on in the next line behind each underscore."""
+    first, *rest = name.split("_")
+    return join([first, *(part for text in rest for part in ("_", element("wbr"), text))])

@@ -41,6 +41,8 @@ class Picture:
     controls: Sequence[Control] = ()
     wide: bool = False
     """Whether the picture keeps its width on a phone, and scrolls there."""
+    picked: bool = False
+    """Whether there is a command for a point that is clicked on."""
 
     def html(self) -> Html:
         """Return the place of the picture, with its controls and its alternative in words."""
@@ -54,7 +56,7 @@ class Picture:
             "figure",
             element("div", *choices, class_="controls") if choices else Html(""),
             element("div", plot, class_="scroll") if self.wide else plot,
-            element("output", class_="picked", aria_live="polite"),
+            element("output", class_="picked", aria_live="polite") if self.picked else Html(""),
             element("figcaption", self.caption),
         )
 

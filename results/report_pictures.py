@@ -44,6 +44,7 @@ def front_section(material: Material) -> Section:
         caption=_front_words(material, y, costs),
         figures=figures,
         controls=[cost_control(costs), Control("colour", _names(material.factors))],
+        picked=True,
     )
     return Section("front", title, pictures=[picture])
 

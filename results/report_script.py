@@ -7,7 +7,9 @@ SCRIPT = r"""
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)").matches;
   const plots = [...document.querySelectorAll("[data-picture]")];
-  let printing = false;
+  const PAPER = 680;  // CSS pixels between the margins of A4 and letter
+  const UNWANTED = ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"];
+  let printing = false, opened = [];
 
   const whole = (value) => {
     if (Array.isArray(value)) return value.map(whole);
@@ -22,7 +24,8 @@ SCRIPT = r"""
     const font = { ...layout.font, color: printing ? "#222222" : color("--ink") };
     const hoverlabel = { bgcolor: color("--panel"), bordercolor: color("--line"), font: { color: color("--ink") } };
     const modebar = { bgcolor: "transparent", color: color("--muted"), activecolor: color("--accent") };
-    return { ...layout, font, hoverlabel, modebar, dragmode: coarse ? false : layout.dragmode };
+    const width = printing ? PAPER : undefined;
+    return { ...layout, font, hoverlabel, modebar, width, dragmode: coarse ? false : layout.dragmode };
   };
 
   const chosen = (plot) => {
@@ -36,7 +39,8 @@ SCRIPT = r"""
     if (!figure) return;
     const { data: traces, layout } = whole(figure);
     plot.dataset.gl = traces.some((trace) => /gl$|parcoords/.test(trace.type || ""));
-    const config = { responsive: true, displaylogo: false, displayModeBar: coarse ? false : "hover" };
+    const config = { responsive: true, displaylogo: false, displayModeBar: coarse ? false : "hover",
+      modeBarButtonsToRemove: UNWANTED };
     Plotly.react(plot, traces, themed(layout), config);
     plot.dataset.drawn = "yes";
     if (!plot.dataset.listens) {
@@ -55,7 +59,7 @@ SCRIPT = r"""
     const command = chosen(plot).layout.meta && chosen(plot).layout.meta.command;
     if (!command || !point || !point.customdata) return;
     const label = Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
-    plot.closest("figure").querySelector(".picked").textContent = command.replace("{point}", () => label);
+    plot.closest("figure").querySelector("output").textContent = command.replace("{point}", () => label);
   };
 
   const seen = new IntersectionObserver((entries) => {
@@ -75,9 +79,14 @@ SCRIPT = r"""
   dark.addEventListener("change", redraw);
   addEventListener("beforeprint", () => {
     printing = true;
-    document.querySelectorAll("details").forEach((details) => { details.open = true; });
+    opened = [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((details) => { details.open = true; });
     plots.forEach(draw);
   });
-  addEventListener("afterprint", () => { printing = false; redraw(); });
+  addEventListener("afterprint", () => {
+    printing = false;
+    opened.forEach((details) => { details.open = false; });
+    redraw();
+  });
 })();
 """

@@ -58,6 +58,16 @@ footer { color: var(--muted); font-size: .85rem; padding-bottom: 2rem; }
   h2, h3 { break-after: avoid; }
   section { border: 0; padding: 0; }
   figure, .network, tr { break-inside: avoid; }
+  figcaption, p { max-width: none; }
   .scroll { overflow: visible; }
+  .plot.wide { min-width: 0; }
+  .networks { display: block; }
+  .network { margin-bottom: 1rem; }
+  .cells { flex-wrap: nowrap; }
+  table { font-size: 7.5pt; }
+  th { white-space: normal; vertical-align: bottom; }
+  th, td { padding: .15rem .3rem; }
+  #table td:last-child, #table th:last-child { display: none; }
+  pre { columns: 3; font-size: 7pt; }
 }
 """

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.cli.options import Output, RunPath
+from orchestrator.cli.options import Output, RunPath, open_one_or_more
 
 Point = Annotated[
     str,
@@ -28,17 +28,19 @@ Onnx = Annotated[
 def report(run: RunPath, output: Output = None) -> None:
     """Write a run as one HTML page.
 
-    Its fronts, networks, learning curves and failures; the page needs no network.
+    Its fronts, networks, learning curves and failures; the page needs no network. RUN may be a pattern such as
+    'runs/*'.
 
     \b
     Examples:
       shrinksweep report runs/digits
       shrinksweep report runs/digits -o digits.html
+      shrinksweep report "runs/*" -o all.html
     """
     from orchestrator.errors import OrchestratorError
-    from results import open_run, write_report
+    from results import write_report
 
-    opened, path = open_run(run), output or Path("report.html")
+    opened, path = open_one_or_more(run), output or Path("report.html")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_report(opened, path)

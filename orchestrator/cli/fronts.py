@@ -101,7 +101,8 @@ def front(
     if sort is not None:
         found = _sorted(found, sort)
     if form == "table":
-        beside = [*(by or []), *([sort.removeprefix("-")] if sort else [])]
+        runs = ["run"] if opened.names else []
+        beside = [*runs, *(by or []), *([sort.removeprefix("-")] if sort else [])]
         _show(found, objectives, beside, output)
     else:
         write_frame(found, form, output)

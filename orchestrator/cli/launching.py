@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -141,9 +142,11 @@ def _next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
     if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):
         shown = str(Path(uri).relative_to(Path.cwd()))
     objective = next(iter(sweep.maximize or sweep.objectives))
-    order = "descending" if sweep.objectives[objective] == "max" else "ascending"
-    best = stored.sort_by([(objective, order)])
-    middle = best[objective][best.num_rows // 2].as_py()
+    more = sweep.objectives[objective] == "max"
+    best = stored.sort_by([(objective, "descending" if more else "ascending")])
+    middle = float(best[objective][best.num_rows // 2].as_py())
+    away = Context(prec=3, rounding=ROUND_FLOOR if more else ROUND_CEILING)  # so that the middle is kept
+    bound = f"{'>=' if more else '<='} {float(away.create_decimal_from_float(middle)):g}"
     point = short_point(best["point"][0].as_py())
     path, query = split_uri(shown)
     shown = shlex.quote(shown)
@@ -151,7 +154,7 @@ def _next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
         f"front:  {path}/front.parquet{query}",
         f"points: {path}/points.parquet{query}",
         "next:",
-        f'  shrinksweep front {shown} --where "{objective} > {middle:.3g}" --format csv',
+        f'  shrinksweep front {shown} --where "{objective} {bound}" --format csv',
         f"  shrinksweep report {shown} -o report.html",
         f"  shrinksweep export {shown} {point}",
     ]

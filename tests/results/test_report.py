@@ -18,7 +18,7 @@ from tests.results.pictures import SWEEP, VERSIONS, night
 from tests.results.rows import config_of, epoch_rows, key_of, point_rows
 from tests.results.test_run import fill
 
-VOID = {"meta", "br"}
+VOID = {"meta", "wbr"}
 EVIL = "<script>alert(1)</script>"
 REASON = "died: </script><img src=x onerror=alert(1)> & 'quotes\" <!--"
 
@@ -340,6 +340,8 @@ def test_every_picture_is_drawn_without_complaint(
         browser.value(f"document.querySelector('[data-picture={name}]').scrollIntoView()")
         browser.wait(DRAWN.format(name=name))
     color = browser.value("getComputedStyle(document.querySelector('.xtick text, .ytick text')).fill")
+    buttons = browser.value("[...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title).join()")
+    assert "Share" not in buttons  # it would send the picture away
     red = int(color.split("(")[1].split(",")[0])
     assert (red > 128) == dark
     quiet(browser, path)

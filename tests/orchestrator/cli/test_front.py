@@ -72,10 +72,10 @@ def test_the_knee_is_one_point(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_several_runs_are_read_as_one(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = command(capsys, "front", "runs/*", "--by", "run")
+    _, out, _ = command(capsys, "front", "runs/*")
     heading, *rows = [line.split() for line in out.splitlines()]
     place = heading.index("run")
-    assert [row[place] for row in rows] == open_runs("runs/*").front(by="run")["run"].tolist()
+    assert [row[place] for row in rows] == open_runs("runs/*").front()["run"].tolist()
 
 
 @pytest.mark.parametrize(
