@@ -10,11 +10,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.dimensions import Assignment, Dimension, Range
+from orchestrator.together import spread
 from search_space.space import SPACES, stage_widths
 from trials.config import TrialConfig
 
 MOST_COMBINATIONS = 100_000
 """Combinations that are checked one by one; of more, an even selection of so many."""
+
+WIDTHS = ("space.channels", "train.channels")
 
 MOST_LINES = 5
 """Rules that are reported; of more, the number of the others."""
@@ -23,7 +26,7 @@ MOST_LINES = 5
 def configured(base: TrialConfig, assignment: Assignment) -> TrialConfig:
     """Return ``base`` with other values at some dotted paths, checked again as a whole."""
     content = base.model_dump()
-    for path, value in assignment.items():
+    for path, value in spread(assignment).items():
         *sections, name = path.split(".")
         place = content
         for section in sections:
@@ -34,7 +37,7 @@ def configured(base: TrialConfig, assignment: Assignment) -> TrialConfig:
 
 def faults(base: TrialConfig, dims: Sequence[Dimension]) -> list[str]:
     """Check every combination of sizes that the sweep can propose; equal faults are one line."""
-    sized = [d for d in dims if d.path.startswith("space.") or d.path in ("train.cells", "train.channels")]
+    sized = [d for d in dims if any(map(_is_size, d.paths))]
     if not sized:
         return []
     tried, broken = 0, dict[str, list[Assignment]]()
@@ -52,12 +55,16 @@ def faults(base: TrialConfig, dims: Sequence[Dimension]) -> list[str]:
     )
 
 
+def _is_size(path: str) -> bool:
+    return path.startswith("space.") or path in ("train.cells", "train.channels")
+
+
 def _rule(fault: Any) -> str:
     return str(fault.get("ctx", {}).get("error", fault["msg"]))
 
 
 def _line(rule: str, bad: list[Assignment], tried: int) -> str:
-    example = ", ".join(f"{path}={value}" for path, value in bad[0].items())
+    example = ", ".join(f"{path}={value}" for path, value in spread(bad[0]).items())
     return f"sweep: {rule} (with {example}; {len(bad)} of {tried} combinations of sizes)"
 
 
@@ -81,9 +88,10 @@ def _telling_values(base: TrialConfig, dimension: Dimension, sized: Sequence[Dim
 def _between_roundings(base: TrialConfig, growth: Range, sized: Sequence[Dimension]) -> list[float]:
     """Return a width factor for every way in which the widths of the cells can round."""
     widths = set()
-    sizes = [d for d in sized if d.path in ("space.channels", "train.channels")]
+    sizes = [d for d in sized if set(WIDTHS) & set(d.paths)]
     for assignment in size_combinations(base, sizes) if sizes else [{}]:
-        channels = set(assignment.values()) | {
+        swept = spread(assignment)
+        channels = {swept[path] for path in WIDTHS if swept.get(path)} | {
             base.space.channels,
             base.train.channels or base.space.channels,
         }

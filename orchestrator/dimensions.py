@@ -1,5 +1,7 @@
 """What differs between the trials of a sweep: one dimension for each swept path into the trial configuration.
 
+(Or for several at once: ``orchestrator.together``.)
+
 A dimension is a list of values or a range. ``at(u)`` maps the unit interval onto it, ``value(i)`` counts
 through it where it is finite.
 """
@@ -20,6 +22,7 @@ from pydantic.fields import FieldInfo
 
 from orchestrator.errors import rule_of
 from results.errors import nearest
+from results.schema import paths_of
 from trials.config import LADDER_LISTS, TrialConfig
 
 Assignment = dict[str, Any]
@@ -32,6 +35,11 @@ class Values:
 
     path: str
     choices: tuple[Any, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The single paths: several where fields are swept together."""
+        return paths_of(self.path)
 
     @property
     def size(self) -> int:
@@ -60,6 +68,10 @@ class Range:
     log: bool = False
     step: float | None = None
     integer: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,)
 
     @property
     def size(self) -> int | None:
@@ -105,13 +117,8 @@ def _leaves(model: type[BaseModel], prefix: str) -> typing.Iterator[tuple[str, F
 def parse(path: str, raw: Any) -> tuple[Dimension | None, list[str]]:
     """Return the dimension that ``raw`` describes for ``path``, or None and what is wrong with it."""
     where = f"`sweep.{path}`"
-    if path not in leaf_fields():
-        return None, [f"unknown path {where}{nearest(path, leaf_fields())}"]
-    section, _, name = path.rpartition(".")
-    if section == "ladder" and name in LADDER_LISTS:
-        return None, [
-            f"{where} makes rungs, not trials: list its values in `trial.{path}`; nothing is trained again"
-        ]
+    if fault := field_fault(path):
+        return None, [fault]
     if isinstance(raw, Mapping):
         if "choices" not in raw:
             return _parse_range(path, raw)
@@ -124,13 +131,24 @@ def parse(path: str, raw: Any) -> tuple[Dimension | None, list[str]]:
     return _parse_values(path, raw)
 
 
+def field_fault(path: str) -> str | None:
+    """Return why the field at ``path`` cannot be swept; None: it can."""
+    where = f"`sweep.{path}`"
+    if path not in leaf_fields():
+        return f"unknown path {where}{nearest(path, leaf_fields())}"
+    section, _, name = path.rpartition(".")
+    if section == "ladder" and name in LADDER_LISTS:
+        return f"{where} makes rungs, not trials: list its values in `trial.{path}`; nothing is trained again"
+    return None
+
+
 def _parse_values(path: str, raw: list[Any] | tuple[Any, ...]) -> tuple[Dimension | None, list[str]]:
     where = f"`sweep.{path}`"
     if not raw:
         return None, [f"{where} must name at least one value, but got {list(raw)}"]
-    checked = [_checked(path, value, f"`sweep.{path}[{i}]`") for i, value in enumerate(raw)]
-    faults = [fault for _, found in checked for fault in found]
-    choices = tuple(value for value, _ in checked)
+    values = [checked(path, value, f"`sweep.{path}[{i}]`") for i, value in enumerate(raw)]
+    faults = [fault for _, found in values for fault in found]
+    choices = tuple(value for value, _ in values)
     if not faults and len({as_text(value) for value in choices}) < len(choices):
         faults.append(f"{where} must not name a value twice, but got {list(raw)}")
     return (None, faults) if faults else (Values(path, choices), [])
@@ -154,7 +172,7 @@ def _parse_range(path: str, raw: Mapping[str, Any]) -> tuple[Dimension | None, l
         if name not in raw:
             faults.append(f"{where}.{name}` must be given, but it is missing")
             continue
-        value, found = _checked(path, raw[name], f"{where}.{name}`")
+        value, found = checked(path, raw[name], f"{where}.{name}`")
         faults += found
         if not found:
             bounds[name] = value
@@ -211,7 +229,7 @@ def _kind_faults(where: str, kinds: set[type], step: float | None, integer: bool
     return []
 
 
-def _checked(path: str, value: Any, where: str) -> tuple[Any, list[str]]:
+def checked(path: str, value: Any, where: str) -> tuple[Any, list[str]]:
     """Return ``value`` as the field at ``path`` takes it, and what is wrong with it."""
     try:
         return _adapter(path).validate_python(value), []

@@ -96,6 +96,8 @@ def _span(dimension: Dimension) -> str:
     if isinstance(dimension, Range):
         log = ", log" if dimension.log else ""
         return f"{dimension.low:g} to {dimension.high:g}{log}"
+    if len(dimension.paths) > 1:
+        return ", ".join(" ".join(map(str, values)) for values in dimension.choices)
     return ", ".join(str(value) for value in dimension.choices)
 
 
@@ -171,7 +173,7 @@ def _data_configs(sweep: Sweep) -> list[DataConfig]:
 
 
 def _swept(sweep: Sweep, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    dims = [d for d in sweep.dimensions if d.path.startswith(prefixes)]
+    dims = [d for d in sweep.dimensions if any(path.startswith(prefixes) for path in d.paths)]
     for values in itertools.islice(itertools.product(*map(_ends, dims)), 10_000):
         yield {d.path: value for d, value in zip(dims, values, strict=True)}
 
@@ -234,14 +236,21 @@ def differences(stored: Mapping[str, Any], sweep: Sweep) -> list[str]:
     """Return a line for each field in which ``sweep`` cannot go on with the run of the ``stored`` sweep.
 
     Another budget, other resources and retries are the same sweep; so are more values in a swept list, and
-    more rungs of the ladder.
+    more rungs of the ladder. What an older version did not store has its default.
     """
-    old, new = _flat(stored), _flat(sweep.model_dump(mode="json"))
+    old, new = _flat(_with_defaults(stored)), _flat(sweep.model_dump(mode="json"))
     return [
-        f"`{path}` is {_shown(old, path)} there, but got {_shown(new, path)}"
+        f"`{path}` is {_shown(old, path)} there, but {_shown(new, path)} here"
         for path in sorted(old.keys() | new.keys())
         if not path.startswith(_FREE) and not _extends(path, old.get(path, _ABSENT), new.get(path, _ABSENT))
     ]
+
+
+def _with_defaults(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return Sweep.from_mapping(stored).model_dump(mode="json")
+    except SweepError:  # what was a sweep to another version
+        return stored
 
 
 _ABSENT = object()

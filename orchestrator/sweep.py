@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from orchestrator import combinations, dimensions, yaml_text
+from orchestrator import combinations, dimensions, together, yaml_text
 from orchestrator.dimensions import Assignment, Dimension, Range
 from orchestrator.errors import SweepError, fault_lines, without_faults
 from results import ResultsError
@@ -111,7 +111,8 @@ class Sweep(Config):
     trial: TrialConfig = TrialConfig()
     """What every trial has in common."""
     sweep: dict[str, Any] = Field(min_length=1)
-    """What differs between trials: dotted paths into the trial, each a list, {low, high} or {choices}."""
+    """What differs between trials: dotted paths into the trial, each a list, {low, high} or {choices}; several paths,
+    separated by commas, are swept together: a list of lists."""
     strategy: StrategyConfig = StrategyConfig()
     resources: ResourcesConfig = ResourcesConfig()
     retries: Annotated[int, Field(ge=0)] = 2
@@ -205,7 +206,10 @@ class Sweep(Config):
 
     def assignment(self, config: Mapping[str, Any]) -> Assignment:
         """Return the values that a trial's configuration, as JSON, has at the swept paths."""
-        return {dimension.path: _at(config, dimension.path) for dimension in self.dimensions}
+        return {
+            d.path: tuple(_at(config, path) for path in d.paths) if len(d.paths) > 1 else _at(config, d.path)
+            for d in self.dimensions
+        }
 
 
 def _at(config: Any, path: str) -> Any:
@@ -226,10 +230,15 @@ def _with_trial_seed(fields: dict[str, Any]) -> dict[str, Any]:
 def _parse_dimensions(raw: Any) -> tuple[list[Dimension], list[str]]:
     found, faults = [], []
     for path, value in raw.items() if isinstance(raw, Mapping) else ():
-        dimension, wrong = dimensions.parse(str(path), value)
+        kind = together if "," in str(path) else dimensions
+        dimension, wrong = kind.parse(str(path), value)
         faults += wrong
         if dimension is not None:
             found.append(dimension)
+    paths = [path for dimension in found for path in dimension.paths]
+    faults += [
+        f"`sweep` must not name {path} twice" for path in dict.fromkeys(paths) if paths.count(path) > 1
+    ]
     return found, faults
 
 

@@ -21,6 +21,8 @@ def sweep_schema() -> dict[str, Any]:
     schema["title"] = "shrinksweep sweep"
     swept = schema["properties"]["sweep"]
     swept["additionalProperties"] = False
+    rows = {"type": "array", "items": {"type": "array", "minItems": 2}, "minItems": 1, "uniqueItems": True}
+    swept["patternProperties"] = {",": {"description": "Fields that are swept together."} | rows}
     swept["properties"] = {path: _dimension(path) for path in leaf_fields() if not _makes_rungs(path)}
     return schema
 

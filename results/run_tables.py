@@ -16,7 +16,7 @@ from results.frames import to_frame, with_fields
 from results.objectives import Columns, column_list
 from results.problems import Problem
 from results.run_directory import RunDirectory
-from results.schema import LABEL, POINTS, PROGRESS, column_of_path
+from results.schema import LABEL, POINTS, PROGRESS, column_of_path, paths_of
 from results.trials import trials_table
 
 WITHOUT_TAPS = [name for name in POINTS.names if name != "taps"]
@@ -69,7 +69,8 @@ class RunTables:
     def swept(self) -> list[str]:
         """Return the dotted paths of the fields that differ between trials."""
         sweeps = [directory.read_sweep() or {} for directory in self.directories]
-        return list(dict.fromkeys(path for sweep in sweeps for path in sweep.get("sweep") or {}))
+        keys = [key for sweep in sweeps for key in sweep.get("sweep") or {}]
+        return list(dict.fromkeys(path for key in keys for path in paths_of(key)))
 
     # --- the tables ---
 

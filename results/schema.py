@@ -223,6 +223,15 @@ def column_of_path(path: str) -> str:
     return _COLUMN_OF_PATH.get(path, path.replace(".", "_"))
 
 
+def paths_of(swept: str) -> tuple[str, ...]:
+    """Return the fields that a key of a sweep file's ``sweep`` names: several where they are swept together.
+
+    >>> paths_of("space.output_node, space.splitting")
+    ('space.output_node', 'space.splitting')
+    """
+    return tuple(path.strip() for path in swept.split(","))
+
+
 def volatile_columns(schema: Any) -> list[str]:
     """Return the names of the columns that may differ between two identical runs (times, hosts)."""
     return [field.name for field in schema if (field.metadata or {}).get(b"volatile") == b"true"]

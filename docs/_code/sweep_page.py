@@ -30,6 +30,18 @@ line. The same in Python: `Sweep(name="digits", sweep={"space.splitting": [1, 2,
 In a range, `log: true` spreads the values evenly in the logarithm, `step: S` puts them on a grid, and `int: true` makes
 them whole numbers.
 
+Fields of which not every combination is worth a trial are swept together: their paths, separated by commas, and a list
+with one value for each path.
+
+```yaml
+name: readings
+trial: {space: {nodes: 4}}
+sweep:
+  space.output_node, space.splitting: [[concat, 1], [node_groups, 1], [node_groups, 2], [partial, 2]]
+  feature_maps.regularization: [0.0, 1e-3]
+strategy: {searcher: grid}
+```
+
 Every field of `trial` below can be swept but the lists of `trial.ladder`: they make rungs, evaluated on one trained
 network, not trials.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from orchestrator import Sweep, SweepError
+from orchestrator.dimensions import as_text
+from orchestrator.placement import this_machine
 from orchestrator.plan import make_plan
+from orchestrator.searchers import make_searcher
 
 SWEPT = {"space.splitting": [1, 2, 4]}
 
@@ -245,3 +249,41 @@ def test_constraints_are_read_as_bounds() -> None:
     sweep = Sweep(name="test", sweep={"space.splitting": [1, 2]}, constraints=["macs <= 3e8"])
     assert [str(bound) for bound in sweep.bounds] == ["macs <= 3e+08"]
     assert Sweep.from_mapping(sweep.model_dump(mode="json")) == sweep
+
+
+# --- fields that are swept together ---
+
+READINGS = "space.output_node, space.splitting"
+
+
+def test_fields_swept_together_have_the_combinations_given_and_no_others() -> None:
+    together = {READINGS: [["concat", 1], ["node_groups", 2], ["partial", 4]], "seed": [0, 1]}
+    sweep = Sweep(name="a", sweep=together, strategy={"searcher": "grid"})
+    searcher = make_searcher(sweep)
+    spaces = [sweep.config(assignment).space for assignment in searcher.candidates(0)]
+    found = [(space.output_node, space.splitting) for space in spaces]
+    assert found == [("concat", 1)] * 2 + [("node_groups", 2)] * 2 + [("partial", 4)] * 2
+    assert make_plan(sweep, None, this_machine()).searches == 6
+
+
+def test_what_fields_swept_together_are_proposed_as_is_found_again_in_the_ledger() -> None:
+    sweep = Sweep(name="a", sweep={READINGS: [["concat", 1], ["partial", 4]]})
+    for assignment in make_searcher(sweep).candidates(0):
+        stored = json.loads(json.dumps(sweep.config(assignment).model_dump(mode="json")))
+        assert as_text(sweep.assignment(stored)) == as_text(assignment)
+
+
+@pytest.mark.parametrize(
+    ("swept", "rule"),
+    [
+        ({READINGS: [["concat"]]}, "must be a list of 2 values, but got"),
+        ({READINGS: "concat"}, "must be a list with a value for each of the 2 paths, but got 'concat'"),
+        ({READINGS: [["concat", 0]]}, "must be greater than or equal to 1|greater than 0"),
+        ({READINGS: [["node_groups", 3]]}, "`splitting` must divide the 4 concatenated nodes"),
+        ({READINGS: [["concat", 1], ["concat", 1]]}, "must not name a combination twice"),
+        ({READINGS: [["concat", 1]], "space.splitting": [1, 2]}, "must not name space.splitting twice"),
+        ({"space.output_node, space.spliting": [["concat", 1]]}, "unknown path .* did you mean"),
+    ],
+)
+def test_faults_of_fields_swept_together_are_named(swept: dict[str, Any], rule: str) -> None:
+    assert any(re.search(rule, line) for line in faults(sweep=swept)), faults(sweep=swept)
