@@ -1,7 +1,8 @@
 """What lambda and tau do to accuracy, sparsity, effective macs and coded bytes: Fashion-MNIST, three seeds.
 
-The sweeps are ``examples/attention.yaml`` and ``examples/hybrid.yaml``; their run directories are kept under ``runs/``,
-so that a second call, or one after a kill, goes on where the last one was. Over an hour on two cores.
+The trials are those of ``examples/attention.yaml`` and ``examples/hybrid.yaml``, in sizes of their own, at four lambdas
+and three seeds; the run directories are kept under ``runs/``, so that a second call, or one after a kill, goes on where
+the last one was. Over an hour on two cores.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from orchestrator import Sweep, launch
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SPACES = ("attention", "hybrid")
+SIZES = {
+    "attention": ("trial.data.train_images=6000", "trial.data.test_images=2000", "trial.train.epochs=10"),
+    "hybrid": ("trial.data.train_images=4000", "trial.data.test_images=1000", "trial.train.epochs=8"),
+}
+SWEPT = {"feature_maps.regularization": [0.0, 1e-3, 1e-2, 1e-1], "seed": [0, 1, 2]}
 MEASURED = ("accuracy", "sparsity", "effective_share", "feature_map_bytes", "entropy_bytes", "memory_bytes")
 
 
@@ -38,16 +44,12 @@ def measure(quick: bool) -> Measured:
 
 
 def _points(space: str, quick: bool) -> pd.DataFrame:
-    sweep = Sweep.from_yaml(EXAMPLES / f"{space}.yaml")
-    name = space
+    content = Sweep.from_yaml(EXAMPLES / f"{space}.yaml", SIZES[space]).model_dump(mode="json")
+    content |= {"name": f"feature_maps-{space}", "sweep": SWEPT}
     if quick:
-        name = f"{space}-quick"
-        small = {"train_images": 256, "test_images": 128}
-        content = sweep.model_dump(mode="json")
-        content["trial"]["data"] |= small
-        content |= {"name": name, "sweep": content["sweep"] | {"seed": [0]}}
-        sweep = Sweep.model_validate(content)
-    points = launch(sweep, Path("runs") / name).points()
+        content["trial"]["data"] |= {"train_images": 256, "test_images": 128}
+        content |= {"name": f"{content['name']}-quick", "sweep": SWEPT | {"seed": [0]}}
+    points = launch(Sweep.from_mapping(content), Path("runs") / content["name"]).points()
     return points.assign(effective_share=points["effective_macs"] / points["macs"])
 
 

@@ -36,10 +36,14 @@ def _number(value: Any) -> Any:
 Real = Annotated[float, BeforeValidator(_number)]
 NonNegative = Annotated[NonNegativeFloat, BeforeValidator(_number)]
 Fraction01 = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
+Mode = Literal["absolute", "relative"]
 Modes = Annotated[
-    tuple[Literal["absolute", "relative"], ...],
+    tuple[Mode, ...],
     Field(min_length=1),
-    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, str) else value,
+        json_schema_input_type=Mode | tuple[Mode, ...],
+    ),
 ]
 Bits = Annotated[int, Field(ge=2, le=32)]
 

@@ -1,0 +1,86 @@
+"""What is kept of a run: its sweep, its points without the taps, and its epochs, a few hundred kilobytes.
+
+The folder is a run directory that ``results.open_run`` and the commands of ``shrinksweep`` read; ``epochs.parquet``
+holds the progress of all trials as one table.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from results import Run, open_run
+
+LEFT_OUT = ("taps", "genotype", "host")
+"""Columns of the progress that no question of the study asks for."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One run of the study, as far as it is kept."""
+
+    name: str
+    run: Run
+    epochs: pd.DataFrame
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """The points, with a column ``reading`` for output node and s together."""
+        points = self.run.points()
+        return points.assign(
+            reading=[
+                reading(node, s) for node, s in zip(points["output_node"], points["splitting"], strict=True)
+            ],
+            effective_share=points["effective_macs"] / points["macs"],
+        )
+
+
+def reading(output_node: str, splitting: int) -> str:
+    """Return output node and s as the tables name them."""
+    return output_node if output_node == "concat" else f"{output_node} s={splitting}"
+
+
+def keep(source: Path, folder: Path) -> None:
+    """Keep a run in ``folder``: whole seeds only, so that what is compared was run equally often."""
+    directory = open_run(source).directory
+    directory.compact()
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / "sweep.yaml", folder / "sweep.yaml")
+    table = pq.read_table(source / "points.parquet")
+    taps = table.schema.get_field_index("taps")
+    none = pa.array([[]] * len(table), table.schema.field(taps).type)
+    host = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int32()), pa.array(["one host"]))
+    table = table.set_column(taps, table.schema.field(taps), none)
+    place = table.schema.get_field_index("host")
+    table = table.set_column(place, table.schema.field(place), host)
+    pq.write_table(table.filter(_whole(table)), folder / "points.parquet", compression="zstd")
+    epochs = directory.read_progress()
+    epochs = epochs.drop_columns([name for name in LEFT_OUT if name in epochs.column_names])
+    pq.write_table(epochs.filter(_whole(epochs, table)), folder / "epochs.parquet", compression="zstd")
+
+
+def name_of(source: Path) -> str:
+    """Return the name of the sweep of a run."""
+    return str(open_run(source).sweep()["name"])
+
+
+def read(folder: Path) -> Study:
+    """Return what ``keep`` left in ``folder``."""
+    return Study(folder.name, open_run(folder), pd.read_parquet(folder / "epochs.parquet"))
+
+
+def whole_seeds(points: pa.Table) -> list[int]:
+    """Return the seeds that have as many finished trials as the one that has most."""
+    trials = points.select(["seed", "trial_key"]).group_by(["seed", "trial_key"]).aggregate([])
+    counts = trials.to_pandas()["seed"].value_counts()
+    return sorted(int(seed) for seed in counts.index[counts == counts.max()])
+
+
+def _whole(table: pa.Table, points: pa.Table | None = None) -> pa.Array:
+    seeds = whole_seeds(table if points is None else points)
+    return pa.array([seed in seeds for seed in table["seed"].to_pylist()])

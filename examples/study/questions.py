@@ -1,0 +1,187 @@
+"""The questions of the study, as data frames.
+
+Accuracies and costs are means over seeds, with their lowest and highest seed; nothing is the best of several runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from examples.study.kept import Study
+from orchestrator.halving import Halving, Report, Rules
+from results import hypervolume, pareto_front
+
+RUNG = ["threshold_mode", "threshold", "weight_bits", "feature_map_bits"]
+SPENT = ["search_s", "train_s", "ladder_s"]
+
+
+def over_seeds(points: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+    """Return the mean over seeds of ``columns`` for each value of ``by``; of each also ``_low`` and ``_high``.
+
+    Points of one seed are averaged first, so that every seed counts once.
+    """
+    each = points.groupby([*by, "seed"], observed=True)[list(columns)].mean().reset_index()
+    groups = each.groupby(list(by), observed=True)[list(columns)]
+    low, high = groups.min().add_suffix("_low"), groups.max().add_suffix("_high")
+    return pd.concat([groups.mean(), low, high], axis=1).reset_index()
+
+
+def against(points: pd.DataFrame, by: str, base: Any, held: Sequence[str], column: str) -> pd.DataFrame:
+    """Return what each value of ``by`` changes in ``column`` against ``base``, ``held`` equal: mean, low, high seed."""
+    wide = _by_value(points, by, held, column)
+    return _of_seeds(wide.sub(wide[base], axis=0))
+
+
+def ratios(points: pd.DataFrame, by: str, base: Any, held: Sequence[str], column: str) -> pd.DataFrame:
+    """Return how many times ``column`` is what it is at ``base``, ``held`` equal: mean, low, high seed."""
+    wide = _by_value(points, by, held, column)
+    return _of_seeds(wide.div(wide[base], axis=0))
+
+
+def _by_value(points: pd.DataFrame, by: str, held: Sequence[str], column: str) -> pd.DataFrame:
+    return points.pivot_table(index=[*held, "seed"], columns=by, values=column, observed=True)
+
+
+def _of_seeds(changes: pd.DataFrame) -> pd.DataFrame:
+    seeds = changes.groupby("seed").mean()
+    return pd.DataFrame({"mean": seeds.mean(), "low": seeds.min(), "high": seeds.max()})
+
+
+def plain(points: pd.DataFrame) -> pd.DataFrame:
+    """Return the points at tau = 0 and the finest precision of weights and feature maps."""
+    finest = points[["weight_bits", "feature_map_bits"]].max()
+    rows = points[(points["threshold"] == 0)]
+    for name, bits in finest.items():
+        rows = rows[rows[name] == bits]
+    return rows
+
+
+def early_ranks(study: Study) -> pd.DataFrame:
+    """Return how far the ranks of trials after each epoch are those of the end: Spearman's correlation, by seed.
+
+    Ranked by the accuracy on held-out images of the training set at that epoch, and by the test accuracy of the trained
+    network at tau = 0 and full precision. Trials that share a search are one as long as it lasts, worth their mean.
+    Columns: ``step``, ``phase``, ``epoch``, ``trials``, ``mean``, ``low``, ``high``; ``within``: the mean over
+    seeds and lambdas of the correlation among trials of one lambda (null in the search).
+    """
+    final = plain(study.points).set_index("trial_key")["accuracy"]
+    rows = study.epochs[study.epochs["trial_key"].isin(final.index)].dropna(subset=["validation_accuracy"])
+    weights = plain(study.points).set_index("trial_key")["regularization"]
+    rows = rows.assign(final=rows["trial_key"].map(final), weight=rows["trial_key"].map(weights))
+    found = []
+    for (step, phase, epoch), part in rows.groupby(["step", "phase", "epoch"], observed=True):
+        within = np.nan
+        if phase == "search":
+            part = part.groupby(["seed", "validation_accuracy"], as_index=False)["final"].mean()
+        else:
+            within = np.mean([_spearman(one) for _, one in part.groupby(["seed", "weight"])])
+        each = [_spearman(one) for _, one in part.groupby("seed")]
+        found.append((step, phase, epoch, len(part), np.mean(each), min(each), max(each), within))
+    names = ["step", "phase", "epoch", "trials", "mean", "low", "high", "within"]
+    return pd.DataFrame(found, columns=names)
+
+
+def _spearman(rows: pd.DataFrame) -> float:
+    return float(rows["validation_accuracy"].corr(rows["final"], method="spearman"))
+
+
+def spent(study: Study) -> pd.Series:
+    """Return the seconds that the trials recorded, and what they would be without sharing.
+
+    ``search``, ``train``, ``ladder``: as run, each shared search once. ``search_alone``: every trial searches for
+    itself. ``train_each``: another training for every rung of the ladder, at the recorded times.
+    """
+    trials = study.points.groupby("trial_key", observed=True)
+    first, rungs = trials[["seed", "reading", *SPENT]].first(), trials.size()
+    searches = first.groupby(["seed", "reading"], observed=True)["search_s"].first()
+    return pd.Series(
+        {
+            "trials": len(first),
+            "searches": len(searches),
+            "points": int(rungs.sum()),
+            "search": searches.sum(),
+            "train": first["train_s"].sum(),
+            "ladder": first["ladder_s"].sum(),
+            "search_alone": first["search_s"].sum(),
+            "train_each": (first["train_s"] * rungs).sum(),
+        }
+    )
+
+
+def combinations(study: Study, objectives: dict[str, str]) -> pd.DataFrame:
+    """Return the mean over seeds of every combination of what was swept and the ladder, and which no other dominates.
+
+    ``on_front``: no other mean is as good in every objective and better in one. ``seeds``: on how many seeds' own
+    fronts the combination is.
+    """
+    by = [*swept(study), *RUNG]
+    points = study.points
+    means = points.groupby(by, observed=True)[list(objectives)].mean().reset_index()
+    maximize, minimize = sides(objectives)
+    means["on_front"] = means.index.isin(pareto_front(means, maximize=maximize, minimize=minimize).index)
+    own = pd.concat(
+        [pareto_front(part, maximize=maximize, minimize=minimize) for _, part in points.groupby("seed")]
+    )
+    counts = own.groupby(by, observed=True)["seed"].nunique().rename("seeds")
+    return means.merge(counts, how="left", left_on=by, right_index=True).fillna({"seeds": 0})
+
+
+def swept(study: Study) -> list[str]:
+    """Return the columns of what was swept, but the seed."""
+    extra = [name for name in ("regularization", "feature_maps_taps") if name in study.points.columns]
+    return ["reading", *extra]
+
+
+def volumes(points: pd.DataFrame, by: str, objectives: dict[str, str]) -> pd.DataFrame:
+    """Return the hypervolume of each value of ``by`` as a share of that of all points, by seed: mean, low, high.
+
+    The reference is the worst value of each objective among all points.
+    """
+    maximize, minimize = sides(objectives)
+    worst = {name: points[name].min() for name in maximize} | {name: points[name].max() for name in minimize}
+    shares: dict[str, list[float]] = {}
+    for _, seed in points.groupby("seed"):
+        whole = hypervolume(seed, maximize=maximize, minimize=minimize, reference=worst)
+        for value, part in seed.groupby(by, observed=True):
+            own = hypervolume(part, maximize=maximize, minimize=minimize, reference=worst)
+            shares.setdefault(value, []).append(own / whole)
+    frame = pd.DataFrame(shares)
+    return pd.DataFrame({"mean": frame.mean(), "low": frame.min(), "high": frame.max()})
+
+
+def sides(objectives: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Return what is maximized and what is minimized."""
+    return [n for n, sense in objectives.items() if sense == "max"], [
+        n for n, sense in objectives.items() if sense == "min"
+    ]
+
+
+def halved(study: Study, first: int, eta: int, objectives: dict[str, str]) -> pd.Series:
+    """Return what successive halving would have saved and lost: replayed on the recorded epochs, not run.
+
+    Trials are compared by their accuracy on held-out images, in the order in which the epochs were recorded; one that
+    is stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the seconds of trainings
+    and ladders; ``volume`` the share of the hypervolume that is left, the mean over seeds.
+    """
+    points, rows = study.points, study.epochs
+    rows = rows[rows["trial_key"].isin(points["trial_key"])].sort_values(["at", "trial_index"])
+    halving, stopped = Halving(Rules(first, eta, (-1.0,))), dict[int, int]()
+    for index, step, value in rows[["trial_index", "step", "validation_accuracy"]].itertuples(index=False):
+        if index not in stopped and not halving.reported(Report(index, step, (float(value),))):
+            stopped[index] = step
+    gone = points["trial_index"].isin(list(stopped))
+    training = rows[rows["phase"] == "train"]
+    unspent = training[training["step"] > training["trial_index"].map(stopped)]["epoch_s"].sum()
+    ladders = points.groupby("trial_index")["ladder_s"].first()
+    return pd.Series(
+        {
+            "trials": points["trial_index"].nunique(),
+            "left": points[~gone]["trial_index"].nunique(),
+            "saved": (unspent + ladders[list(stopped)].sum()) / (training["epoch_s"].sum() + ladders.sum()),
+            "volume": volumes(points.assign(stopped=gone), "stopped", objectives).loc[False, "mean"],
+        }
+    )
