@@ -17,6 +17,7 @@ from results.plot_style import (
     PALETTE,
     figure,
     is_share,
+    lean,
     level_names,
     look,
     name_of,
@@ -167,7 +168,10 @@ def hover_template(x: str, y: str, command: str) -> str:
     """Return the text shown over a point; its custom data are those of ``_custom``."""
     exported = safe(command).replace("{point}", "%{customdata[0]}")
     return (
-        f"<b>%{{customdata[0]}}</b><br>{axis_values(x, y)}<br>%{{customdata[1]}}<br>{exported}<extra></extra>"
+        f"<b>%{{customdata[0]}}</b><br>{axis_values(x, y)}<br>"
+        "s %{customdata[1]}, λ %{customdata[2]}, τ %{customdata[3]}<br>"
+        "weights %{customdata[4]} bits, feature maps %{customdata[5]} bits, %{customdata[6]}<br>"
+        f"{exported}<extra></extra>"
     )
 
 
@@ -215,8 +219,8 @@ def _dots(
     return [
         scatter(
             count,
-            x=numbers(rows[x]),
-            y=numbers(rows[y]),
+            x=lean(rows[x]),
+            y=lean(rows[y]),
             customdata=_custom(rows),
             mode="markers",
             marker={**size, **marker},
@@ -254,12 +258,24 @@ def _coloring(column: pd.Series[Any]) -> Look:
 
 
 def _custom(rows: pd.DataFrame) -> NDArray[np.object_]:
-    """Return what the hover text shows of each row, [n, 2]: its label; parameters, precision and codec."""
-    custom = np.empty((len(rows), 2), dtype=object)
-    custom[:, 0] = [safe(label) for label in rows["label"]]
-    columns = ("splitting", "regularization", "threshold", "weight_bits", "feature_map_bits", "codec")
-    custom[:, 1] = [
-        f"s {s}, λ {weight:.3g}, τ {tau:.3g}<br>weights {w} bits, feature maps {f} bits, {safe(codec)}"
-        for s, weight, tau, w, f, codec in zip(*(rows[name].tolist() for name in columns), strict=True)
-    ]
+    """Return what the hover text shows of each row, [n, 7]: its label; parameters, precision and codec."""
+    columns = (
+        "label",
+        "splitting",
+        "regularization",
+        "threshold",
+        "weight_bits",
+        "feature_map_bits",
+        "codec",
+    )
+    custom = np.empty((len(rows), len(columns)), dtype=object)
+    for place, name in enumerate(columns):
+        custom[:, place] = [_brief(value) for value in rows[name].tolist()]
     return custom
+
+
+def _brief(value: Any) -> Any:
+    """Return a value as a hover text shows it: a float with three digits, text that is safe."""
+    if isinstance(value, float):
+        return float(f"{value:.3g}")
+    return value if isinstance(value, int) else safe(value)

@@ -14,7 +14,7 @@ from results.effects import LEVELS, levels_of
 from results.objectives import checked_columns, numbers
 from results.plot_style import MANY, PALETTE, SCALE, is_share, name_of, number_text, safe, template, title_of
 
-LINES = 5_000
+LINES = 2_000
 """Lines that parallel coordinates hold at most."""
 AXES = ("splitting", "regularization", "threshold", "weight_bits", "feature_map_bits", "macs", "effective_macs",
         "memory_bytes", "sparsity", "accuracy")  # fmt: skip

@@ -121,7 +121,7 @@ def _band_words(surfaces: pd.DataFrame, x: str, y: str) -> str:
 def _front_words(material: Material, y: str, costs: Sequence[str]) -> str:
     front = material.front
     words = [
-        f"{len(material.points)} points of {material.points['trial_key'].nunique()} trials; large: the "
+        f"{len(material.points):,} points of {material.points['trial_key'].nunique()} trials; large: the "
         f"{len(front)} on the front of {', '.join(material.directions)}. The dotted line is the front of the two axes.",
     ]
     for x in costs:

@@ -7,7 +7,7 @@ SCRIPT = r"""
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)").matches;
   const plots = [...document.querySelectorAll("[data-picture]")];
-  const PAPER = 680;  // CSS pixels between the margins of A4 and letter
+  const PAPER = { width: 680, height: 340 };  // CSS pixels: two pictures on a page of A4 or letter
   const UNWANTED = ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"];
   let printing = false, opened = [];
 
@@ -24,8 +24,8 @@ SCRIPT = r"""
     const font = { ...layout.font, color: printing ? "#222222" : color("--ink") };
     const hoverlabel = { bgcolor: color("--panel"), bordercolor: color("--line"), font: { color: color("--ink") } };
     const modebar = { bgcolor: "transparent", color: color("--muted"), activecolor: color("--accent") };
-    const width = printing ? PAPER : undefined;
-    return { ...layout, font, hoverlabel, modebar, width, dragmode: coarse ? false : layout.dragmode };
+    const size = printing ? PAPER : {};
+    return { ...layout, ...size, font, hoverlabel, modebar, dragmode: coarse ? false : layout.dragmode };
   };
 
   const chosen = (plot) => {
@@ -79,7 +79,7 @@ SCRIPT = r"""
   dark.addEventListener("change", redraw);
   addEventListener("beforeprint", () => {
     printing = true;
-    opened = [...document.querySelectorAll("details:not([open])")];
+    opened = [...document.querySelectorAll("#sweep details:not([open])")];
     opened.forEach((details) => { details.open = true; });
     plots.forEach(draw);
   });

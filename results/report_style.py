@@ -53,18 +53,19 @@ footer { color: var(--muted); font-size: .85rem; padding-bottom: 2rem; }
 }
 @media print {
   :root { --ink: #1d2126; --muted: #5a626d; --line: #d8dce2; --panel: #ffffff; --page: #ffffff; --accent: #0060a0; }
-  body { font-size: 11pt; }
-  nav, .controls, .picked, .modebar { display: none; }
+  body { font-size: 9pt; }
+  nav, .controls, .picked, .modebar, .network details { display: none; }
   h2, h3 { break-after: avoid; }
   section { border: 0; padding: 0; }
   figure, .network, tr { break-inside: avoid; }
   figcaption, p { max-width: none; }
   .scroll { overflow: visible; }
-  .plot.wide { min-width: 0; }
+  .plot, .plot.wide { min-width: 0; min-height: 340px; }
   .networks { display: block; }
   .network { margin-bottom: 1rem; }
   .cells { flex-wrap: nowrap; }
-  table { font-size: 7.5pt; }
+  .cells svg { max-height: 20rem; }
+  table, td code { font-size: 7.5pt; }
   th { white-space: normal; vertical-align: bottom; }
   th, td { padding: .15rem .3rem; }
   #table td:last-child, #table th:last-child { display: none; }

@@ -26,7 +26,7 @@ def headline(material: Material) -> Section:
     """Return the numbers that matter."""
     entries = [
         _trials_entry(material.trials),
-        ("points", str(len(material.points)), _constraints_note(material)),
+        ("points", f"{len(material.points):,}", _constraints_note(material)),
     ]
     if len(material.points):
         objectives = Objectives.of_sweep(material.directions)

@@ -13,6 +13,7 @@ from results.front_plots import by_level
 from results.objectives import checked_columns, numbers
 from results.plot_style import (
     figure,
+    lean,
     look,
     name_of,
     named,
@@ -49,8 +50,8 @@ def _networks(part: pd.DataFrame, y: str, name: str, place: int) -> list[Any]:
     return [
         scatter(
             0,
-            x=_lean(gapped["sparsity"]),
-            y=_lean(gapped[y]),
+            x=lean(gapped["sparsity"]),
+            y=lean(gapped[y]),
             customdata=_texts(gapped, "threshold", "trial_key"),
             mode="lines",
             connectgaps=False,
@@ -70,8 +71,8 @@ def _mean(part: pd.DataFrame, y: str, name: str, place: int) -> Any:
     style = look(place)
     return scatter(
         0,
-        x=_lean(mean["sparsity"]),
-        y=_lean(mean[y]),
+        x=lean(mean["sparsity"]),
+        y=lean(mean[y]),
         customdata=mean.index.to_numpy(),
         mode="lines+markers",
         name=name,
@@ -138,8 +139,8 @@ def curves_figure(
             traces.append(
                 scatter(
                     len(rows),
-                    x=_lean(gapped["step"]),
-                    y=_lean(gapped[value]),
+                    x=lean(gapped["step"]),
+                    y=lean(gapped[value]),
                     customdata=_texts(gapped, "trial_key"),
                     mode="lines" if len(part) > len(part["trial_key"].unique()) else "markers",
                     connectgaps=False,
@@ -183,7 +184,3 @@ def _texts(rows: pd.DataFrame, *columns: str) -> NDArray[np.object_]:
     for place, name in enumerate(columns):
         texts[:, place] = ["" if pd.isna(cell) else safe(cell) for cell in rows[name].tolist()]
     return texts
-
-
-def _lean(column: pd.Series[Any]) -> NDArray[np.float32]:
-    return numbers(column).astype(np.float32)  # seven digits are more than a picture shows

@@ -61,13 +61,26 @@ class Page(HTMLParser):
         return content["figures"]
 
 
-@pytest.fixture
-def run(local: RunDirectory) -> Run:
-    return night(local)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that has something for every section."""
+    return night(RunDirectory(tmp_path_factory.mktemp("night") / "run", create=True))
 
 
-def test_the_page_has_every_section_and_an_alternative_to_every_picture(run: Run) -> None:
-    page = Page(report_html(run))
+@pytest.fixture(scope="module")
+def file(run: Run) -> Path:
+    """The report of ``run``."""
+    path = Path(run.directory.uri).with_name("report.html")
+    write_report(run, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(file: Path) -> Page:
+    return Page(file.read_text(encoding="utf-8"))
+
+
+def test_the_page_has_every_section_and_an_alternative_to_every_picture(page: Page) -> None:
     names = [attributes["id"] for attributes in page.all("section")]
     assert names == ["headline", "front", "fronts", "sparsity", "networks", "table", "hypervolume", "attainment",
                      "parallel", "curves", "failures", "sweep"]  # fmt: skip
@@ -83,8 +96,7 @@ def test_the_page_has_every_section_and_an_alternative_to_every_picture(run: Run
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in drawings)
 
 
-def test_there_is_a_figure_for_every_choice(run: Run) -> None:
-    page = Page(report_html(run))
+def test_there_is_a_figure_for_every_choice(page: Page) -> None:
     pictures = page.pictures()
     assert set(pictures["front"]) == {
         f"{x}|{color}"
@@ -95,8 +107,7 @@ def test_there_is_a_figure_for_every_choice(run: Run) -> None:
     assert set(pictures["sparsity"]) == {""}
 
 
-def test_the_page_loads_nothing_and_runs_its_own_scripts_only(run: Run) -> None:
-    page = Page(report_html(run))
+def test_the_page_loads_nothing_and_runs_its_own_scripts_only(page: Page) -> None:
     assert len(page.all("script")) == 3
     assert not [name for name in ("link", "img", "iframe", "object") if page.all(name)]
     assert not [attributes for _, attributes in page.tags if "src" in attributes]
@@ -107,9 +118,8 @@ def test_the_page_loads_nothing_and_runs_its_own_scripts_only(run: Run) -> None:
     assert policy.split("style-src")[0].count("'unsafe-inline'") == 0
 
 
-def test_the_page_names_commands_and_versions(local: RunDirectory, tmp_path: Path, monkeypatch: Any) -> None:
-    run = night(local)
-    monkeypatch.chdir(tmp_path)
+def test_the_page_names_commands_and_versions(run: Run, monkeypatch: Any) -> None:
+    monkeypatch.chdir(Path(run.directory.uri).parent)
     page = Page(report_html(run))
     codes = [text for tag, text in page.texts if tag == "code"]
     best = run.front()["point"][0]
@@ -121,8 +131,7 @@ def test_the_page_names_commands_and_versions(local: RunDirectory, tmp_path: Pat
     }
 
 
-def test_headline_numbers_are_those_of_the_run(run: Run) -> None:
-    page = Page(report_html(run))
+def test_headline_numbers_are_those_of_the_run(run: Run, page: Page) -> None:
     values = [text for tag, text in page.texts if tag == "dd"]
     points = run.points()
     assert values[:3] == ["12 of 12", "36", str(len(run.front()))]
@@ -280,8 +289,8 @@ def test_several_runs_on_one_page(tmp_path: Path) -> None:
     assert "4 of 4" in page.words()
 
 
-def test_the_file_is_replaced_in_one_step(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
+def test_the_file_is_replaced_in_one_step(local: RunDirectory, tmp_path: Path) -> None:
+    run, path = Run([local]), tmp_path / "report.html"
     path.write_text("old")
     write_report(run, path)
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -307,8 +316,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield found
 
 
-def show(browser: Browser, run: Run, path: Path, **window: Any) -> None:
-    write_report(run, path)
+def show(browser: Browser, path: Path, **window: Any) -> None:
     browser.events.clear()
     browser.open(path, **window)
 
@@ -331,11 +339,8 @@ FIRST = """(() => {
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_picture_is_drawn_without_complaint(
-    browser: Browser, run: Run, tmp_path: Path, dark: bool
-) -> None:
-    path = tmp_path / "report.html"
-    show(browser, run, path, dark=dark)
+def test_every_picture_is_drawn_without_complaint(browser: Browser, file: Path, dark: bool) -> None:
+    show(browser, file, dark=dark)
     for name in ("front", "fronts", "sparsity", "hypervolume", "attainment", "parallel", "curves"):
         browser.value(f"document.querySelector('[data-picture={name}]').scrollIntoView()")
         browser.wait(DRAWN.format(name=name))
@@ -344,12 +349,11 @@ def test_every_picture_is_drawn_without_complaint(
     assert "Share" not in buttons  # it would send the picture away
     red = int(color.split("(")[1].split(",")[0])
     assert (red > 128) == dark
-    quiet(browser, path)
+    quiet(browser, file)
 
 
-def test_hover_shows_the_point_and_a_click_the_command(browser: Browser, run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    show(browser, run, path)
+def test_hover_shows_the_point_and_a_click_the_command(browser: Browser, run: Run, file: Path) -> None:
+    show(browser, file)
     browser.wait(DRAWN.format(name="front"))
     x, y = browser.value(FIRST)
     browser.point(x - 2, y)
@@ -363,40 +367,53 @@ def test_hover_shows_the_point_and_a_click_the_command(browser: Browser, run: Ru
     verb, place, point = command.rsplit(" ", 2)
     assert (verb, place) == ("shrinksweep export", run.directory.uri)
     assert point in set(run.points()["point"])
-    quiet(browser, path)
+    quiet(browser, file)
 
 
-def test_a_choice_changes_the_picture(browser: Browser, run: Run, tmp_path: Path) -> None:
-    show(browser, run, tmp_path / "report.html")
+def test_a_choice_changes_the_picture(browser: Browser, file: Path) -> None:
+    show(browser, file)
     browser.wait(DRAWN.format(name="front"))
     browser.value(
         "(() => { const select = document.querySelector('#front select'); select.value = 'memory_bytes';"
         " select.dispatchEvent(new Event('change')); })()"
     )
     browser.wait("document.querySelector('#front .xtitle').textContent.startsWith('memory')")
-    quiet(browser, tmp_path / "report.html")
+    quiet(browser, file)
 
 
 def test_a_hostile_run_does_nothing_in_a_browser(
     browser: Browser, local: RunDirectory, tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    show(browser, hostile(local), path)
+    write_report(hostile(local), path)
+    show(browser, path)
     browser.wait(DRAWN.format(name="front"))
     assert browser.value("document.images.length") == 0
     assert browser.value("document.scripts.length") == 3
     quiet(browser, path)
 
 
-def test_a_phone_needs_no_scrolling_sideways(browser: Browser, run: Run, tmp_path: Path) -> None:
-    show(browser, run, tmp_path / "report.html", width=360, height=740)
+def test_a_phone_needs_no_scrolling_sideways(browser: Browser, file: Path) -> None:
+    show(browser, file, width=360, height=740)
     browser.wait(DRAWN.format(name="front"))
     assert browser.value("document.documentElement.scrollWidth") <= 360
 
 
+def test_on_paper_nothing_is_cut_off_and_every_picture_is_there(browser: Browser, file: Path) -> None:
+    show(browser, file, width=720)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.value("dispatchEvent(new Event('beforeprint'))")
+    for name in ("front", "fronts", "sparsity", "hypervolume", "attainment", "parallel", "curves"):
+        browser.wait(DRAWN.format(name=name))
+    assert browser.value("document.documentElement.scrollWidth") <= 720
+    quiet(browser, file)
+    browser.call("Emulation.setEmulatedMedia", media="")
+
+
 def test_an_empty_run_is_a_quiet_page(browser: Browser, local: RunDirectory, tmp_path: Path) -> None:
     local.write_sweep(SWEEP, VERSIONS)
-    show(browser, open_run(local.uri), tmp_path / "report.html")
+    write_report(open_run(local.uri), tmp_path / "report.html")
+    show(browser, tmp_path / "report.html")
     assert "No trial has finished yet" in browser.value("document.body.innerText")
     quiet(browser, tmp_path / "report.html")
 
