@@ -22,6 +22,11 @@ class Running:
     row: dict[str, Any] = field(default_factory=dict)
 
 
+def phase_now(last: str, done: int, epochs: int | None) -> str:
+    """Return what a trial does now: the phase of its last epoch, or the ladder when it has done them all."""
+    return "ladder" if epochs is not None and done >= epochs else last
+
+
 @dataclass
 class Monitor:
     """Counts trials and epochs, and guesses the time left."""
@@ -64,7 +69,7 @@ class Monitor:
         if running is not None:
             self._epochs_seen += 1
             running.step = int(row.get("step", running.step + 1))
-            running.phase = str(row.get("phase", running.phase))
+            running.phase = phase_now(str(row.get("phase", running.phase)), running.step, running.epochs)
             running.row = row
 
     def finished(self, index: int) -> None:

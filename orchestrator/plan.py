@@ -56,7 +56,7 @@ def make_plan(
     trials = max(sweep.budget, len(entries))
     settled = sum(entry.key in finished or entry.state != "proposed" for entry in entries)
     at_a_time = min(held(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
-    to_run, searches = trials - settled, _searches(sweep, trials)
+    to_run, searches = trials - settled, count_searches(sweep, trials)
     of_search, of_training = mean_epochs(sweep)
     return Plan(
         sweep,
@@ -97,8 +97,12 @@ def _span(dimension: Dimension) -> str:
         log = ", log" if dimension.log else ""
         return f"{dimension.low:g} to {dimension.high:g}{log}"
     if len(dimension.paths) > 1:
-        return ", ".join(" ".join(map(str, values)) for values in dimension.choices)
-    return ", ".join(str(value) for value in dimension.choices)
+        return ", ".join(" ".join(map(_shown_value, values)) for values in dimension.choices)
+    return ", ".join(map(_shown_value, dimension.choices))
+
+
+def _shown_value(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
 def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
@@ -126,7 +130,7 @@ def mean_epochs(sweep: Sweep) -> tuple[float, float]:
     return middle.search.epochs, middle.train.epochs
 
 
-def _searches(sweep: Sweep, trials: int) -> int:
+def count_searches(sweep: Sweep, trials: int) -> int:
     """Return how many of ``trials`` trials differ in their search (``TrialConfig.search_key``), at most."""
     first = {dimension.path: dimension.at(0.0) for dimension in sweep.dimensions}
     key = combinations.configured(sweep.trial, first).search_key()

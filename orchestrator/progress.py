@@ -167,9 +167,11 @@ def _trials_table(running: list[Running]) -> Table:
 
 
 SHOWN = {
+    "output_node": "output\nnode",
     "splitting": "s",
     "regularization": "lambda",
     "threshold": "tau",
+    "threshold_mode": "tau\nmode",
     "weight_bits": "weight\nbits",
     "feature_map_bits": "map\nbits",
     "codec": "codec",

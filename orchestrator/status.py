@@ -8,15 +8,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from orchestrator.errors import SweepError
 from orchestrator.lease import shows_life
-from orchestrator.plan import mean_epochs
+from orchestrator.monitor import phase_now
+from orchestrator.plan import count_searches, mean_epochs
 from orchestrator.sweep import Sweep
 from results import Run, RunDirectory
 
 SETTLED = ("finished", "failed", "stopped", "infeasible")
 """States of trials that need nothing more."""
+
+Spent = tuple[float, float, float]
+"""Seconds of search, training and ladder."""
 
 QUIET_S = 120.0
 """A trial that has left nothing for so long, and for ten of its epochs, is not counted among the living."""
@@ -83,7 +88,7 @@ def read_status(run: Run, now: datetime | None = None) -> Status:
     trials = run.trials()
     counts = {str(state): int(n) for state, n in trials["state"].value_counts().items() if n}
     working = _working(directory, trials[trials["state"] == "running"], now)
-    budget, mean = _asked_for(run)
+    budget, share, epochs = _asked_for(run)
     total = max(budget or 0, len(trials))
     settled = sum(counts.get(state, 0) for state in SETTLED)
     waiting = total - settled - len(working)
@@ -96,7 +101,9 @@ def read_status(run: Run, now: datetime | None = None) -> Status:
         failed=_reasons(trials[trials["state"] == "failed"]),
         retried=_reasons(trials[trials["state"].isin(["running", "proposed"])]),
         front=None if stored is None else stored.num_rows,
-        seconds_left=_seconds_left(working, waiting * (mean or _mean_epochs(trials))),
+        seconds_left=_seconds_left(
+            working, waiting, epochs or _mean_epochs(trials), _spent(directory, share)
+        ),
         launch=_launch(directory, now),
         broken=[f"{problem.path}: {problem.reason}" for problem in run.problems()],
     )
@@ -107,13 +114,18 @@ def _launch(directory: RunDirectory, now: datetime) -> str | None:
     return str(lease) if lease is not None and shows_life(lease, now) else None
 
 
-def _asked_for(run: Run) -> tuple[int | None, float | None]:
-    """Return the sweep's budget and the epochs of one of its trials; nothing where its file is of other times."""
+def _asked_for(run: Run) -> tuple[int | None, float, float | None]:
+    """Return the sweep's budget, the share of its trials that search, and the epochs that a trial takes in the mean.
+
+    Nothing where the sweep's file is of other times.
+    """
     try:
         sweep = Sweep.from_mapping(run.sweep())
     except SweepError:
-        return None, None
-    return sweep.budget, sum(mean_epochs(sweep))
+        return None, 1.0, None
+    share = count_searches(sweep, sweep.budget) / sweep.budget
+    of_search, of_training = mean_epochs(sweep)
+    return sweep.budget, share, share * of_search + of_training
 
 
 def _working(directory: RunDirectory, running: pd.DataFrame, now: datetime) -> list[Working]:
@@ -124,12 +136,13 @@ def _working(directory: RunDirectory, running: pd.DataFrame, now: datetime) -> l
     for trial in running.to_dict("records"):
         row: dict[str, Any] = last.get(trial["trial_key"], {})
         held_out = row.get("validation_accuracy")
+        epochs = None if pd.isna(trial["epochs"]) else int(trial["epochs"])
         found.append(
             Working(
                 index=trial["trial_index"],
-                phase=trial["phase"],
+                phase=phase_now(trial["phase"], trial["epochs_done"], epochs),
                 done=trial["epochs_done"],
-                epochs=None if pd.isna(trial["epochs"]) else int(trial["epochs"]),
+                epochs=epochs,
                 accuracy=row.get("accuracy") if held_out is None else held_out,
                 host=trial["host"],
                 epoch_s=float(row.get("epoch_s") or 0.0),
@@ -139,13 +152,33 @@ def _working(directory: RunDirectory, running: pd.DataFrame, now: datetime) -> l
     return found
 
 
-def _seconds_left(working: Sequence[Working], waiting_epochs: float) -> float | None:
-    """Share what is left among the trials that are alive, each at the pace of its last epoch."""
+def _seconds_left(
+    working: Sequence[Working], waiting: int, epochs: float, spent: Spent | None
+) -> float | None:
+    """Share what is left among the trials that are alive.
+
+    What is under way goes on at the pace of its last epoch; each of the ``waiting`` trials takes as long as those that
+    are finished did, or its ``epochs`` at that pace as long as none is.
+    """
     alive = [trial for trial in working if trial.alive and trial.epoch_s > 0]
     if not alive:
         return None
-    left = sum(max(0, (trial.epochs or trial.done) - trial.done) for trial in working) + waiting_epochs
-    return left / sum(1 / trial.epoch_s for trial in alive)
+    pace = sum(trial.epoch_s for trial in alive) / len(alive)
+    left = sum(max(0, (trial.epochs or trial.done) - trial.done) for trial in working) * pace
+    if spent is None:
+        return (left + waiting * epochs * pace) / len(alive)
+    search_s, train_s, ladder_s = spent
+    return (left + len(working) * ladder_s + waiting * (search_s + train_s + ladder_s)) / len(alive)
+
+
+def _spent(directory: RunDirectory, share: float) -> Spent | None:
+    """Return the mean seconds of search (of which a trial does a ``share``), training and ladder so far."""
+    names = ["search_s", "train_s", "ladder_s"]
+    table = directory.read_points(columns=names)
+    if not table.num_rows:
+        return None
+    search_s, train_s, ladder_s = (float(pc.mean(table[name]).as_py()) for name in names)
+    return share * search_s, train_s, ladder_s
 
 
 def _mean_epochs(trials: pd.DataFrame) -> float:

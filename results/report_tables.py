@@ -17,8 +17,8 @@ from results.report_page import Section
 ROWS = 200
 """Rows that the page shows of a table; the rest is one command away."""
 COLUMNS = (
-    "accuracy", "macs", "effective_macs", "memory_bytes", "sparsity", "params", "splitting", "regularization",
-    "threshold", "weight_bits", "feature_map_bits", "codec",
+    "accuracy", "macs", "effective_macs", "memory_bytes", "sparsity", "params", "output_node", "splitting",
+    "regularization", "threshold", "weight_bits", "feature_map_bits", "codec",
 )  # fmt: skip
 
 

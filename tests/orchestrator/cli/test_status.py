@@ -15,7 +15,8 @@ from orchestrator.cli import watching
 from orchestrator.lease import Holder
 from orchestrator.status import Status, Working, read_status
 from results import Run, RunDirectory, open_run
-from tests.orchestrator.cli.conftest import command, make_run
+from tests.orchestrator.cli.conftest import command, make_run, run_trial
+from tests.orchestrator.conftest import small_sweep
 
 
 def test_status_says_what_runs_where_and_what_failed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,9 +44,17 @@ def test_the_numbers_are_those_of_the_files(tmp_path: Path) -> None:
     assert look.working == [
         Working(2, "train", 2, 3, last["validation_accuracy"], last["host"], last["epoch_s"], 30.0)
     ]
-    assert look.seconds_left == pytest.approx(last["epoch_s"])  # one epoch is left
+    ladder_s = run.points()["ladder_s"].mean()
+    assert look.seconds_left == pytest.approx(last["epoch_s"] + ladder_s)  # one epoch and the ladder are left
     assert look.failed == [(3, "TrialError: the loss is nan")]
     assert look.front == len(run.front())
+
+
+def test_a_trial_that_has_done_its_epochs_is_at_its_ladder(tmp_path: Path) -> None:
+    directory = make_run(tmp_path / "run")
+    run_trial(directory, small_sweep(), 2, 4, epochs=3)
+    (trial,) = read_status(Run([directory])).working
+    assert (trial.phase, trial.done, trial.epochs) == ("ladder", 3, 3)
 
 
 def test_a_trial_that_has_been_quiet_for_long_counts_for_no_pace(tmp_path: Path) -> None:
