@@ -175,6 +175,7 @@ SHOWN = {
     "weight_bits": "weight\nbits",
     "feature_map_bits": "map\nbits",
     "codec": "codec",
+    "seed": "seed",
 }
 """Columns of a front that are shown beside the objectives, where they differ, and what heads them."""
 

@@ -96,13 +96,14 @@ def front(
     found = opened.front(*goals, where=where, by=by, epsilon=numbers("--epsilon", epsilon))
     if found.empty:
         raise OrchestratorError(_why_empty(opened, objectives, where))
+    differing = _differing(opened, found)
     if knee:
         found = found.loc[[knee_of(found, Objectives.of_sweep(objectives)).name]]
     if sort is not None:
         found = _sorted(found, sort)
     if form == "table":
         runs = ["run"] if opened.names else []
-        beside = [*runs, *(by or []), *([sort.removeprefix("-")] if sort else [])]
+        beside = [*runs, *differing, *(by or []), *([sort.removeprefix("-")] if sort else [])]
         _show(found, objectives, beside, output)
     else:
         write_frame(found, form, output)
@@ -114,6 +115,15 @@ def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None
     if not maximize and not minimize:
         return run.objectives()
     return Objectives.of(maximize or (), minimize or ()).directions()
+
+
+def _differing(run: Run, front: pd.DataFrame) -> list[str]:
+    """Return what was swept or is a rung, and differs on the front."""
+    from orchestrator.progress import SHOWN
+    from results.schema import column_of_path
+
+    names = dict.fromkeys([*SHOWN, *map(column_of_path, run.swept())])
+    return [name for name in names if name in front.columns and front[name].nunique() > 1]
 
 
 def _why_empty(run: Run, objectives: dict[str, str], where: str | None) -> str:

@@ -69,6 +69,8 @@ def test_a_front_for_each_value_thinned_out_and_sorted(capsys: pytest.CaptureFix
 def test_the_knee_is_one_point(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = command(capsys, "front", "runs/digits", "--knee", "--format", "csv")
     assert pd.read_csv(io.StringIO(out))["point"].tolist() == [open_run("runs/digits").knee()["point"]]
+    _, shown, _ = command(capsys, "front", "runs/digits", "--knee")
+    assert shown.split()[1:3] == ["s", "tau"]  # what tells it from the others of the front
 
 
 def test_several_runs_are_read_as_one(capsys: pytest.CaptureFixture[str]) -> None:
