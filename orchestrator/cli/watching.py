@@ -90,7 +90,7 @@ def headline(look: Status) -> str:
     """Return the state of a run in one line."""
     from orchestrator.progress import duration
 
-    counts = look.counts
+    counts = look.counts | {"proposed": look.total - look.settled - look.counts.get("running", 0)}
     parts = [f"{look.name}: {counts.get('finished', 0)} of {look.total} trials finished"]
     for state, said in (("running", "running"), ("proposed", "waiting"), ("stopped", "stopped early"),
                         ("infeasible", "infeasible"),

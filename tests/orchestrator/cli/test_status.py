@@ -93,7 +93,7 @@ def test_status_of_a_run_before_its_first_trial_and_after_its_files_were_harmed(
     empty.write_sweep(Run([make_run(tmp_path / "other")]).sweep(), {})
     status, out, _ = command(capsys, "status", empty.uri)
     assert status == 0
-    assert out.splitlines()[0] == "test: 0 of 3 trials finished"
+    assert out.splitlines()[0] == "test: 0 of 3 trials finished, 3 waiting"
 
 
 def test_status_as_data_is_a_row_a_trial(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
