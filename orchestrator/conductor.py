@@ -28,6 +28,9 @@ LOOK_AHEAD = 32
 FRONT_EVERY_S = 1.0
 """How often the front is brought up to date at most: it costs as much as many a small trial's records."""
 
+COMPACT_EVERY = 500
+"""Trials that finish before the points are compacted again, or a tenth of all: readers open one file, not thousands."""
+
 
 class Conductor:
     """Proposes, records and counts the trials of one launch."""
@@ -52,6 +55,7 @@ class Conductor:
         self._running: dict[int, LedgerEntry] = {}
         self._searches = Searches()
         self._not_in_front: set[str] = set()
+        self._loose = len(self._finished)  # trials whose points may have files of their own only
         self._front_at: float | None = (
             None  # a launch's first front is made anew: the last may have been killed
         )
@@ -119,7 +123,7 @@ class Conductor:
         self.keep_front()
 
     def keep_front(self) -> None:
-        """Bring the front up to date, unless it has just been or nothing has finished since."""
+        """Bring the front up to date, unless it has just been or nothing has finished since; compact now and then."""
         now, last = self.monitor.clock(), self._front_at
         if not self._not_in_front or (last is not None and now - last < FRONT_EVERY_S):
             return
@@ -127,6 +131,10 @@ class Conductor:
         self.monitor.front = refresh_front(
             self.directory, self.sweep.objectives, keys, constraints=self.sweep.bounds
         )
+        self._loose += len(self._not_in_front)
+        if self._loose >= max(COMPACT_EVERY, len(self._finished) // 10):
+            self.directory.compact(at_least=COMPACT_EVERY)
+            self._loose = 0
         self._not_in_front, self._front_at = set(), self.monitor.clock()
 
     def failed(self, index: int, reason: str) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.fake_trials import _leave, evaluate_ladder, failing_trial, infinite_trial, noop_trial
 from orchestrator import Sweep, ledger
+from orchestrator import conductor as conductor_module
 from orchestrator.conductor import Conductor, is_finished
 from orchestrator.monitor import Monitor
 from results import RunDirectory, open_run
@@ -229,6 +231,17 @@ def test_the_front_is_brought_up_to_date_now_and_then_and_at_the_start(tmp_path:
     conductor.keep_front()
     assert directory.read_front().equals(open_run(tmp_path).directory.read_front())
     assert set(open_run(tmp_path).front()["point"]) == set(directory.read_front()["point"].to_pylist())
+
+
+def test_points_are_compacted_while_the_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conductor_module, "COMPACT_EVERY", 3)
+    monkeypatch.setattr(conductor_module, "FRONT_EVERY_S", 0.0)
+    drive(searched("random", 8), tmp_path / "run", steps=5)
+    assert pq.read_table(tmp_path / "run/points.parquet")["trial_index"].unique().to_pylist() == [0, 1, 2]
+    drive(searched("random", 8), tmp_path / "run")
+    assert len(open_run(tmp_path / "run").trials().query("state == 'finished'")) == 8
+    (tmp_path / "run/points").rename(tmp_path / "gone")
+    assert open_run(tmp_path / "run").points()["trial_index"].nunique() >= 6
 
 
 def test_a_front_that_a_kill_left_behind_is_made_anew_by_the_next_launch(tmp_path: Path) -> None:
