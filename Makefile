@@ -26,7 +26,7 @@ sweep: .venv/.ready
 	$(BIN)/shrinksweep launch examples/digits.yaml
 
 test: .venv/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.ready
 	$(BIN)/ruff check .

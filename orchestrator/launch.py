@@ -18,11 +18,12 @@ from rich.console import Console
 
 from orchestrator.cluster import living_nodes, ray_session
 from orchestrator.conductor import Conductor, is_finished
+from orchestrator.differences import refuse_different
 from orchestrator.errors import LaunchError
 from orchestrator.lease import Holder, holding, refuse_held
 from orchestrator.monitor import Monitor
 from orchestrator.placement import held, this_machine
-from orchestrator.plan import make_plan, open_directory, refuse_different
+from orchestrator.plan import make_plan, open_directory
 from orchestrator.progress import View, open_view
 from orchestrator.slots import Slots
 from orchestrator.sweep import Sweep

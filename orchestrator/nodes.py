@@ -14,7 +14,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import LaunchError, SweepError
-from orchestrator.plan import data_faults
+from orchestrator.preflight import data_faults
 from orchestrator.sweep import Sweep
 from results import RunDirectory
 

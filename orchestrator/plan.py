@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator import combinations
+from orchestrator.differences import difference_faults
 from orchestrator.dimensions import Dimension, Range
 from orchestrator.errors import SweepError
 from orchestrator.placement import Node, gang_fault, held, placement_notes
+from orchestrator.preflight import Reach, data_faults, tap_faults
 from orchestrator.sweep import Sweep
 from results import ResultsError, RunDirectory
-from search_space.space import SpaceError
-from search_space.splitting import SplittingError
-from trials.config import LADDER_LISTS, DataConfig
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ def make_plan(
     faults = [*tap_faults(sweep), *data_faults(sweep)] if check_data else []
     if fault := gang_fault(sweep.resources, nodes):
         faults.append(fault)
-    faults += _different(sweep, directory)
+    faults += difference_faults(sweep, directory)
+    reach = Reach.of(sweep) if check_data and not faults else Reach()
+    faults += reach.faults
     if faults:
         raise SweepError(faults)
     entries = directory.read_ledger() if directory is not None else []
@@ -66,7 +66,11 @@ def make_plan(
         rungs=len(sweep.trial.ladder.rungs()),
         epochs=round(min(searches, to_run) * of_search + to_run * of_training),
         at_a_time=at_a_time,
-        notes=_notes(sweep, at_a_time) + placement_notes(sweep.resources, nodes),
+        notes=[
+            *_notes(sweep, at_a_time),
+            *placement_notes(sweep.resources, nodes),
+            *reach.notes,
+        ],
     )
 
 
@@ -148,134 +152,3 @@ def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunD
         return RunDirectory(run_dir or Path("runs") / sweep.name)
     except ResultsError as error:
         raise SweepError([str(error)]) from None
-
-
-# --- data ---
-
-
-def data_faults(sweep: Sweep) -> list[str]:
-    """Return a line for all data that is missing, and for images that a network is too large for."""
-    from trials import sources
-
-    lines: list[str] = []
-    for data in _data_configs(sweep):
-        try:
-            sources.locate(data)
-            shape = sources.image_shape(data)
-        except (ValueError, OSError) as error:
-            lines.append(" ".join(str(error).split()))
-            continue
-        lines += _shape_faults(sweep, shape)
-    return list(dict.fromkeys(lines))
-
-
-def _data_configs(sweep: Sweep) -> list[DataConfig]:
-    found = [combinations.configured(sweep.trial, a).data for a in _swept(sweep, ("data.",))]
-    return list(
-        {data.model_dump_json(include={"name", "path", "image_size"}): data for data in found}.values()
-    )
-
-
-def _swept(sweep: Sweep, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    dims = [d for d in sweep.dimensions if any(path.startswith(prefixes) for path in d.paths)]
-    for values in itertools.islice(itertools.product(*map(_ends, dims)), 10_000):
-        yield {d.path: value for d, value in zip(dims, values, strict=True)}
-
-
-def _ends(dimension: Dimension) -> list[Any]:
-    if dimension.size is not None and dimension.size <= 100:
-        return [dimension.value(i) for i in range(dimension.size)]
-    return [dimension.at(0.0), dimension.at(1.0)]
-
-
-def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
-    sizes = ("space.name", "space.cells", "space.patch_size", "train.cells")
-    for assignment in _swept(sweep, sizes):
-        config = combinations.configured(sweep.trial, assignment)
-        try:
-            config.check_images(shape)
-        except (SpaceError, SplittingError) as error:
-            return [str(error)]
-    return []
-
-
-# --- feature maps ---
-
-
-def tap_faults(sweep: Sweep) -> list[str]:
-    """Return a line for the first pattern that stands for no feature map. Loads torch only where there are patterns."""
-    fields = ("feature_maps.", "space.", "search.algorithm", "train.cells")
-    for assignment in _swept(sweep, fields):
-        config = combinations.configured(sweep.trial, assignment)
-        if config.feature_maps.taps == ("*",):
-            continue
-        from trials.tap_patterns import TapError, check_taps
-
-        try:
-            check_taps(config)
-        except TapError as error:
-            return [str(error)]
-    return []
-
-
-# --- the run directory of another sweep ---
-
-
-def refuse_different(sweep: Sweep, directory: RunDirectory) -> None:
-    """Check that a run directory is that of this sweep. Error: ``SweepError``."""
-    if faults := _different(sweep, directory):
-        raise SweepError(faults)
-
-
-def _different(sweep: Sweep, directory: RunDirectory | None) -> list[str]:
-    if directory is None or (stored := directory.read_sweep()) is None:
-        return []
-    return [f"{directory.uri} holds a different sweep: {line}" for line in differences(stored, sweep)]
-
-
-_FREE = ("strategy.trials", "retries", "resources.")  # may change from launch to launch
-
-
-def differences(stored: Mapping[str, Any], sweep: Sweep) -> list[str]:
-    """Return a line for each field in which ``sweep`` cannot go on with the run of the ``stored`` sweep.
-
-    Another budget, other resources and retries are the same sweep; so are more values in a swept list, and
-    more rungs of the ladder. What an older version did not store has its default.
-    """
-    old, new = _flat(_with_defaults(stored)), _flat(sweep.model_dump(mode="json"))
-    return [
-        f"`{path}` is {_shown(old, path)} there, but {_shown(new, path)} here"
-        for path in sorted(old.keys() | new.keys())
-        if not path.startswith(_FREE) and not _extends(path, old.get(path, _ABSENT), new.get(path, _ABSENT))
-    ]
-
-
-def _with_defaults(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return Sweep.from_mapping(stored).model_dump(mode="json")
-    except SweepError:  # what was a sweep to another version
-        return stored
-
-
-_ABSENT = object()
-
-
-def _extends(path: str, old: Any, new: Any) -> bool:
-    if old == new:
-        return True
-    grows = path.startswith("sweep.") or path.removeprefix("trial.ladder.") in LADDER_LISTS
-    if not grows or not isinstance(old, list) or not isinstance(new, list):
-        return False
-    return all(value in new for value in old)
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        nested = isinstance(value, Mapping) and not prefix.startswith("sweep.")
-        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
-    return flat
-
-
-def _shown(flat: Mapping[str, Any], path: str) -> str:
-    return repr(flat[path]) if path in flat else "not given"

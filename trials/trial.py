@@ -12,22 +12,17 @@ from typing import Any
 
 import torch
 
-from results.constraints import Constraint
 from search_space import Genotype, Network
 from trials import checkpoint, shared_search
 from trials.compute import Compute
 from trials.config import Rung, TrialConfig
-from trials.cost import count_cost
 from trials.data import Images, load_images
-from trials.errors import InfeasibleError
+from trials.feasibility import check_cost, check_reach
 from trials.parallel import Mesh, joined, local_device
 from trials.points import measure_points, numbered, trial_columns
 from trials.record import Phase, Record, TrialContext
 from trials.search import Search
 from trials.training import Training, build_network
-
-COSTS = ("macs", "flops", "params")
-"""What an architecture costs before it is trained, exactly."""
 
 __all__ = ["TrialContext", "evaluate_ladder", "run_trial"]
 
@@ -38,7 +33,8 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
     Raises:
         SpaceError: the images are too small for the networks.
         TrialError: the trial cannot go on.
-        InfeasibleError: the architecture that was found breaks a constraint on what it costs; it is not trained.
+        InfeasibleError: no architecture can keep a constraint on what it costs, and nothing is searched; or the one
+            that was found does not, and it is not trained.
         CheckpointError: what is stored under its key belongs to another trial.
     """
     key = config.trial_key()
@@ -51,8 +47,9 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
     with joined(context.rank, context.world_size, context.address, device) as mesh:
         mesh.require_agreement("images", images.identity)
         record = Record.open(config, context, mesh)
+        check_reach(config, images.shape, images.classes, context.constraints)
         genotype = _search(config, images, compute, mesh, record)
-        _check_cost(config, genotype, images, context.constraints)
+        check_cost(config, genotype, images, context.constraints)
         network = _train(config, genotype, images, compute, mesh, record)
     if context.rank == 0:
         context.directory.write_network(key, checkpoint.pack(_stored(network)))
@@ -102,20 +99,6 @@ def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, r
     genotype = search.genotype()
     shared_search.leave(record, genotype)
     return genotype
-
-
-def _check_cost(
-    config: TrialConfig, genotype: Genotype, images: Images, constraints: Sequence[Constraint]
-) -> None:
-    """Refuse an architecture that costs more, or less, than the constraints on ``COSTS`` allow."""
-    bounds = [bound for bound in constraints if bound.column in COSTS]
-    if not bounds:
-        return
-    cost = count_cost(build_network(config, genotype, images), images.shape)
-    for bound in bounds:
-        value = getattr(cost, bound.column)
-        if bound.violation(value) > 0:
-            raise InfeasibleError(f"the architecture must have {bound}, but got {value:,}")
 
 
 def _train(

@@ -42,7 +42,11 @@ if [[ $1 == show ]]; then tr , '\\n' <<<"$3"; else echo "$*" >>"$LOG"; fi
 NO_RAY = {
     "ray": '#!/usr/bin/env bash\necho "ray $*" >>"$LOG"\nexec sleep "9$SLURM_JOB_ID"\n',
     "python": "#!/usr/bin/env bash\necho 192.0.2.1\n",
-    "shrinksweep": '#!/usr/bin/env bash\nsleep 0.5\necho "shrinksweep $*" >>"$LOG"\nexit 1\n',
+    "shrinksweep": """#!/usr/bin/env bash
+until [[ $(grep -c "^ray " "$LOG") == 2 ]]; do sleep 0.1; done
+echo "shrinksweep $*" >>"$LOG"
+exit 1
+""",
 }
 """Programs in the place of Ray and of the sweep: they write down how they were called."""
 
@@ -60,10 +64,12 @@ def test_the_job_has_the_exit_status_of_its_launch_and_ends_what_it_started(job:
     command = ["bash", str(SCRIPT), "sweep.yaml", "/shared/run", "--trials", "9"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, timeout=60)  # no .venv there
     assert done.returncode == 1
-    head, worker, launch = (tmp_path / "log").read_text().splitlines()
+    # They run side by side, and write in any order.
+    head, worker, launch = sorted((tmp_path / "log").read_text().splitlines(), key=rank_in_job)
     address = f"192.0.2.1:{20000 + int(job) % 20000}"
     assert head.startswith("ray start --block --num-cpus=1 ")
-    assert "--head" in head
+    assert f" --head --node-ip-address=192.0.2.1 --port={address.split(':')[1]} " in head
+    assert worker.startswith("ray start --block --num-cpus=1 ")
     assert worker.endswith(f"--address={address}")
     assert launch == f"shrinksweep launch sweep.yaml --run-dir /shared/run --address {address} --trials 9"
     assert processes_with(f"sleep 9{job}") == []
@@ -86,6 +92,11 @@ def test_a_job_whose_time_is_over_ends_its_ray_and_queues_itself_again(job: str,
     assert (tmp_path / "log").read_text() == f"requeue {job}\n"
     assert processes_with(f"/tmp/ray-{job}") == []
     assert set(open_run(run).trials()["state"]) <= {"running", "proposed"}
+
+
+def rank_in_job(line: str) -> tuple[bool, bool]:
+    """Return what sorts the command lines of a job: the Ray head, its worker, the launch."""
+    return not line.startswith("ray "), " --head " not in line
 
 
 def environment_of(job: str, folder: Path, programs: dict[str, str]) -> dict[str, str]:

@@ -99,6 +99,7 @@ def test_a_trial_whose_process_dies_goes_on_from_where_it_was(undisturbed: Outco
     same_points(outcome.run.points(), undisturbed.run.points())
 
 
+@pytest.mark.slow
 def test_a_run_on_s3_with_a_server_that_fails_now_and_then(undisturbed: Outcome) -> None:
     with s3_server() as server:
         server.fails = lambda method, count: (
@@ -112,6 +113,7 @@ def test_a_run_on_s3_with_a_server_that_fails_now_and_then(undisturbed: Outcome)
         same_points(open_run(uri).points(), undisturbed.run.points())
 
 
+@pytest.mark.slow
 def test_a_gang_trains_together_and_outlives_the_death_of_a_rank(
     undisturbed: Outcome, tmp_path: Path
 ) -> None:
@@ -172,6 +174,7 @@ def test_a_launch_whose_own_ray_node_dies_ends_with_one_line(tmp_path: Path) -> 
     assert [entry.state for entry in directory.read_ledger()] == ["proposed"] * 3
 
 
+@pytest.mark.slow
 def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     directory = RunDirectory(run_dir)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator import Sweep, SweepError
-from orchestrator.plan import differences, make_plan
+from orchestrator.differences import differences
+from orchestrator.plan import make_plan
 from results import RunDirectory
 
 NODES = [{"CPU": 4.0, "GPU": 0.0}]
@@ -83,3 +84,15 @@ def test_a_different_sweep_is_refused_by_the_fields_that_differ(tmp_path: Path) 
     assert "`sweep.space.splitting` is [1, 2, 4] there, but [1, 2] here" in named
     assert "`sweep.search.epochs` is not given there, but [3] here" in named
     assert "`objectives.macs` is 'min' there, but not given here" in named
+
+
+def test_a_bound_that_no_network_can_keep_is_refused() -> None:
+    refused = r"a network must have macs <= 10, but the least that a search can find is [\d,]+"
+    with pytest.raises(SweepError, match=refused):
+        make_plan(make_sweep(constraints=["macs <= 10"]), None, NODES)
+
+
+def test_sizes_of_network_that_cannot_keep_a_bound_are_noted() -> None:
+    sweep = make_sweep(sweep={"space.channels": [4, 64]}, constraints=["flops <= 5e5"])
+    [note] = [note for note in make_plan(sweep, None, NODES).notes if "not searched" in note]
+    assert note.startswith("1 of 2 sizes of network are not searched: a network must have flops <= 500000")

@@ -343,9 +343,9 @@ def test_random_states_come_back() -> None:
 
 
 def test_an_architecture_that_breaks_a_constraint_is_not_trained(tmp_path: Path) -> None:
-    context = replace(context_in(tmp_path), constraints=parse_all(["accuracy >= 0.1", "macs <= 10"]))
+    context = replace(context_in(tmp_path), constraints=parse_all(["accuracy >= 0.1", "params <= 10"]))
     config = tiny_config("darts")
-    with pytest.raises(InfeasibleError, match=r"the architecture must have macs <= 10, but got [\d,]+"):
+    with pytest.raises(InfeasibleError, match=r"the architecture must have params <= 10, but got [\d,]+"):
         run_trial(config, context)
     progress = context.directory.read_progress(config.trial_key()).to_pylist()
     assert {row["phase"] for row in progress} == {"search"}
