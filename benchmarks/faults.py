@@ -32,7 +32,7 @@ from results.schema import POINTS, volatile_columns
 
 KILLS, QUICK_KILLS = 100, 6
 EPOCHS_A_TRIAL = 20
-TRIALS_A_KILL = 3
+TRIALS_A_KILL = 4
 MOMENT_S = (0.0, 3.0)
 """A kill comes so long after the last one has been got over: a new row has been written."""
 
