@@ -105,6 +105,8 @@ class TrialFiles:
             self.storage.move(self.compacted, f"aside/{self.compacted}.{uuid.uuid4().hex[:8]}")
             self.problems.clear(self.compacted)
         self.storage.write(self.compacted, parquet.large_file(table.unify_dictionaries(), manifest))
+        del table
+        pa.default_memory_pool().release_unused()  # thousands of small files leave gaps behind
 
     def examine(self, *, to_the_last_byte: bool) -> None:
         """Look at every file that the compacted one does not hold, so that its problems are known."""
