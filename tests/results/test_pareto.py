@@ -138,7 +138,7 @@ FRAME = pd.DataFrame({"accuracy": [0.9], "macs": [1], "memory_bytes": [2], "code
             {"minimize": ["mcas", "memory"]},
             "no columns `mcas`; did you mean `macs`.*, `memory`; did you",
         ),
-        ({}, "must have one objective at least"),
+        ({}, "must be one objective at least"),
         ({"maximize": ["macs"], "minimize": ["macs"]}, "must be named once, but got `macs` twice"),
         ({"maximize": ["codec"]}, "must hold numbers, but `codec` holds category"),
         (
