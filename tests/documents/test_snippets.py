@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import runpy
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def run_or_check(words: list[str]) -> None:
     elif program == "python" and arguments[:1] == ["-m"]:
         assert importlib.util.find_spec(arguments[1]), arguments[1]
     elif program == "python":
-        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        runpy.run_path(arguments[0], run_name="__main__")
     else:
         assert Path(program).name in OTHERS or program.endswith("/bin/pip"), f"nobody knows {program}"
         files = [word for word in arguments if word.startswith((".ci/", "deploy/", "examples/"))]
