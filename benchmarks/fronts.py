@@ -64,8 +64,8 @@ def measure(quick: bool) -> Measured:
 
 
 def _compacted_run(folder: Path, points: int) -> results.Run:
-    folder.mkdir()
-    (folder / "sweep.yaml").write_text("name: benchmark\nsweep: {space.splitting: [1, 2, 4]}\n")
+    directory = results.RunDirectory(folder, create=True)
+    directory.write_sweep({"name": "benchmark", "sweep": {"space.splitting": [1, 2, 4]}}, {})
     trials = points // RUNGS
     table = _table(np.arange(trials))
     manifest = {f"{trial:016x}": (0, 0) for trial in range(trials)}

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 
 from results import pareto
 from results.effects import LEVELS, levels_of
+from results.hover_texts import PARAMETERS, axis_values, hover_text, told_of
 from results.objectives import Objectives, checked_columns, numbers
 from results.plot_style import (
     GREY,
     PALETTE,
     figure,
-    is_share,
     lean,
     level_names,
     look,
-    name_of,
     named,
     safe,
     scale,
@@ -53,8 +52,11 @@ def front_figure(
     checked_columns([x, y, color], points)
     labels = points["point"] if labels is None else labels
     complete = np.asarray(np.isfinite(_plane(points, x, y)).all(axis=1), dtype=bool)
-    frame = _thinned(points.assign(label=labels, front=on_front).loc[complete])
-    template = hover_template(x, y, command)
+    shown = points[
+        list(dict.fromkeys([x, y, color, *PARAMETERS]))
+    ]  # a tenth of the columns, a tenth of the time
+    frame = _thinned(shown.assign(label=labels, front=on_front).loc[complete])
+    template = hover_text(x, y, command)
     traces = [_staircase(frame, x, y, directions)] if len(frame) else []
     coloring = _coloring(frame[color])
     for large in (False, True):
@@ -73,8 +75,8 @@ def fronts_figure(
 ) -> Any:
     """Return the front in the plane of ``x`` and ``y`` for each value of ``by``, as ``plots.plot_fronts``."""
     checked_columns([x, y, by], points)
-    traces = []
-    for place, (level, rows) in enumerate(by_level(points, by)):
+    traces, shown = [], points[list(dict.fromkeys([x, y, by, "point"]))]
+    for place, (level, rows) in enumerate(by_level(shown, by)):
         name = named(by, level)
         front = rows[pareto.front_mask(rows, plane(x, y, directions))].sort_values([x, y], kind="stable")
         style = look(place)
@@ -159,26 +161,6 @@ def by_level(points: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFr
             yield name, points[codes == place]
 
 
-def axis_values(x: str, y: str) -> str:
-    """Return the lines of a hover text that give the values on both axes."""
-    return "<br>".join(f"{name_of(name)} %{{{axis}:{_form(name)}}}" for axis, name in (("y", y), ("x", x)))
-
-
-def hover_template(x: str, y: str, command: str) -> str:
-    """Return the text shown over a point; its custom data are those of ``_custom``."""
-    exported = safe(command).replace("{point}", "%{customdata[0]}")
-    return (
-        f"<b>%{{customdata[0]}}</b><br>{axis_values(x, y)}<br>"
-        "s %{customdata[1]}, λ %{customdata[2]}, τ %{customdata[3]}<br>"
-        "weights %{customdata[4]} bits, feature maps %{customdata[5]} bits, %{customdata[6]}<br>"
-        f"{exported}<extra></extra>"
-    )
-
-
-def _form(column: str) -> str:
-    return ".2%" if is_share(column) else ".4~s"
-
-
 def _corners(rows: pd.DataFrame, x: str, y: str, right: float) -> NDArray[np.float64]:
     """Return the staircase through a surface, [corners, 2], from its lowest x on to ``right``."""
     steps = rows.sort_values(x)[[x, y]].to_numpy(dtype=np.float64)
@@ -221,7 +203,7 @@ def _dots(
             count,
             x=lean(rows[x]),
             y=lean(rows[y]),
-            customdata=_custom(rows),
+            customdata=told_of(rows),
             mode="markers",
             marker={**size, **marker},
             name=name,
@@ -255,27 +237,3 @@ def _coloring(column: pd.Series[Any]) -> Look:
         return [(named(name, names[place]), look(place), rows) for place, _, rows in found if len(rows)]
 
     return by_value
-
-
-def _custom(rows: pd.DataFrame) -> NDArray[np.object_]:
-    """Return what the hover text shows of each row, [n, 7]: its label; parameters, precision and codec."""
-    columns = (
-        "label",
-        "splitting",
-        "regularization",
-        "threshold",
-        "weight_bits",
-        "feature_map_bits",
-        "codec",
-    )
-    custom = np.empty((len(rows), len(columns)), dtype=object)
-    for place, name in enumerate(columns):
-        custom[:, place] = [_brief(value) for value in rows[name].tolist()]
-    return custom
-
-
-def _brief(value: Any) -> Any:
-    """Return a value as a hover text shows it: a float with three digits, text that is safe."""
-    if isinstance(value, float):
-        return float(f"{value:.3g}")
-    return value if isinstance(value, int) else safe(value)

@@ -30,7 +30,7 @@ def parallel_figure(
     chosen = np.union1d(
         np.flatnonzero(on_front)[:LINES], np.arange(0, len(points), max(1, -(-len(points) // LINES)))
     )
-    rows = points.iloc[chosen]
+    rows = points[list(dict.fromkeys([*axes, color]))].iloc[chosen]
     tint = numbers(rows[color])
     line = {"color": tint, "colorscale": list(SCALE), "showscale": True,
             "colorbar": {"title": {"text": title_of(color), "side": "right"}, "thickness": 12}}  # fmt: skip

@@ -101,7 +101,7 @@ def _names(columns: Sequence[str]) -> list[tuple[str, str]]:
 
 def _side_by_side(material: Material, by: str, x: str, y: str) -> str:
     ends = []
-    for level, rows in by_level(material.points, by):
+    for level, rows in by_level(material.points[list(dict.fromkeys([by, y, x]))], by):
         best = choosing.best(rows, maximize=[y], minimize=[x])
         ends.append(f"{named(by, level)}: {number_text(best[y], y)} at {number_text(best[x], x)}")
     return f"Best {y} for {'; '.join(ends)} {x.replace('_', ' ')}."

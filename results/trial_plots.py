@@ -23,6 +23,16 @@ from results.plot_style import (
     title_of,
 )
 
+ALONG_TAU = (
+    "trial_key",
+    "sparsity",
+    "threshold",
+    "threshold_mode",
+    "weight_bits",
+    "feature_map_bits",
+    "codec",
+)
+"""Columns that lines along tau are drawn from."""
 CURVES = 200
 """Trials whose curves a picture holds at most, evenly chosen."""
 CURVE_TITLES = {"accuracy": "accuracy (share of training images)"}
@@ -31,7 +41,9 @@ CURVE_TITLES = {"accuracy": "accuracy (share of training images)"}
 def sparsity_figure(points: pd.DataFrame, *, y: str = "accuracy", by: str = "regularization") -> Any:
     """Return lines along tau: for each value of ``by`` its networks thin, and their mean bold."""
     checked_columns([y, by, "sparsity"], points)
-    rows = one_precision(points).sort_values(["trial_key", "threshold"], kind="stable")
+    rows = one_precision(points[list(dict.fromkeys([y, by, *ALONG_TAU]))]).sort_values(
+        ["trial_key", "threshold"], kind="stable"
+    )
     shown = set(_some(rows, "trial_key")["trial_key"])
     thin, bold = [], []
     for place, (level, part) in enumerate(by_level(rows, by)):
@@ -128,7 +140,8 @@ def curves_figure(
     ``groups`` gives the value of the column ``by`` for each trial's key; without any, all trials look alike.
     """
     checked_columns([value, "phase", "step"], progress)
-    rows = _some(progress[np.isfinite(numbers(progress[value]))], "trial_key")
+    shown = progress[list(dict.fromkeys(["trial_key", "phase", "step", value]))]
+    rows = _some(shown[np.isfinite(numbers(progress[value]))], "trial_key")
     traces = []
     for place, (name, own) in enumerate(_leveled(rows, groups)):
         for phase, dash in (("search", "dot"), ("train", "solid")):
