@@ -92,7 +92,11 @@ class RunTables:
         return with_fields(to_frame(self._table("points", stored)), wanted)[names]
 
     def feasible_points(self) -> pd.DataFrame:
-        """Return the points that keep the constraints of the sweep file; of a sweep without any, all."""
+        """Return the points that keep the constraints of the sweep file; of a sweep without any, all.
+
+        >>> len(run.feasible_points())
+        12
+        """
         points, constraints = self.points(), self.constraints()
         return points[feasible(points, constraints)].reset_index(drop=True) if constraints else points
 
