@@ -54,7 +54,7 @@ class Material:
             trials=trials,
             directions=directions,
             on_front=pareto.front_mask(points, Objectives.of_sweep(directions)),
-            labels=labels_of(points),
+            labels=_labels(run, points),
             broken=len(everything) - len(points),
             problems=run.problems(),
         )
@@ -73,9 +73,10 @@ class Material:
 
     @property
     def factors(self) -> list[str]:
-        """The columns that colours tell apart: s, lambda, tau, and what else is swept; those that vary come first."""
+        """The columns that colours tell apart: s, lambda, tau, what else is swept, and of several runs the run; those
+        that vary come first."""
         swept = [name for name in map(column_of_path, self.run.swept()) if name in self.points.columns]
-        names = dict.fromkeys([*FACTORS, *swept])
+        names = dict.fromkeys([*(["run"] if self.run.names else []), *FACTORS, *swept])
         return sorted(names, key=lambda name: self.points[name].astype(str).nunique() < 2)
 
     @property
@@ -85,9 +86,14 @@ class Material:
         ascending = [way == "min" for way in self.directions.values()]
         return front.sort_values(list(self.directions), ascending=ascending, kind="stable", ignore_index=True)
 
-    def command(self, verb: str, *rest: str) -> str:
-        """Return a command about this run, to be pasted into a shell: ``shrinksweep export runs/a POINT``."""
-        return " ".join(["shrinksweep", verb, place(self.run), *rest])
+    def export(self, label: str) -> str:
+        """Return the command that exports a point, to be pasted into a shell: ``shrinksweep export runs/a POINT``."""
+        return f"shrinksweep export {label}" if self.run.names else f"shrinksweep export {self.place} {label}"
+
+    @property
+    def place(self) -> str:
+        """The run as a command names it; ``RUN`` of several."""
+        return "RUN" if self.run.names else _places(self.run)[0]
 
 
 def labels_of(points: pd.DataFrame) -> pd.Series[str]:
@@ -104,18 +110,27 @@ def labels_of(points: pd.DataFrame) -> pd.Series[str]:
     return points["point"].astype(str).where(~clear, short + "-" + rungs).rename("label")
 
 
-def place(run: Run) -> str:
-    """Return the run as a shell command names it: relative to this folder where it lies in it."""
+def _labels(run: Run, points: pd.DataFrame) -> pd.Series[str]:
+    """Return the labels of the points; of several runs, behind the run that a command has to name."""
+    if run.names is None:
+        return labels_of(points)
+    places = dict(zip(run.names, _places(run), strict=True))
+    return (points["run"].astype(str).map(places) + " " + labels_of(points)).rename("label")
+
+
+def _places(run: Run) -> list[str]:
+    """Return the runs as a shell command names them: relative to this folder where they lie in it."""
     shown = []
     for directory in run.directories:
         uri = directory.uri
         if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):
             uri = os.path.relpath(uri)
         shown.append(shlex.quote(uri))
-    return shown[0] if len(shown) == 1 else "RUN"
+    return shown
 
 
 def _title(run: Run) -> str:
-    names: list[Any] = [(directory.read_sweep() or {}).get("name") for directory in run.directories]
-    folders = [directory.uri.rstrip("/").rpartition("/")[2] for directory in run.directories]
-    return ", ".join(dict.fromkeys(str(name or folder) for name, folder in zip(names, folders, strict=True)))
+    if run.names is not None:
+        return ", ".join(run.names)
+    name: Any = run.sweep().get("name")
+    return str(name or run.directory.uri.rstrip("/").rpartition("/")[2])

@@ -8,6 +8,7 @@ from results.errors import ResultsError
 from results.genotype_drawing import genotype_svg, genotype_words
 from results.genotype_layout import read_cells
 from results.plot_style import number_text
+from results.plots import one_key
 from results.report_elements import Html, element, nothing
 from results.report_material import Material
 from results.report_page import Section
@@ -26,7 +27,8 @@ def networks_section(material: Material) -> Section:
     genotypes = front["genotype"].astype(str)
     found = list(dict.fromkeys(genotypes))
     drawings = [_network(text, front[genotypes == text], material) for text in found[:MOST]]
-    words = f"Networks on the front: {front['trial_key'].nunique()}; different genotypes among them: {len(found)}."
+    networks = one_key(front)["trial_key"].nunique()
+    words = f"Networks on the front: {networks}; different genotypes among them: {len(found)}."
     if len(found) > MOST:
         words += f" The {MOST} best are drawn."
     return Section(

@@ -9,6 +9,7 @@ import pandas as pd
 from results import choosing, pareto
 from results.front_plots import attainment_figure, by_level, front_figure, fronts_figure, plane
 from results.plot_style import name_of, named, number_text
+from results.plots import one_key
 from results.report_elements import nothing
 from results.report_material import Material
 from results.report_page import Control, Picture, Section
@@ -23,7 +24,7 @@ def front_section(material: Material) -> Section:
     if material.points.empty:
         return Section("front", title, [nothing(NO_POINTS)])
     y, costs = material.quality, material.costs
-    command = material.command("export", "{point}")
+    command = material.export("{point}")
     figures = {}
     for color in material.factors:
         for x in costs:
@@ -121,7 +122,7 @@ def _band_words(surfaces: pd.DataFrame, x: str, y: str) -> str:
 def _front_words(material: Material, y: str, costs: Sequence[str]) -> str:
     front = material.front
     words = [
-        f"{len(material.points):,} points of {material.points['trial_key'].nunique()} trials; large: the "
+        f"{len(material.points):,} points of {one_key(material.points)['trial_key'].nunique()} trials; large: the "
         f"{len(front)} on the front of {', '.join(material.directions)}. The dotted line is the front of the two axes.",
     ]
     for x in costs:

@@ -50,7 +50,7 @@ def front_table(material: Material) -> Section:
     columns = [name for name in dict.fromkeys([*material.directions, *COLUMNS]) if name in front.columns]
     rows = [
         [element("code", row["label"]), *(number_text(row[name], name) for name in columns),
-         element("code", material.command("export", row["label"]))]
+         element("code", material.export(row["label"]))]
         for row in front.head(ROWS).to_dict("records")
     ]  # fmt: skip
     numeric = [
@@ -58,8 +58,9 @@ def front_table(material: Material) -> Section:
     ]
     caption = f"The {len(rows)} points on the front of {', '.join(material.directions)}, best first."
     if len(front) > ROWS:
-        caption = f"The first {ROWS} of {len(front)} points on the front; all: " + material.command(
-            "front", "--format", "csv"
+        caption = (
+            f"The first {ROWS} of {len(front)} points on the front; all: "
+            + f"shrinksweep front {material.place} --format csv"
         )
     head = ["point", *map(name_of, columns), "command"]
     return Section("table", title, [table(head, rows, caption=caption, numeric=numeric)])

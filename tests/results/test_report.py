@@ -287,6 +287,12 @@ def test_several_runs_on_one_page(tmp_path: Path) -> None:
         night(RunDirectory(tmp_path / name, create=True), trials=2)
     page = Page(report_html(open_runs(str(tmp_path / "*"))))
     assert "4 of 4" in page.words()
+    assert "of 4 trials" in page.words()
+    front = page.pictures()["front"]["macs|run"]
+    assert {trace["name"] for trace in front["data"]} >= {"run = a", "run = b"}
+    assert front["layout"]["meta"] == {"command": "shrinksweep export {point}"}
+    codes = [text for tag, text in page.texts if tag == "code"]
+    assert any(code.startswith(f"shrinksweep export {tmp_path}/b 0") for code in codes)
 
 
 def test_the_file_is_replaced_in_one_step(local: RunDirectory, tmp_path: Path) -> None:
