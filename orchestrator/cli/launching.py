@@ -131,10 +131,11 @@ def _show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
     if not outcome.complete:
         console.print("not finished: launch again to go on", style="yellow")
     if stored is not None:
-        console.print("\n".join(_next_commands(directory.uri, stored, sweep)), markup=False, highlight=False)
+        console.print("\n".join(next_commands(directory.uri, stored, sweep)), markup=False, highlight=False)
 
 
-def _next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
+def next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
+    """Return what is said when a launch has ended: where the front ``stored`` is, and commands about it."""
     from orchestrator.progress import short_point
     from results.remote_storage import split_uri
 

@@ -11,8 +11,10 @@ import pytest
 import typer
 
 from orchestrator.cli import app
-from results import open_run
+from orchestrator.cli.launching import next_commands
+from results import open_run, refresh_front
 from tests.orchestrator.cli.conftest import command, in_process
+from tests.orchestrator.conftest import small_sweep
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EXAMPLES = [
@@ -143,3 +145,17 @@ def test_the_report_is_written(capsys: pytest.CaptureFixture[str]) -> None:
         "wrote deep/report.html\n",
     )
     assert open_run("runs/digits").sweep()["name"] in Path("deep/report.html").read_text()
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("objectives", [{"accuracy": "max", "macs": "min"}, {"effective_macs": "min"}])
+def test_what_is_said_to_come_next_works(
+    objectives: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = open_run("runs/digits").directory
+    front = refresh_front(directory, objectives)
+    lines = next_commands("runs/digits", front, small_sweep(objectives=objectives))
+    said = [shlex.split(line)[1:] for line in lines if line.startswith("  shrinksweep front")]
+    for arguments in said:
+        assert command(capsys, *arguments)[0] == 0
+    assert len(said) == 1
