@@ -44,15 +44,20 @@ class OutputNode(nn.Module):
             kept = self.channels // self.splitting
             mean = _mean([one[:, kept:] for one in maps])
             return torch.cat([*(one[:, :kept] for one in maps), mean], dim=1)
-        joined = torch.cat(list(maps), dim=1)
-        return self._mean_inside_groups(joined) if self.output_node == "channel_groups" else joined
+        if self.output_node == "channel_groups":
+            return self._mean_inside_groups(maps)
+        return torch.cat(list(maps), dim=1)
 
-    def _mean_inside_groups(self, joined: Tensor) -> Tensor:
-        """Average, in each of s contiguous groups, channels j, j + C/s, j + 2C/s, ... into channel j."""
-        batch, _, height, width = joined.shape
-        # [B, s, N, C/s, H, W]: a group holds N C/s channels, N strides of C/s each.
-        grouped = joined.unflatten(1, (self.splitting, self.nodes, self.channels // self.splitting))
-        return grouped.mean(dim=2).reshape(batch, self.channels, height, width)
+    def _mean_inside_groups(self, maps: Sequence[Tensor]) -> Tensor:
+        """Average, in each of s contiguous groups of the joined channels, channels j, j + C/s, ... into channel j.
+
+        The maps are never joined: N pieces of C/s channels each, in the order of the joined map, are a group.
+        """
+        pieces = [piece for one in maps for piece in one.split(self.channels // self.splitting, dim=1)]
+        groups = [
+            _mean(pieces[first : first + self.nodes]) for first in range(0, len(pieces), self.nodes)
+        ]  # s of [B, C/s, H, W]
+        return groups[0] if len(groups) == 1 else torch.cat(groups, dim=1)
 
     def extra_repr(self) -> str:
         return (

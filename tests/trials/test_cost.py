@@ -260,6 +260,20 @@ def measured_peak(network: Network, image: Tensor) -> int:
     return peak
 
 
+@pytest.mark.parametrize("splitting", [1, 2, 4])
+def test_channel_groups_are_averaged_without_joining_all_maps_first(splitting: int) -> None:
+    image = (1, 28, 28)
+    mean = count_cost(network_of(output_node="node_groups", splitting=1), image)
+    groups = count_cost(network_of(output_node="channel_groups", splitting=splitting), image)
+    joined = count_cost(network_of(output_node="concat"), image)
+    assert groups.macs == mean.macs
+    assert mean.peak_bytes <= groups.peak_bytes < joined.peak_bytes
+    coded = {name: 0.0 for live in groups.live_sets for name in live.taps}
+    left = [cost.peak_map_bytes(coded) for cost in (mean, groups)]
+    assert left[1] <= left[0]  # what is no tap, and never coded
+
+
+
 def test_peak_is_that_of_the_tensors_a_real_inference_allocates() -> None:
     network = network_of(channels=8)
     image = torch.randn(1, 1, 16, 16)
