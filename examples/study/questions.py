@@ -14,8 +14,13 @@ import pandas as pd
 from examples.study.kept import Study
 from orchestrator.halving import Halving, Report, Rules
 from results import hypervolume, pareto_front
+from search_space import Genotype, Network
+from trials import count_cost
+from trials.config import TrialConfig
+from trials.sources import image_shape
 
 RUNG = ["threshold_mode", "threshold", "weight_bits", "feature_map_bits"]
+CLASSES = 10
 SPENT = ["search_s", "train_s", "ladder_s"]
 
 
@@ -60,33 +65,57 @@ def plain(points: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def early_ranks(study: Study) -> pd.DataFrame:
+def same_cells(study: Study) -> pd.DataFrame:
+    """Return what every reading costs with the same cells, those that the search with ``concat`` has found.
+
+    Counted, not trained: macs, params and peak bytes in float32, a row a reading and seed.
+    """
+    points = plain(study.points).query("regularization == 0")
+    readings = points[["reading", "output_node", "splitting"]].drop_duplicates()
+    rows = []
+    for found in points[points["reading"] == "concat"].to_dict("records"):
+        config, genotype = (
+            TrialConfig.model_validate_json(found["config"]),
+            Genotype.from_json(found["genotype"]),
+        )
+        shape = image_shape(config.data)
+        for one in readings.to_dict("records"):
+            sizes = config.network_sizes() | {name: one[name] for name in ("output_node", "splitting")}
+            del sizes["nodes"]
+            network = Network(
+                genotype, classes=CLASSES, image_channels=shape[0], space=config.space.name, **sizes
+            )
+            cost = count_cost(network, shape)
+            costs = {"macs": cost.macs, "params": cost.params, "peak_bytes": cost.peak_bytes}
+            rows.append({"reading": one["reading"], "seed": found["seed"]} | costs)
+    return pd.DataFrame(rows)
+
+
+def early_ranks(study: Study, column: str = "validation_accuracy") -> pd.DataFrame:
     """Return how far the ranks of trials after each epoch are those of the end: Spearman's correlation, by seed.
 
-    Ranked by the accuracy on held-out images of the training set at that epoch, and by the test accuracy of the trained
-    network at tau = 0 and full precision. Trials that share a search are one as long as it lasts, worth their mean.
-    Columns: ``step``, ``phase``, ``epoch``, ``trials``, ``mean``, ``low``, ``high``; ``within``: the mean over
-    seeds and lambdas of the correlation among trials of one lambda (null in the search).
+    Ranked by a ``column`` of that epoch's progress, and by the test accuracy of the trained network at tau = 0 and full
+    precision. Trials that share a search are one as long as it lasts, worth their mean. Columns: ``step``, ``phase``,
+    ``epoch``; ``mean``, ``low``, ``high`` over seeds; ``within``: the mean over seeds and lambdas of the correlation
+    among trials of one lambda (null in the search).
     """
-    final = plain(study.points).set_index("trial_key")["accuracy"]
-    rows = study.epochs[study.epochs["trial_key"].isin(final.index)].dropna(subset=["validation_accuracy"])
-    weights = plain(study.points).set_index("trial_key")["regularization"]
-    rows = rows.assign(final=rows["trial_key"].map(final), weight=rows["trial_key"].map(weights))
+    final = plain(study.points).set_index("trial_key")[["accuracy", "regularization"]]
+    final = final.set_axis(["final", "weight"], axis=1)
+    rows = study.epochs.join(final, on="trial_key", how="inner").dropna(subset=[column])
     found = []
     for (step, phase, epoch), part in rows.groupby(["step", "phase", "epoch"], observed=True):
         within = np.nan
         if phase == "search":
-            part = part.groupby(["seed", "validation_accuracy"], as_index=False)["final"].mean()
+            part = part.groupby(["seed", column], as_index=False)["final"].mean()
         else:
-            within = np.mean([_spearman(one) for _, one in part.groupby(["seed", "weight"])])
-        each = [_spearman(one) for _, one in part.groupby("seed")]
-        found.append((step, phase, epoch, len(part), np.mean(each), min(each), max(each), within))
-    names = ["step", "phase", "epoch", "trials", "mean", "low", "high", "within"]
-    return pd.DataFrame(found, columns=names)
+            within = np.mean([_spearman(one, column) for _, one in part.groupby(["seed", "weight"])])
+        each = [_spearman(one, column) for _, one in part.groupby("seed")]
+        found.append((step, phase, epoch, np.mean(each), min(each), max(each), within))
+    return pd.DataFrame(found, columns=["step", "phase", "epoch", "mean", "low", "high", "within"])
 
 
-def _spearman(rows: pd.DataFrame) -> float:
-    return float(rows["validation_accuracy"].corr(rows["final"], method="spearman"))
+def _spearman(rows: pd.DataFrame, column: str) -> float:
+    return float(rows[column].corr(rows["final"], method="spearman"))
 
 
 def spent(study: Study) -> pd.Series:
@@ -143,13 +172,13 @@ def volumes(points: pd.DataFrame, by: str, objectives: dict[str, str]) -> pd.Dat
     """
     maximize, minimize = sides(objectives)
     worst = {name: points[name].min() for name in maximize} | {name: points[name].max() for name in minimize}
-    shares: dict[str, list[float]] = {}
-    for _, seed in points.groupby("seed"):
+    shares = []
+    for number, seed in points.groupby("seed"):
         whole = hypervolume(seed, maximize=maximize, minimize=minimize, reference=worst)
         for value, part in seed.groupby(by, observed=True):
             own = hypervolume(part, maximize=maximize, minimize=minimize, reference=worst)
-            shares.setdefault(value, []).append(own / whole)
-    frame = pd.DataFrame(shares)
+            shares.append({"seed": number, "value": value, "share": own / whole})
+    frame = pd.DataFrame(shares).pivot(index="seed", columns="value", values="share").fillna(0.0)
     return pd.DataFrame({"mean": frame.mean(), "low": frame.min(), "high": frame.max()})
 
 
@@ -160,17 +189,17 @@ def sides(objectives: dict[str, str]) -> tuple[list[str], list[str]]:
     ]
 
 
-def halved(study: Study, first: int, eta: int, objectives: dict[str, str]) -> pd.Series:
+def halved(study: Study, first: int, eta: int, column: str) -> pd.Series:
     """Return what successive halving would have saved and lost: replayed on the recorded epochs, not run.
 
-    Trials are compared by their accuracy on held-out images, in the order in which the epochs were recorded; one that
-    is stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the seconds of trainings
+    Trials are compared by a ``column`` of the progress, in the order in which the epochs were recorded; one that is
+    stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the seconds of trainings
     and ladders; ``volume`` the share of the hypervolume that is left, the mean over seeds.
     """
-    points, rows = study.points, study.epochs
+    points, rows, objectives = study.points, study.epochs, study.run.objectives()
     rows = rows[rows["trial_key"].isin(points["trial_key"])].sort_values(["at", "trial_index"])
     halving, stopped = Halving(Rules(first, eta, (-1.0,))), dict[int, int]()
-    for index, step, value in rows[["trial_index", "step", "validation_accuracy"]].itertuples(index=False):
+    for index, step, value in rows[["trial_index", "step", column]].itertuples(index=False):
         if index not in stopped and not halving.reported(Report(index, step, (float(value),))):
             stopped[index] = step
     gone = points["trial_index"].isin(list(stopped))

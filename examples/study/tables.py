@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,8 @@ from examples.study.kept import Study
 from results import pareto_front
 
 FASHION, ATTENTION = "fashion_mnist", "attention"
-HALVINGS = ((3, 2), (5, 2), (3, 3))
+RANKED_BY = {"held-out": "validation_accuracy", "training": "accuracy"}
+HALVINGS = ((5, 2), (7, 2))
 """Epochs of the first level, over search and training, and eta, that are replayed."""
 COSTS = ("macs", "params", "memory_bytes", "peak_bytes")
 Row = Mapping[str, Any] | pd.Series
@@ -53,6 +55,18 @@ def readings(study: Study) -> str:
     ]
     head = ["reading", "accuracy", "against concat, points", "macs", "params", "memory, bytes", "peak, bytes"]
     return table(head, rows)
+
+
+def same_cells(study: Study) -> str:
+    """What each reading costs with the same cells, as a multiple of concat."""
+    costs = questions.same_cells(study)
+    ratios = [
+        questions.ratios(costs, "reading", "concat", [], name)["mean"]
+        for name in ("macs", "params", "peak_bytes")
+    ]
+    order = ratios[0].sort_values(ascending=False).index
+    rows = [[name, *(f"{ratio[name]:.2f}" for ratio in ratios)] for name in order]
+    return table(["reading", "macs, times", "params, times", "peak bytes, times"], rows)
 
 
 def readings_everywhere(study: Study) -> str:
@@ -134,7 +148,7 @@ def _along(points: pd.DataFrame, by: str, title: str, held: Sequence[str], base:
 
 
 def _rows(points: pd.DataFrame, by: str, held: Sequence[str], base: object = None) -> list[list[str]]:
-    levels = sorted(points[by].unique(), key=lambda level: (level != base, _natural(level)))
+    levels = sorted(points[by].unique(), key=lambda level: (level != base, *_numbers(level)))
     means = questions.over_seeds(points, [by], _COLUMNS).set_index(by)
     changes = questions.against(points, by, levels[0], held, "accuracy")
     return [
@@ -151,9 +165,10 @@ def _rows(points: pd.DataFrame, by: str, held: Sequence[str], base: object = Non
     ]
 
 
-def _natural(level: object) -> tuple[float, ...]:
-    numbers = re.findall(r"[\d.]+", str(level))
-    return tuple(-float(number) for number in numbers) if isinstance(level, str) else (float(level),)  # type: ignore[arg-type]
+def _numbers(level: object) -> list[float]:
+    """Return the numbers in a level's name, to sort by; precisions from fine to coarse."""
+    found = [float(number) for number in re.findall(r"[\d.]+", str(level))]
+    return [-number for number in found] if " / " in str(level) else found
 
 
 # --- which combination ---
@@ -211,18 +226,34 @@ def front_counts(study: Study) -> str:
 
 
 def early_ranks(study: Study) -> str:
-    """How far the order of the trials after an epoch is that of the end."""
-    ranks = questions.early_ranks(study)
+    """How far the order of the trials after an epoch is that of the end, by held-out and by training accuracy."""
+    held_out, training = questions.early_ranks(study), questions.early_ranks(study, "accuracy")
     rows = [
         [
             f"{row['phase']} {row['epoch']}",
-            str(row["trials"]),
-            f"{row['mean']:.2f} ({row['low']:.2f} to {row['high']:.2f})",
-            "" if np.isnan(row["within"]) else f"{row['within']:.2f}",
+            _correlation(row),
+            _correlation(other),
+            _within(row),
+            _within(other),
         ]
-        for row in ranks.to_dict("records")
+        for row, other in zip(held_out.to_dict("records"), training.to_dict("records"), strict=True)
     ]
-    return table(["after epoch", "ranked", "all lambdas", "among trials of one lambda"], rows)
+    head = [
+        "after epoch",
+        "by held-out images",
+        "by training images",
+        "held-out, one lambda",
+        "training, one lambda",
+    ]
+    return table(head, rows)
+
+
+def _correlation(row: Row) -> str:
+    return f"{row['mean']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+
+
+def _within(row: Row) -> str:
+    return "" if np.isnan(row["within"]) else f"{row['within']:.2f}"
 
 
 def savings(study: Study) -> str:
@@ -247,12 +278,16 @@ def savings(study: Study) -> str:
 def halvings(study: Study) -> str:
     """What halving would have saved and lost."""
     rows = []
-    for first, eta in HALVINGS:
-        found = questions.halved(study, first, eta, study.run.objectives())
+    for (first, eta), (name, column) in itertools.product(HALVINGS, RANKED_BY.items()):
+        found = questions.halved(study, first, eta, column)
         rows.append(
-            [f"first after {first} epochs, one of {eta} goes on", f"{found['left']:.0f} of {found['trials']:.0f}",
-             f"{100 * found['saved']:.0f} %", f"{found['volume']:.3f}"]
-        )  # fmt: skip
+            [
+                f"first after {first} epochs, one of {eta} goes on, by {name} accuracy",
+                f"{found['left']:.0f} of {found['trials']:.0f}",
+                f"{100 * found['saved']:.0f} %",
+                f"{found['volume']:.3f}",
+            ]
+        )
     return table(["halving", "trials left", "seconds saved", "hypervolume left"], rows)
 
 
@@ -286,6 +321,7 @@ def attention_thresholds(study: Study) -> str:
 
 OF_FASHION: dict[str, Callable[[Study], str]] = {
     "readings": readings,
+    "same_cells": same_cells,
     "readings_everywhere": readings_everywhere,
     "lambdas": lambdas,
     "thresholds": thresholds,

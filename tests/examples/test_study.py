@@ -1,0 +1,80 @@
+"""The study: what its page says is what its runs hold."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from examples.study import kept, questions, tables
+from orchestrator import Sweep
+from results import RunDirectory, open_run
+from tests.results.pictures import night
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "study.md"
+
+
+@pytest.fixture(scope="module")
+def studies() -> dict[str, kept.Study]:
+    folders = [folder for folder in (ROOT / "docs" / "study").iterdir() if folder.is_dir()]
+    return {folder.name: kept.read(folder) for folder in folders}
+
+
+def test_every_table_of_the_page_is_computed_from_the_runs_that_are_kept(
+    studies: dict[str, kept.Study],
+) -> None:
+    assert tables.fill(PAGE.read_text(), tables.tables(studies)) == PAGE.read_text()
+    assert tables.MARK.search(PAGE.read_text())
+
+
+def test_the_runs_that_are_kept_are_those_of_the_examples(studies: dict[str, kept.Study]) -> None:
+    for name, study in studies.items():
+        example = Sweep.from_yaml(ROOT / "examples" / f"{name}.yaml").model_dump(mode="json")
+        stored = study.run.sweep()
+        assert stored["trial"] == example["trial"]
+        assert all(set(map(str, values)) <= set(map(str, example["sweep"][path]))
+                   for path, values in stored["sweep"].items())  # fmt: skip
+
+
+def test_pictures_and_their_words_are_there() -> None:
+    places = re.findall(r"!\[([^\]]*)\]\(([^)]+\.svg)\)", PAGE.read_text())
+    assert places
+    assert all(words and (PAGE.parent / file).exists() for words, file in places)
+
+
+def test_what_is_kept_of_a_run_is_a_run(tmp_path: Path) -> None:
+    source = tmp_path / "night"
+    run = night(RunDirectory(source))
+    kept.keep(source, tmp_path / "kept")
+    study = kept.read(tmp_path / "kept")
+    names = ["point", "accuracy", "macs"]
+    pd.testing.assert_frame_equal(study.run.points(names), run.points(names))
+    assert len(study.epochs) == len(run.progress())
+    assert kept.name_of(tmp_path / "kept") == "night"
+    assert not open_run(tmp_path / "kept").problems()
+
+
+def test_seeds_that_are_not_whole_are_left_out(tmp_path: Path) -> None:
+    source = tmp_path / "night"
+    night(RunDirectory(source), trials=9)  # six trials of seed 0, three of seed 1
+    kept.keep(source, tmp_path / "kept")
+    study = kept.read(tmp_path / "kept")
+    assert set(study.points["seed"]) == set(study.epochs["seed"]) == {0}
+
+
+def test_means_are_over_seeds_and_changes_seed_by_seed() -> None:
+    points = pd.DataFrame(
+        {"reading": ["a", "a", "b", "b", "b"], "seed": [0, 1, 0, 1, 1], "accuracy": [0.5, 0.7, 0.4, 0.5, 0.7]}
+    )
+    means = questions.over_seeds(points, ["reading"], ["accuracy"]).set_index("reading").round(6)
+    assert means.loc["b"].to_dict() == {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6}
+    changes = questions.against(points, "reading", "a", [], "accuracy").round(6)
+    assert changes.loc["b"].to_dict() == {"mean": -0.1, "low": -0.1, "high": -0.1}
+
+
+def test_a_missing_table_is_an_error() -> None:
+    with pytest.raises(KeyError, match="nothing"):
+        tables.fill("<!-- table: nothing -->\n<!-- end -->", {})
