@@ -273,7 +273,6 @@ def test_channel_groups_are_averaged_without_joining_all_maps_first(splitting: i
     assert left[1] <= left[0]  # what is no tap, and never coded
 
 
-
 def test_peak_is_that_of_the_tensors_a_real_inference_allocates() -> None:
     network = network_of(channels=8)
     image = torch.randn(1, 1, 16, 16)
