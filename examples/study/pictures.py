@@ -18,7 +18,7 @@ BANDS = ("rgba(86,180,233,0.2)", "rgba(230,159,0,0.2)")
 
 def pictures(study: Study) -> dict[str, Any]:
     """Return every picture of one run as a plotly figure, by its name."""
-    run, points = study.run, study.points
+    run = study.run
     means = questions.combinations(study, run.objectives())
     means = means.assign(point=means["reading"].astype(str))
     floor = means["accuracy"].max() - SHOWN
@@ -31,7 +31,8 @@ def pictures(study: Study) -> dict[str, Any]:
         "sparsity": run.plot_sparsity(),
         "hypervolume": run.plot_hypervolume(),
     }
-    if points["seed"].nunique() and study.epochs["validation_accuracy"].notna().any():
+    trained = study.epochs[study.epochs["phase"] == "train"]
+    if trained["validation_accuracy"].notna().any():
         found["early_ranks"] = early_ranks(study)
     return found
 

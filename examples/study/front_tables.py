@@ -1,0 +1,56 @@
+"""Tables of the front: which combinations no other dominates."""
+
+from __future__ import annotations
+
+from examples.study import questions
+from examples.study.cells import table, thousands
+from examples.study.kept import Study
+from results import pareto_front
+
+
+def front(study: Study, rows: int = 12) -> str:
+    """The front of the means over seeds, thinned: accuracy by half a point, costs by a twentieth of the largest."""
+    objectives = study.run.objectives()
+    means = questions.combinations(study, objectives)
+    maximize, minimize = questions.sides(objectives)
+    widths = {"accuracy": 0.005} | {name: means[name].max() / 20 for name in minimize}
+    best = pareto_front(means, maximize=maximize, minimize=minimize, epsilon=widths)
+    best = best.sort_values("accuracy", ascending=False).head(rows)
+    cells = [
+        [row["reading"], f"{row['regularization']:g}", f"{row['threshold']:g}", str(row["weight_bits"]),
+         str(row["feature_map_bits"]), f"{100 * row['accuracy']:.1f}", thousands(row["effective_macs"]),
+         thousands(row["memory_bytes"]), f"{row['seeds']:.0f}"]
+        for row in best.to_dict("records")
+    ]  # fmt: skip
+    head = [
+        "reading",
+        "lambda",
+        "tau",
+        "weight bits",
+        "map bits",
+        "accuracy, %",
+        "effective macs, k",
+        "memory, kB",
+        "seeds",
+    ]
+    return table(head, cells)
+
+
+def front_counts(study: Study) -> str:
+    """How often each value is on the front of the means over seeds, against its share of all combinations."""
+    means = questions.combinations(study, study.run.objectives())
+    rows = []
+    for column in ["reading", "regularization", "threshold", "weight_bits", "feature_map_bits"]:
+        for value, part in means.groupby(column, observed=True):
+            name = {"regularization": "lambda", "threshold": "tau"}.get(column, column.replace("_", " "))
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            rows.append(
+                [
+                    name,
+                    shown,
+                    str(int(part["on_front"].sum())),
+                    str(len(part)),
+                    f"{100 * part['on_front'].mean():.0f} %",
+                ]
+            )
+    return table(["", "value", "on the front", "of", "share"], rows)

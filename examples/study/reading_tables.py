@@ -1,0 +1,68 @@
+"""Tables of s: what each reading costs and is worth."""
+
+from __future__ import annotations
+
+from examples.study import questions
+from examples.study.cells import Row, change, span, table, thousands
+from examples.study.kept import Study
+
+COSTS = ("macs", "params", "memory_bytes")
+
+
+def readings(study: Study) -> str:
+    """What each reading of s costs and is worth, at lambda = 0, tau = 0 and full precision."""
+    points = questions.plain(study.points)
+    points = points[points["regularization"] == 0]
+    means = questions.over_seeds(points, ["reading"], ["accuracy", *COSTS])
+    changes = questions.against(points, "reading", "concat", [], "accuracy")
+    means = means.merge(changes, left_on="reading", right_index=True).sort_values("macs", ascending=False)
+    rows = [
+        [row["reading"], span(row, "accuracy"), change(row), *(thousands(row[name]) for name in COSTS)]
+        for row in means.to_dict("records")
+    ]
+    head = ["reading", "accuracy, %", "against concat, points", "macs, k", "params, k", "memory, kB"]
+    return table(head, rows)
+
+
+def same_cells(study: Study) -> str:
+    """What each reading costs with the same cells, as a multiple of concat."""
+    costs = questions.same_cells(study)
+    ratios = [
+        questions.ratios(costs, "reading", "concat", [], name)["mean"]
+        for name in ("macs", "params", "peak_bytes")
+    ]
+    order = ratios[0].sort_values(ascending=False).index
+    rows = [[name, *(f"{ratio[name]:.2f}" for ratio in ratios)] for name in order]
+    return table(["reading", "macs, times", "params, times", "peak bytes, times"], rows)
+
+
+def readings_everywhere(study: Study) -> str:
+    """What each reading changes over all lambdas and rungs alike, and the volume of its front."""
+    points, held = study.points, ["regularization", *questions.RUNG]
+    volumes = questions.volumes(points, "reading", study.run.objectives())
+    accuracy = questions.against(points, "reading", "concat", held, "accuracy")
+    costs = [
+        questions.ratios(points, "reading", "concat", held, name)
+        for name in ("effective_macs", "memory_bytes")
+    ]
+    rows = [
+        [
+            name,
+            change(accuracy.loc[name]),
+            *(_ratio(ratio.loc[name], 2) for ratio in costs),
+            _ratio(volume, 3),
+        ]
+        for name, volume in volumes.sort_values("mean", ascending=False).to_dict("index").items()
+    ]
+    head = [
+        "reading",
+        "accuracy, points",
+        "effective macs, times",
+        "memory, times",
+        "share of the hypervolume",
+    ]
+    return table(head, rows)
+
+
+def _ratio(row: Row, digits: int) -> str:
+    return f"{row['mean']:.{digits}f} ({row['low']:.{digits}f} to {row['high']:.{digits}f})"

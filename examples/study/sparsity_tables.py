@@ -1,0 +1,60 @@
+"""Tables of lambda, tau and precision."""
+
+from __future__ import annotations
+
+from examples.study.cells import MEASURED, along, level_rows, table
+from examples.study.kept import Study
+
+
+def lambdas(study: Study) -> str:
+    """What lambda does at tau = 0, weights and maps at 8 bits."""
+    points = study.points
+    points = points[
+        (points["threshold"] == 0) & (points["weight_bits"] == 8) & (points["feature_map_bits"] == 8)
+    ]
+    return along(points, "regularization", "lambda", ["reading"])
+
+
+def thresholds(study: Study) -> str:
+    """What tau does at 8 bits, for each lambda."""
+    points = study.points
+    points = points[(points["weight_bits"] == 8) & (points["feature_map_bits"] == 8)]
+    parts = []
+    for weight, part in points.groupby("regularization"):
+        parts.append((f"{weight:g}", level_rows(part, "threshold", ["reading"])))
+    rows = [[weight, *row] for weight, found in parts for row in found]
+    return table(["lambda", "tau", *MEASURED], rows)
+
+
+def precisions(study: Study) -> str:
+    """What the precisions do at tau = 0, over all lambdas."""
+    points = study.points[study.points["threshold"] == 0]
+    points = points.assign(
+        bits=[f"{w} / {f}" for w, f in zip(points["weight_bits"], points["feature_map_bits"], strict=True)]
+    )
+    return along(points, "bits", "bits of weights / maps", ["reading", "regularization"], base="32 / 32")
+
+
+def attention_lambdas(study: Study) -> str:
+    """What lambda does, told of all maps, or of all but queries and keys, at tau = 0."""
+    points = study.points[study.points["threshold"] == 0]
+    kind = ["all" if taps == '["*"]' else "no queries, keys" for taps in points["feature_maps_taps"]]
+    points = points.assign(
+        term=[
+            f"{weight:g}, {name}" if weight else "0"
+            for weight, name in zip(points["regularization"], kind, strict=True)
+        ]
+    )
+    return along(points, "term", "lambda and its maps", ["reading"], base="0")
+
+
+def attention_thresholds(study: Study) -> str:
+    """What tau does in both modes, at lambda = 0."""
+    points = study.points[study.points["regularization"] == 0]
+    points = points.assign(
+        tau=[
+            f"{tau:g} {mode}" if tau else "0"
+            for tau, mode in zip(points["threshold"], points["threshold_mode"], strict=True)
+        ]
+    )
+    return along(points, "tau", "tau", ["reading"], base="0")
