@@ -25,6 +25,7 @@ from trials.deployed import Deployed, deploy, float_bits
 from trials.effective import EffectiveMacs, probability_taps
 from trials.errors import TrialError
 from trials.latency import latency_ms
+from trials.memory import give_back_memory
 from trials.quantization import OFF, SYMBOLS, AffineQuantizer
 from trials.regularization import tap_sums
 
@@ -56,6 +57,7 @@ def evaluate(
         if place not in passes:
             filters = {name: TapFilter.of(rung, seen) for name, seen in ranges.items()}
             passes[place] = run_pass(deployed[rung.weight_bits].network, filters, test(), compute)
+            give_back_memory()  # a pass frees maps by the thousand, in pieces
         rows.append(_row(rung, passes[place], deployed[rung.weight_bits], cost))
     if latency_for:
         milliseconds = {

@@ -18,6 +18,7 @@ from trials.compute import Compute
 from trials.config import Rung, TrialConfig
 from trials.data import Images, load_images
 from trials.feasibility import check_cost, check_reach
+from trials.memory import giving_back_memory
 from trials.parallel import Mesh, joined, local_device
 from trials.points import measure_points, numbered, trial_columns
 from trials.record import Phase, Record, TrialContext
@@ -27,6 +28,7 @@ from trials.training import Training, build_network
 __all__ = ["TrialContext", "evaluate_ladder", "run_trial"]
 
 
+@giving_back_memory
 def run_trial(config: TrialConfig, context: TrialContext) -> None:
     """Run one trial to its points, from its newest checkpoint if there is one.
 
@@ -60,6 +62,7 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
         context.directory.delete_checkpoints(key)
 
 
+@giving_back_memory
 def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
     """Bring a finished trial's points to the ladder of ``config``: missing rungs are evaluated on the stored network.
 

@@ -1,0 +1,39 @@
+"""Memory that a trial has used goes back to the system: processes live for hundreds of trials.
+
+glibc keeps what was freed in pieces between what is still in use, and a trial frees gigabytes: without this the process
+of a reused worker grew from 0.4 to 2.9 GB within twenty trials (Fashion-MNIST, 14x14). During one ladder it halves the peak (847 to 518 MB).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def giving_back_memory(function: Callable[P, T]) -> Callable[P, T]:
+    """Return ``function``, after which whatever it has freed goes back to the system, on CPU and GPU."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        finally:
+            give_back_memory()
+
+    return wrapped
+
+
+def give_back_memory() -> None:
+    """Give free memory back to the system: tens of milliseconds; nothing where the C library is not glibc."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
