@@ -1,8 +1,8 @@
 """Memory that a trial has used goes back to the system: processes live for hundreds of trials.
 
 glibc keeps what was freed in pieces between what is still in use, and a trial frees gigabytes: without this the process
-of a reused worker grew from 0.4 to 2.9 GB within twenty trials (Fashion-MNIST, 14x14), and one ladder on a trained network
-took it from 0.4 to 0.85 GB at its peak instead of 0.52.
+of a reused worker grew from 0.4 to 2.9 GB within twenty trials (Fashion-MNIST, 14x14), and one ladder on a trained
+network took it from 0.4 to 0.85 GB at its peak instead of 0.52.
 """
 
 from __future__ import annotations
