@@ -1,7 +1,7 @@
 """What is kept of a run: its sweep, its points without the taps, and its epochs, a few hundred kilobytes.
 
 The folder is a run directory that ``results.open_run`` and the commands of ``shrinksweep`` read; ``epochs.parquet``
-holds the progress of all trials as one table.
+holds the progress of all trials as one table, ``maps.parquet`` the taps of each network at tau = 0 by their kind.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Study:
     name: str
     run: Run
     epochs: pd.DataFrame
+    maps: pd.DataFrame
+    """Columns ``point``, ``kind`` (query, hidden, ...), ``elements`` and ``bytes`` of one image, at tau = 0."""
 
     @property
     def points(self) -> pd.DataFrame:
@@ -59,9 +61,20 @@ def keep(source: Path, folder: Path) -> None:
     place = table.schema.get_field_index("host")
     table = table.set_column(place, table.schema.field(place), host)
     pq.write_table(table.filter(_whole(table)), folder / "points.parquet", compression="zstd")
+    _maps(source, whole_seeds(table)).to_parquet(folder / "maps.parquet", compression="zstd")
     epochs = directory.read_progress()
     epochs = epochs.drop_columns([name for name in LEFT_OUT if name in epochs.column_names])
     pq.write_table(epochs.filter(_whole(epochs, table)), folder / "epochs.parquet", compression="zstd")
+
+
+def _maps(source: Path, seeds: list[int]) -> pd.DataFrame:
+    run = open_run(source)
+    points = run.points(["point", "seed", "threshold"])
+    chosen = points[points["seed"].isin(seeds) & (points["threshold"] == 0)]["point"]
+    taps = run.taps()
+    taps = taps[taps["point"].isin(chosen)]
+    kind = taps["tap"].str.extract(r"([a-z]+)\d*$", expand=False).rename("kind")
+    return taps.groupby([taps["point"], kind])[["elements", "bytes"]].sum().reset_index()
 
 
 def name_of(source: Path) -> str:
@@ -71,7 +84,8 @@ def name_of(source: Path) -> str:
 
 def read(folder: Path) -> Study:
     """Return what ``keep`` left in ``folder``."""
-    return Study(folder.name, open_run(folder), pd.read_parquet(folder / "epochs.parquet"))
+    epochs, maps = (pd.read_parquet(folder / f"{name}.parquet") for name in ("epochs", "maps"))
+    return Study(folder.name, open_run(folder), epochs, maps)
 
 
 def whole_seeds(points: pa.Table) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from examples.study.cells import MEASURED, along, level_rows, table
 from examples.study.kept import Study
 
@@ -37,15 +39,32 @@ def precisions(study: Study) -> str:
 
 def attention_lambdas(study: Study) -> str:
     """What lambda does, told of all maps, or of all but queries and keys, at tau = 0."""
+    return along(_with_terms(study), "term", "lambda and its maps", ["reading"], base="0")
+
+
+def attention_maps(study: Study) -> str:
+    """The bits of a coded feature of each kind of map, for each lambda and what it is told of."""
+    points = _with_terms(study).merge(study.maps, on="point")
+    sums = points.groupby(["term", "kind"])[["elements", "bytes"]].sum()
+    bits = (8 * sums["bytes"] / sums["elements"]).unstack("term")
+    share = points.groupby("kind")["elements"].sum() / points["elements"].sum()
+    terms = sorted(bits.columns, key=lambda term: (term != "0", term))
+    rows = [
+        [kind, f"{100 * share[kind]:.0f}", *(f"{bits.loc[kind, term]:.2f}" for term in terms)]
+        for kind in share.sort_values(ascending=False).index
+    ]
+    return table(["map", "share of features, %", *(f"lambda {term}" for term in terms)], rows)
+
+
+def _with_terms(study: Study) -> pd.DataFrame:
     points = study.points[study.points["threshold"] == 0]
     kind = ["all" if taps == '["*"]' else "no queries, keys" for taps in points["feature_maps_taps"]]
-    points = points.assign(
+    return points.assign(
         term=[
             f"{weight:g}, {name}" if weight else "0"
             for weight, name in zip(points["regularization"], kind, strict=True)
         ]
     )
-    return along(points, "term", "lambda and its maps", ["reading"], base="0")
 
 
 def attention_thresholds(study: Study) -> str:

@@ -58,4 +58,13 @@ def as_svg(figures: Mapping[str, Any], *, width: int = 760, height: int = 420) -
     if found is None:
         raise RuntimeError(f"Chromium drew nothing: {done.stderr[-500:]}")
     drawn: dict[str, str] = json.loads(base64.b64decode(found[1]))
-    return drawn
+    return {name: _with_fixed_names(text) for name, text in drawn.items()}
+
+
+def _with_fixed_names(svg: str) -> str:
+    """Put names in the place of the random ones that plotly gives to its parts: the same figure is the same file."""
+    found = dict.fromkeys(re.findall(r'id="(?:defs-|topdefs-|clip)([0-9a-f]{6})', svg))
+    found |= dict.fromkeys(re.findall(r'class="trace scatter trace([0-9a-f]{6})"', svg))
+    for place, name in enumerate(found):
+        svg = svg.replace(name, f"part{place}")
+    return svg

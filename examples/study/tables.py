@@ -25,6 +25,7 @@ OF_FASHION: dict[str, Callable[[Study], str]] = {
 OF_ATTENTION: dict[str, Callable[[Study], str]] = {
     "readings": reading_tables.readings,
     "lambdas": sparsity_tables.attention_lambdas,
+    "maps": sparsity_tables.attention_maps,
     "thresholds": sparsity_tables.attention_thresholds,
     "savings": effort_tables.savings,
 }
