@@ -17,17 +17,23 @@ def front(study: Study, rows: int = 12) -> str:
     best = pareto_front(means, maximize=maximize, minimize=minimize, epsilon=widths)
     best = best.sort_values("accuracy", ascending=False).head(rows)
     cells = [
-        [row["reading"], f"{row['regularization']:g}", f"{row['threshold']:g}", str(row["weight_bits"]),
-         str(row["feature_map_bits"]), f"{100 * row['accuracy']:.1f}", thousands(row["effective_macs"]),
-         thousands(row["memory_bytes"]), f"{row['seeds']:.0f}"]
+        [
+            row["reading"],
+            f"{row['regularization']:g}",
+            f"{row['threshold']:g}",
+            f"{row['weight_bits']} / {row['feature_map_bits']}",
+            f"{100 * row['accuracy']:.1f}",
+            thousands(row["effective_macs"]),
+            thousands(row["memory_bytes"]),
+            f"{row['seeds']:.0f}",
+        ]
         for row in best.to_dict("records")
-    ]  # fmt: skip
+    ]
     head = [
         "reading",
         "lambda",
         "tau",
-        "weight bits",
-        "map bits",
+        "bits of weights / maps",
         "accuracy, %",
         "effective macs, k",
         "memory, kB",
