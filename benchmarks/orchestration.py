@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import resource
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,7 @@ def measure(quick: bool) -> Measured:
     with tempfile.TemporaryDirectory() as folder, ray_session(None):
         place = Path(folder) / "run"
         run_ours(place, 50, "noop_trial")  # starts the actors' code on its way
-        ours, growth = _rate_and_growth(Path(folder) / "long", count, early)
+        ours = _long(Path(folder) / "long", count, early)
         bare = _bare_rate(min(count, 600))
         resume = _resume_seconds(Path(folder) / "long", count)
         seconds = 30 if quick else 200
@@ -57,10 +59,11 @@ def measure(quick: bool) -> Measured:
         first = ends.iloc[_slots() - 1]
         overhead = (ends.iloc[-1] - first).total_seconds() / (seconds / _slots() - 1) - 1
     figures = [
-        Figure("noop_trials_per_s", ours, "1/s", target=50.0),
+        Figure("noop_trials_per_s", ours.rate, "1/s", target=50.0),
         Figure("bare_ray_trials_per_s", bare, "1/s"),
-        Figure("vs_bare_ray", ours / bare, "fraction", target=0.7),
-        Figure("driver_growth_MB", growth, "MB", target=100.0, better="lower"),
+        Figure("vs_bare_ray", ours.rate / bare, "fraction", target=0.7),
+        Figure("slow_down", ours.slow_down, "fraction", target=0.2, better="lower"),
+        Figure("driver_growth_MB", ours.growth, "MB", target=100.0, better="lower"),
         Figure(f"resume_{'10k' if count == 10_000 else count}_s", resume, "s", target=10.0, better="lower"),
         Figure("overhead_1s_trials", overhead, "fraction", target=0.05, better="lower"),
         Figure("first_1s_trials_s", (first - start).total_seconds(), "s", better="lower"),
@@ -75,14 +78,41 @@ def run_ours(place: Path, trials: int, function: str) -> None:
     assert not outcome.failed, "no trial may fail"
 
 
-def _rate_and_growth(place: Path, count: int, early: int) -> tuple[float, float]:
-    """Return trials a second over all of a long run but its start, and the driver's growth meanwhile in MB."""
-    run_ours(place, early, "noop_trial")
-    before, start = _memory_MB(), time.perf_counter()
+@dataclass(frozen=True)
+class Long:
+    """What one long launch came to, from its trial ``early`` on."""
+
+    rate: float
+    """Trials a second."""
+    slow_down: float
+    """How much longer the last tenth of the trials took than the tenth that begins with ``early``, as a share."""
+    growth: float
+    """MB by which the driver's memory grew."""
+
+
+def _long(place: Path, count: int, early: int) -> Long:
+    """Run ``count`` no-op trials in one launch; no figure knows of its start."""
+    noted: list[float] = []
+
+    def note_memory() -> None:
+        points = place / "points"
+        while not points.exists() or sum(1 for _ in points.iterdir()) < early:
+            time.sleep(0.2)
+        noted.append(_memory_MB())
+
+    watch = threading.Thread(target=note_memory, daemon=True)
+    watch.start()
     run_ours(place, count, "noop_trial")
-    seconds = time.perf_counter() - start
+    watch.join()
     assert len(RunDirectory(place).finished_keys()) == count
-    return (count - early) / seconds, _memory_MB() - before
+    ends = open_run(place).progress()["at"].sort_values().reset_index(drop=True)
+
+    def seconds(first: int, last: int) -> float:
+        return float((ends[last - 1] - ends[first - 1]).total_seconds())
+
+    tenth = count // 10
+    slow_down = seconds(count - tenth, count) / seconds(early, early + tenth) - 1
+    return Long((count - early) / seconds(early, count), slow_down, _memory_MB() - noted[0])
 
 
 def _bare_rate(trials: int) -> float:

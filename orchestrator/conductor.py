@@ -29,7 +29,7 @@ FRONT_EVERY_S = 1.0
 """How often the front is brought up to date at most: it costs as much as many a small trial's records."""
 
 COMPACT_EVERY = 500
-"""Trials that finish before the points are compacted again, or a tenth of all: readers open one file, not thousands."""
+"""Trials that finish before the points are compacted again, or a fifth of all: readers open one file, not thousands."""
 
 
 class Conductor:
@@ -132,7 +132,7 @@ class Conductor:
             self.directory, self.sweep.objectives, keys, constraints=self.sweep.bounds
         )
         self._loose += len(self._not_in_front)
-        if self._loose >= max(COMPACT_EVERY, len(self._finished) // 10):
+        if self._loose >= max(COMPACT_EVERY, len(self._finished) // 5):
             self.directory.compact(at_least=COMPACT_EVERY)
             self._loose = 0
         self._not_in_front, self._front_at = set(), self.monitor.clock()

@@ -23,6 +23,9 @@ MAGIC = b"PAR1"
 MANIFEST_KEY = b"shrinksweep.compacted"
 """In ``points.parquet``: which version (size, time) of which trial's file each row was taken from."""
 
+Version = tuple[int, int]
+"""Size and time of a file: another version has another."""
+
 
 def small_file(table: Any) -> bytes:
     """Return a table of a few rows as Parquet: nothing in it but what is needed to read it in a millisecond."""
@@ -119,7 +122,14 @@ def read_large(storage: Storage, path: str, shape: Shape) -> Any:
     return conform(table, shape)
 
 
-def read_manifest(storage: Storage, path: str) -> dict[str, tuple[int, int]]:
+def version_of(storage: Storage, path: str) -> Version | None:
+    """Return (size, time) of a file, by one look or one request; None where there is none."""
+    filesystem, inner = storage.arrow(path)
+    info = filesystem.get_file_info(inner)
+    return (info.size, info.mtime_ns) if info.is_file else None
+
+
+def read_manifest(storage: Storage, path: str) -> dict[str, Version]:
     """Return {trial key: (size, time)} of the files that the compacted ``path`` was made of."""
     filesystem, inner = storage.arrow(path)
     try:

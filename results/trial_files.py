@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from results import parquet
 from results.conform import Shape, join, labelled_in_order, packed
 from results.errors import BrokenFileError, ResultsError
+from results.memory import give_back_memory
 from results.problems import Problems
 from results.storage import Storage, side_by_side
 
@@ -49,6 +50,10 @@ class TrialFiles:
     schema: Any
     order: str
     compacted: str | None = None
+    _manifest_of: tuple[parquet.Version, dict[str, parquet.Version]] | None = field(
+        default=None, init=False, repr=False
+    )
+    """The compacted file's version and manifest: every trial that starts asks for it, and it is long."""
 
     def path(self, key: str) -> str:
         """Return the path of a trial's own file."""
@@ -58,7 +63,7 @@ class TrialFiles:
         """Say whether a trial's own file is there and can be read to its last byte."""
         return key in self._read_own([key], Shape(self.schema))[1]
 
-    def versions(self) -> dict[str, tuple[int, int]]:
+    def versions(self) -> dict[str, parquet.Version]:
         """Return (size, time) of each trial's own file, or of the one that the compacted file was made of."""
         return {**self._manifest(), **self._versions()}
 
@@ -106,7 +111,7 @@ class TrialFiles:
             self.problems.clear(self.compacted)
         self.storage.write(self.compacted, parquet.large_file(table.unify_dictionaries(), manifest))
         del table
-        pa.default_memory_pool().release_unused()  # thousands of small files leave gaps behind
+        give_back_memory()
 
     def examine(self, *, to_the_last_byte: bool) -> None:
         """Look at every file that the compacted one does not hold, so that its problems are known."""
@@ -120,7 +125,7 @@ class TrialFiles:
         versions, manifest = self._versions(), self._manifest()
         return [name for name, version in versions.items() if manifest.get(name) != version]
 
-    def _versions(self) -> dict[str, tuple[int, int]]:
+    def _versions(self) -> dict[str, parquet.Version]:
         """List the trials' own files: {key: (size, time)}."""
         found = {}
         for file in self.storage.list(self.folder):
@@ -131,15 +136,21 @@ class TrialFiles:
                 found[stem] = (file.size, file.modified_ns)
         return found
 
-    def _manifest(self) -> dict[str, tuple[int, int]]:
+    def _manifest(self) -> dict[str, parquet.Version]:
         if self.compacted is None:
             return {}
+        version = parquet.version_of(self.storage, self.compacted)
+        if version is None:
+            return {}
+        if self._manifest_of is not None and self._manifest_of[0] == version:
+            return self._manifest_of[1]
         try:
             manifest = parquet.read_manifest(self.storage, self.compacted)
         except BrokenFileError as error:
             self.problems.note(self.compacted, str(error))
             return {}
         self.problems.clear(self.compacted)
+        self._manifest_of = version, manifest
         return manifest
 
     def _look_at(self, keys: Collection[str]) -> set[str]:

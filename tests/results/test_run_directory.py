@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.lease import holding
-from results import LedgerEntry, NotStoredError, ResultsError, RunDirectory, SchemaError
+from results import LedgerEntry, NotStoredError, ResultsError, RunDirectory, SchemaError, parquet
 from results.schema import POINTS, PROGRESS
 from tests.results.rows import epoch_rows, key_of, point_rows
 
@@ -252,6 +252,25 @@ def test_compacting_waits_until_it_is_worth_it(local: RunDirectory) -> None:
     held = pq.read_table(Path(local.uri) / "points.parquet")
     assert keys_in(held) == [key_of(0), key_of(1)]
     assert keys_in(local.read_points()) == [key_of(0), key_of(1), key_of(2)]
+
+
+def test_what_is_compacted_is_read_once_and_again_when_another_process_compacts(
+    local: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    read_manifest = parquet.read_manifest
+    monkeypatch.setattr(
+        parquet, "read_manifest", lambda storage, path: reads.append(path) or read_manifest(storage, path)
+    )
+    other = RunDirectory(local.uri)
+    for index in range(2):
+        local.write_points(key_of(index), point_rows(index))
+        local.compact()
+        (Path(local.uri) / "points" / f"{key_of(index)}.parquet").unlink()
+        before = len(reads)
+        assert [other.has_points(key_of(index)) for _ in range(5)] == [True] * 5
+        assert not other.has_points(key_of(9))
+        assert len(reads) == before + 1
 
 
 def test_compacting_an_empty_run(directory: RunDirectory) -> None:
