@@ -104,6 +104,7 @@ def _long(place: Path, count: int, early: int) -> Long:
     watch.start()
     run_ours(place, count, "noop_trial")
     watch.join()
+    grown = _memory_MB() - noted[0]  # before the records are read below
     assert len(RunDirectory(place).finished_keys()) == count
     ends = open_run(place).progress()["at"].sort_values().reset_index(drop=True)
 
@@ -112,7 +113,7 @@ def _long(place: Path, count: int, early: int) -> Long:
 
     tenth = count // 10
     slow_down = seconds(count - tenth, count) / seconds(early, early + tenth) - 1
-    return Long((count - early) / seconds(early, count), slow_down, _memory_MB() - noted[0])
+    return Long((count - early) / seconds(early, count), slow_down, grown)
 
 
 def _bare_rate(trials: int) -> float:
