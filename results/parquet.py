@@ -122,13 +122,6 @@ def read_large(storage: Storage, path: str, shape: Shape) -> Any:
     return conform(table, shape)
 
 
-def version_of(storage: Storage, path: str) -> Version | None:
-    """Return (size, time) of a file, by one look or one request; None where there is none."""
-    filesystem, inner = storage.arrow(path)
-    info = filesystem.get_file_info(inner)
-    return (info.size, info.mtime_ns) if info.is_file else None
-
-
 def read_manifest(storage: Storage, path: str) -> dict[str, Version]:
     """Return {trial key: (size, time)} of the files that the compacted ``path`` was made of."""
     filesystem, inner = storage.arrow(path)

@@ -139,9 +139,10 @@ class TrialFiles:
     def _manifest(self) -> dict[str, parquet.Version]:
         if self.compacted is None:
             return {}
-        version = parquet.version_of(self.storage, self.compacted)
-        if version is None:
+        there = [file for file in self.storage.list("") if file.name == self.compacted]
+        if not there:
             return {}
+        version = there[0].size, there[0].modified_ns
         if self._manifest_of is not None and self._manifest_of[0] == version:
             return self._manifest_of[1]
         try:
