@@ -66,7 +66,7 @@ footer { color: var(--muted); font-size: .85rem; padding-bottom: 2rem; }
   .cells { flex-wrap: nowrap; }
   .cells svg { max-height: 20rem; }
   table, td code { font-size: 7.5pt; }
-  th { white-space: normal; overflow-wrap: anywhere; vertical-align: bottom; }
+  th { white-space: normal; vertical-align: bottom; }
   th, td { padding: .15rem .3rem; }
   #table table, #table td code { font-size: 6.5pt; }
   #table td:last-child, #table th:last-child { display: none; }
