@@ -18,8 +18,9 @@ from orchestrator.shared_searches import Searches
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, RunDirectory, refresh_front
 from trials.config import Rung
+from trials.errors import InfeasibleError
 
-INFEASIBLE = "InfeasibleError: "
+INFEASIBLE = f"{InfeasibleError.__name__}: "
 """How the reason begins with which a trial ends whose architecture breaks a constraint."""
 
 LOOK_AHEAD = 32
@@ -69,7 +70,8 @@ class Conductor:
             points = _told(sweep, directory)
             for index in sorted(known):
                 key = self._entries[index].key
-                self._tell(index, known[index], points.get(key, []) if key in self._finished else [])
+                told = points.get(key, []) if key in self._finished else []
+                self._tell(index, known[index], finite(told, len(sweep.objectives)))
         self._stopping = self._rebuilt_stopping() if sweep.strategy.scheduler == "halving" else None
         monitor.begin(sweep, self._entries.values(), self._finished)
         for entry in self._entries.values():
@@ -112,11 +114,12 @@ class Conductor:
             self._failed(entry, "the trial ended without points")
             return
         self._finished.add(entry.key)
-        if not finite(points, len(self.sweep.objectives)):
+        usable = finite(points, len(self.sweep.objectives))
+        if not usable:
             self._give_up(entry, "no point has finite objectives")
             return
         if self._proposals.searcher.adaptive:
-            self._tell(index, self.sweep.assignment(entry.config), points)
+            self._tell(index, self.sweep.assignment(entry.config), usable)
         self._slim(entry)
         self._not_in_front.add(entry.key)
         self.monitor.finished(index)
@@ -153,10 +156,9 @@ class Conductor:
         """Take note that this launch cannot go on."""
         self.failure = self.failure or failure
 
-    def _tell(self, index: int, assignment: Any, points: list[list[Any]]) -> None:
+    def _tell(self, index: int, assignment: Any, usable: list[list[Any]]) -> None:
         """Tell the searcher of a trial: the objectives of its points, and how far each breaks each constraint."""
         count, bounds = len(self.sweep.objectives), self.sweep.bounds
-        usable = finite(points, count)
         violations = [
             [bound.violation(value) for bound, value in zip(bounds, point[count:], strict=True)]
             for point in usable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,11 +15,11 @@ from results.constraints import Constraint
 from search_space.space import SpaceError
 from search_space.splitting import SplittingError
 from trials import sources
-from trials.config import DataConfig
+from trials.config import DataConfig, TrialConfig
+from trials.errors import InfeasibleError
 
 SIZES_CHECKED = 64
 """Sizes of network that a plan looks at; of a sweep over more, every trial checks its own before it searches."""
-
 
 _SIZES = ("space.", "train.cells", "train.channels", "data.name", "data.path", "data.image_size")
 """What macs depend on."""
@@ -70,10 +71,15 @@ class Reach:
         The classes of the images are not known here; one is counted, so every network is a little dearer than this.
         """
         bounds = [bound for bound in sweep.bounds if bound.at_most and bound.column in ("macs", "flops")]
-        sizes = list(itertools.islice(_swept(sweep, _SIZES), SIZES_CHECKED + 1))
-        if not bounds or len(sizes) > SIZES_CHECKED:
+        if not bounds:
             return cls()
-        reasons = [reason for assignment in sizes if (reason := _out_of_reach(sweep, assignment, bounds))]
+        sizes = list(itertools.islice(_swept(sweep, _SIZES), SIZES_CHECKED + 1))
+        if len(sizes) > SIZES_CHECKED:
+            return cls()
+        image_shape = functools.cache(sources.image_shape)  # it may read an image
+        configs = [combinations.configured(sweep.trial, assignment) for assignment in sizes]
+        found = [_out_of_reach(config, image_shape(config.data), bounds) for config in configs]
+        reasons = [reason for reason in found if reason is not None]
         if len(reasons) == len(sizes):
             return cls(faults=reasons[:1])
         if not reasons:
@@ -99,13 +105,11 @@ def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
     return []
 
 
-def _out_of_reach(sweep: Sweep, assignment: dict[str, Any], bounds: list[Constraint]) -> str | None:
-    from trials.errors import InfeasibleError
+def _out_of_reach(config: TrialConfig, shape: tuple[int, int, int], bounds: list[Constraint]) -> str | None:
     from trials.feasibility import check_reach
 
-    config = combinations.configured(sweep.trial, assignment)
     try:
-        check_reach(config, sources.image_shape(config.data), 1, bounds)
+        check_reach(config, shape, 1, bounds)
     except InfeasibleError as error:
         return str(error)
     return None
