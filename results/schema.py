@@ -154,6 +154,13 @@ PROGRESS = _table(
         "skip_share", REAL, "share of skip connections in the current genotype", unit="fraction", null=True
     ),
     _column("expected_macs", REAL, "macs under the mixture weights", unit="macs/image", null=True),
+    _column(
+        "effective_macs",
+        REAL,
+        "macs of the network in training whose feature-map operand is not zero, mean over one batch at inference",
+        unit="macs/image",
+        null=True,
+    ),
     _column("genotype", TEXT, "the architecture that the alphas now stand for, JSON", null=True),
     _column(
         "taps", pa.list_(pa.field("item", _PROGRESS_TAP, nullable=False)), "each tap on its own", null=True

@@ -7,7 +7,7 @@ the count is a sum over non-zero features, weighted by pixel: no multiply-add is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -16,14 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from search_space.attention import AttentionProduct
-from search_space.feature_map import Listener, taps
+from search_space.feature_map import Listener, listening, taps
 
 
 class EffectiveMacs:
     """Counts what passes through a network in the ``with`` block of :meth:`counting`.
 
-    Every product of two feature maps (attention) counts where both operands are not zero; so the tap of the
-    probabilities must be listened to (:meth:`with_probabilities`).
+    Every product of two feature maps (attention) counts where both operands are not zero.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -33,13 +32,17 @@ class EffectiveMacs:
         self._values: dict[str, Tensor] = {}
 
     @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count every multiply-add of the passes in the ``with`` block."""
+    def counting(self, listeners: Mapping[str, Listener]) -> Iterator[None]:
+        """Count every multiply-add of the passes in the ``with`` block, its taps heard by ``listeners``."""
+        closing = {
+            name: self._with_probabilities(name, listeners.get(name)) for name in self._probabilities()
+        }
         kinds = (nn.Conv2d, nn.Linear, AttentionProduct)
         layers = [module for module in self._network.modules() if isinstance(module, kinds)]
         handles = [module.register_forward_pre_hook(self._count) for module in layers]
         try:
-            yield
+            with listening(self._network, {**listeners, **closing}):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -48,12 +51,16 @@ class EffectiveMacs:
         """Return the effective macs of all images together."""
         return int(self._total)
 
-    def with_probabilities(self, name: str, then: Listener) -> Listener:
-        """Return a listener for the probabilities' tap ``name`` that counts their product after ``then``."""
+    def _probabilities(self) -> list[str]:
+        """Return the taps of attention probabilities: there the count of the second product is closed."""
+        owners = {name for module, name in self._names.items() if isinstance(module, AttentionProduct)}
+        return [name for name in taps(self._network) if name.rsplit(".", 1)[0] in owners]
+
+    def _with_probabilities(self, name: str, then: Listener | None) -> Listener:
         product = name.rsplit(".", 1)[0]
 
         def listen(x: Tensor) -> Tensor:
-            x = then(x)
+            x = x if then is None else then(x)
             value = self._values.pop(product)
             channels = (
                 (value != 0).sum(-1, keepdim=True).to(value.dtype)
@@ -76,12 +83,6 @@ class EffectiveMacs:
             query, key, value = inputs[:3]
             self._add((query != 0).sum(-2).double() * (key != 0).sum(-2).double())
             self._values[self._names[module]] = value
-
-
-def probability_taps(network: nn.Module) -> list[str]:
-    """Return the taps of attention probabilities: their listeners also close the count of the product."""
-    owners = {name for name, module in network.named_modules() if isinstance(module, AttentionProduct)}
-    return [name for name in taps(network) if name.rsplit(".", 1)[0] in owners]
 
 
 def conv_effective_macs(conv: nn.Conv2d, x: Tensor) -> Tensor:

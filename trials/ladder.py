@@ -22,7 +22,7 @@ from trials.config import Rung
 from trials.cost import Cost
 from trials.darts import Batch
 from trials.deployed import Deployed, deploy, float_bits
-from trials.effective import EffectiveMacs, probability_taps
+from trials.effective import EffectiveMacs
 from trials.errors import TrialError
 from trials.latency import latency_ms
 from trials.memory import give_back_memory
@@ -178,10 +178,8 @@ def run_pass(
     counts: dict[str, TapCount] = {}
     effective = EffectiveMacs(network)
     listeners = {name: _counting(name, one, counts) for name, one in filters.items()}
-    for name in probability_taps(network):
-        listeners[name] = effective.with_probabilities(name, listeners[name])
     images, right, loss = 0, 0, 0.0
-    with listening(network, listeners), effective.counting():
+    with effective.counting(listeners):
         for batch, labels in batches:
             with compute.autocast():
                 logits = network(batch)

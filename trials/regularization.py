@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_space.feature_map import listening, taps
+from search_space.feature_map import Listener, listening, taps
 from trials.parallel import Mesh
 from trials.tap_patterns import matching_taps
 
@@ -152,26 +152,21 @@ def tap_sums(x: Tensor) -> Tensor:
 
 
 class TapStatistics:
-    """Sparsity and mean magnitude of every tap, over what passes in the ``with`` block of :meth:`watching`."""
+    """Sparsity and mean magnitude of every tap, over what its :meth:`listeners` hear."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self._sums: dict[str, Tensor] = {}
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch all taps of the network."""
+    def listeners(self) -> dict[str, Listener]:
+        """Return a listener for every tap of the network."""
+        return {name: partial(self._watch, name) for name in taps(self.network)}
 
-        def listener(name: str) -> Callable[[Tensor], Tensor]:
-            def watch(x: Tensor) -> Tensor:
-                found = tap_sums(x)
-                self._sums[name] = self._sums[name] + found if name in self._sums else found
-                return x
-
-            return watch
-
-        with torch.no_grad(), listening(self.network, {name: listener(name) for name in taps(self.network)}):
-            yield
+    @torch.no_grad()
+    def _watch(self, name: str, x: Tensor) -> Tensor:
+        found = tap_sums(x)
+        self._sums[name] = self._sums[name] + found if name in self._sums else found
+        return x
 
     def rows(self, mesh: Mesh) -> list[dict[str, float | str]]:
         """Return one row a tap: ``tap``, ``sparsity`` (share of zeros), ``mean_magnitude``, over all ranks."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from search_space import Genotype, Supernet
+from search_space.feature_map import listening
 from search_space.normalization import share_statistics
 from trials.augmentation import Augmentation
 from trials.compute import Compute, Meter, Objective, cosine, set_rate
@@ -160,7 +161,7 @@ class Search:
     def _tap_rows(self) -> list[dict[str, Any]]:
         statistics = TapStatistics(self.supernet)
         self.supernet.eval()
-        with statistics.watching(), self.compute.autocast():
+        with listening(self.supernet, statistics.listeners()), self.compute.autocast():
             self.supernet(next(iter(self.batches[0].epoch(0)))[0])
         self.supernet.train()
         return statistics.rows(self.mesh)

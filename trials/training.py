@@ -14,6 +14,7 @@ from trials.augmentation import Augmentation
 from trials.compute import Compute, Meter, Objective, cosine, set_rate
 from trials.config import TrialConfig
 from trials.data import Batches, Images
+from trials.effective import EffectiveMacs
 from trials.parallel import Mesh
 from trials.regularization import Regularizer, TapStatistics
 
@@ -98,7 +99,7 @@ class Training:
                 self._step(batch, meter)
         loss, accuracy, term, images = meter.read(self.mesh, "training")
         row: dict[str, Any] = {"loss": loss, "accuracy": accuracy, "learning_rate": rate, "images": images}
-        row["taps"] = self._tap_rows()
+        row["taps"], row["effective_macs"] = self._maps_at_inference()
         if self.regularizer:
             row["regularization_term"] = term
         if self.held_out is not None:
@@ -124,14 +125,17 @@ class Training:
         return loss, accuracy
 
     @torch.no_grad()
-    def _tap_rows(self) -> list[dict[str, Any]]:
-        """Return every tap's sparsity and magnitude at inference, on one training batch of all ranks."""
-        statistics = TapStatistics(self.network)
+    def _maps_at_inference(self) -> tuple[list[dict[str, Any]], float]:
+        """Return every tap's sparsity and magnitude, and the mean effective macs, on one training batch."""
+        statistics, effective = TapStatistics(self.network), EffectiveMacs(self.network)
+        images = next(iter(self.batches.epoch(0)))[0]
         self.network.eval()
-        with statistics.watching(), self.compute.autocast():
-            self.network(next(iter(self.batches.epoch(0)))[0])
+        with effective.counting(statistics.listeners()), self.compute.autocast():
+            self.network(images)
         self.network.train()
-        return statistics.rows(self.mesh)
+        counts = torch.tensor([effective.total(), len(images)], dtype=torch.float64, device=images.device)
+        macs, seen = self.mesh.sum(counts).tolist()
+        return statistics.rows(self.mesh), macs / seen
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next epoch depends on."""

@@ -18,7 +18,7 @@ from search_space.attention import MLP, AttentionProduct, SelfAttention
 from search_space.feature_map import FeatureMap, listening, taps
 from tests.trials.tiny import network_of
 from trials import count_cost
-from trials.effective import EffectiveMacs, conv_effective_macs, probability_taps
+from trials.effective import EffectiveMacs, conv_effective_macs
 from trials.liveness import live_sets
 
 
@@ -134,11 +134,9 @@ def test_effective_macs_of_convolutions_by_brute_force(case: str) -> None:
 
 
 def counted(network: nn.Module, x: Tensor) -> int:
-    """Run ``network`` with all its taps listened to, and return the effective macs."""
+    """Run ``network`` and return the effective macs."""
     effective = EffectiveMacs(network)
-    same: Callable[[Tensor], Tensor] = lambda one: one  # noqa: E731
-    listeners = {name: effective.with_probabilities(name, same) for name in probability_taps(network)}
-    with torch.no_grad(), listening(network, listeners), effective.counting():
+    with torch.no_grad(), effective.counting({}):
         network(x)
     return effective.total()
 
@@ -171,8 +169,7 @@ def test_effective_macs_of_attention_by_brute_force() -> None:
         dropped.append(torch.where(p < 0.2, torch.zeros_like(p), p))
         return dropped[-1]
 
-    listeners = {"product.probabilities": effective.with_probabilities("product.probabilities", drop)}
-    with torch.no_grad(), listening(network, listeners), effective.counting():
+    with torch.no_grad(), effective.counting({"product.probabilities": drop}):
         network(torch.stack([query, key, value]))
     expected = 0
     for b, h, i, j, d in itertools.product(range(2), range(3), range(4), range(4), range(5)):

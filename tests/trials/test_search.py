@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from search_space import SPACES, Network, SearchSpace, Skeleton, Supernet, register
-from search_space.feature_map import taps
+from search_space.feature_map import listening, taps
 from search_space.primitives import primitive
 from tests.trials.tiny import CPU, compute_of, images_of, network_of, tiny_config
 from trials import TrialError
@@ -357,7 +357,7 @@ def test_tap_statistics_count_zeros_and_magnitudes() -> None:
     statistics = TapStatistics(network)
     seen: dict[str, Tensor] = {}
     images = torch.randn(3, 1, 8, 8)
-    with statistics.watching():
+    with listening(network, statistics.listeners()):
         network(images)
         network(images)
     for name, tap in taps(network).items():

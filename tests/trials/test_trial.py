@@ -118,7 +118,14 @@ def test_progress_holds_a_row_for_every_epoch_of_both_phases(undisturbed: RunDir
         assert row["images_per_s"] > 0
         assert row["taps"]
         assert (row["alpha_entropy"] is None) == (row["phase"] == "train")
+        assert (row["effective_macs"] is None) == (row["phase"] == "search")
         assert row["validation_accuracy"] is not None
+
+
+def test_the_last_epoch_and_the_first_rung_agree_on_effective_macs(undisturbed: RunDirectory) -> None:
+    last = undisturbed.read_progress(CONFIG.trial_key()).to_pylist()[-1]
+    rung = undisturbed.read_points(CONFIG.trial_key()).to_pylist()[0]
+    assert last["effective_macs"] == pytest.approx(rung["effective_macs"], rel=0.05)  # the images differ
 
 
 def test_the_stored_network_has_the_accuracy_of_its_first_rung(undisturbed: RunDirectory) -> None:
