@@ -61,7 +61,7 @@ class Conductor:
             None  # a launch's first front is made anew: the last may have been killed
         )
         self._exhausted = False
-        self._next_index = ledger.next_index(self._entries.values())
+        self._next_index = self._first_new = ledger.next_index(self._entries.values())
         known = {entry.index: sweep.assignment(entry.config) for entry in self._entries.values()}
         self._proposals = Proposals(
             make_searcher(sweep), sweep.combinations, {as_text(assignment) for assignment in known.values()}
@@ -86,7 +86,7 @@ class Conductor:
         if entry is not None:
             self._running[entry.index] = entry
             self._searches.started(entry)
-            self.monitor.started(entry)
+            self.monitor.started(entry, self._epochs_done(entry))
         return entry
 
     @property
@@ -196,6 +196,12 @@ class Conductor:
             self._queue.append(proposed)
         return None
 
+    def _epochs_done(self, entry: LedgerEntry) -> int:
+        """Return how many epochs earlier attempts at a trial have left."""
+        if entry.index >= self._first_new and not entry.failures:
+            return 0
+        return int(self.directory.read_progress(entry.key, ["step"]).num_rows)
+
     def _with_ladder(self, entry: LedgerEntry) -> LedgerEntry:
         """Return a trial that waited, with the ladder that the sweep has now."""
         current = ledger.with_ladder(entry, self.sweep.trial.ladder)
@@ -230,7 +236,7 @@ class Conductor:
         self.monitor.failed(entry)
 
     def _failed(self, entry: LedgerEntry, reason: str) -> None:
-        done = self.directory.read_progress(entry.key, ["step"]).num_rows
+        done = int(self.directory.read_progress(entry.key, ["step"]).num_rows)
         entry = ledger.after_failure(entry, reason, done, self.sweep.retries)
         self._record(entry)
         if entry.state == "proposed":

@@ -20,11 +20,28 @@ class Running:
     step: int = 0
     phase: str = "waiting"
     row: dict[str, Any] = field(default_factory=dict)
+    placed_at: float | None = None
+    """When it got its place; None while it waits, and for one that went on where an attempt before had ended."""
+    epoch_at: float | None = None
+    """When its last epoch was reported."""
 
 
 def phase_now(last: str, done: int, epochs: int | None) -> str:
     """Return what a trial does now: the phase of its last epoch, or the ladder when it has done them all."""
     return "ladder" if epochs is not None and done >= epochs else last
+
+
+@dataclass
+class Mean:
+    """The mean of what was seen so far."""
+
+    value: float = 0.0
+    count: int = 0
+
+    def see(self, value: float) -> None:
+        """Take in one more."""
+        self.count += 1
+        self.value += (value - self.value) / self.count
 
 
 @dataclass
@@ -42,9 +59,9 @@ class Monitor:
     objectives: dict[str, str] = field(default_factory=dict)
     name: str = ""
     events: list[str] = field(default_factory=list)
-    _began: float | None = None
-    _epochs_seen: int = 0
-    _mean_epochs: float = 1.0
+    _epochs: float = 1.0  # of a trial, as the sweep has them
+    _trial_s: Mean = field(default_factory=Mean)
+    _ladder_s: Mean = field(default_factory=Mean)
 
     def begin(self, sweep: Sweep, entries: Iterable[LedgerEntry], finished: Collection[str]) -> None:
         """Take note of where a launch starts."""
@@ -55,19 +72,18 @@ class Monitor:
         self.failed_count = sum(e.state == "failed" for e in entries)
         self.stopped_count = sum(e.state == "stopped" and e.key not in finished for e in entries)
         self.infeasible_count = sum(e.state == "infeasible" for e in entries)
-        self._mean_epochs = sweep.trial.search.epochs + sweep.trial.train.epochs
+        self._epochs = sweep.trial.search.epochs + sweep.trial.train.epochs
 
-    def started(self, entry: LedgerEntry) -> None:
-        """Take note of an attempt that was handed to the cluster."""
+    def started(self, entry: LedgerEntry, epochs_done: int = 0) -> None:
+        """Take note of an attempt that was handed to the cluster, to go on after ``epochs_done``."""
         epochs = entry.config["search"]["epochs"] + entry.config["train"]["epochs"]
-        self.running[entry.index] = Running(entry.index, epochs)
+        self.running[entry.index] = Running(entry.index, epochs, epochs_done)
 
     def epoch(self, index: int, row: dict[str, Any]) -> None:
         """Take note of an epoch."""
-        self._began = self._began if self._began is not None else self.clock()
         running = self.running.get(index)
         if running is not None:
-            self._epochs_seen += 1
+            running.epoch_at = self.clock()
             running.step = int(row.get("step", running.step + 1))
             running.phase = phase_now(str(row.get("phase", running.phase)), running.step, running.epochs)
             running.row = row
@@ -76,13 +92,18 @@ class Monitor:
         """Take note of a trial that has left its points."""
         running = self.running.pop(index, None)
         self.finished_count += 1
-        if running is not None:
-            self._mean_epochs += (running.epochs - self._mean_epochs) / max(1, self.finished_count)
+        now = self.clock()
+        if running is not None and running.placed_at is not None:
+            self._trial_s.see(now - running.placed_at)
+        if running is not None and running.epoch_at is not None:
+            self._ladder_s.see(now - running.epoch_at)
 
     def placed(self, index: int) -> None:
         """Take note of an attempt that has got its place on the cluster."""
-        if index in self.running:
-            self.running[index].phase = "starting"
+        running = self.running.get(index)
+        if running is not None:
+            running.phase = "starting"
+            running.placed_at = None if running.step else self.clock()
 
     def stopped(self, index: int) -> None:
         """Take note of a trial that was stopped early."""
@@ -116,10 +137,17 @@ class Monitor:
         return self.finished_count + self.failed_count + self.stopped_count + self.infeasible_count
 
     def seconds_left(self) -> float | None:
-        """Guess the time left from the epochs seen so far; None while there is nothing to go by."""
-        if self._began is None or self._epochs_seen < 2:
+        """Guess the time left; None while there is nothing to go by.
+
+        What is under way goes on at the pace of its last epochs; what waits takes as long as finished trials did,
+        or its epochs at that pace as long as none is.
+        """
+        placed = self.placed_trials
+        times = [trial.row["epoch_s"] for trial in placed if trial.row.get("epoch_s")]
+        if not times:
             return None
-        elapsed = self.clock() - self._began
-        under_way = sum(max(0, r.epochs - r.step) for r in self.running.values())
-        waiting = max(0, self.total - self.settled - len(self.running))
-        return (under_way + waiting * self._mean_epochs) * elapsed / self._epochs_seen
+        pace = sum(times) / len(times)
+        left = sum(max(0, trial.epochs - trial.step) * pace + self._ladder_s.value for trial in placed)
+        waiting = max(0, self.total - self.settled - len(placed))
+        each = self._trial_s.value if self._trial_s.count else self._epochs * pace
+        return (left + waiting * each) / len(placed)
