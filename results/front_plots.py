@@ -26,6 +26,7 @@ from results.plot_style import (
     scatter,
     spread_axis,
 )
+from results.surfaces import attained_by
 
 Mask = NDArray[np.bool_]
 Look = Callable[[pd.DataFrame], list[tuple[str, dict[str, Any], pd.DataFrame]]]
@@ -97,11 +98,11 @@ def fronts_figure(
 
 
 def attainment_figure(
-    surfaces: pd.DataFrame, *, x: str = "macs", y: str = "accuracy", over: str = "seeds"
+    surfaces: pd.DataFrame, repetitions: int, *, x: str = "macs", y: str = "accuracy", over: str = "seed"
 ) -> Any:
     """Return the band between the lowest and highest level of ``surfaces``, and the median, for x less, y more.
 
-    ``surfaces`` is what ``Run.attainment`` returns for ``maximize=y, minimize=x``.
+    ``surfaces`` is what ``Run.attainment`` returns for ``maximize=y, minimize=x`` over so many ``repetitions``.
     """
     levels = sorted(surfaces["level"].unique())
     if not levels:
@@ -114,7 +115,8 @@ def attainment_figure(
         floor = surfaces[y].min()
         ends = np.array([[low[0, 0], floor], [top[0, 0], floor]])
         band = np.vstack([top, low[::-1], ends])
-        name = f"attained by {levels[0]:.0%} to {levels[-1]:.0%} of {over}"
+        fewest, most = attained_by(levels[0], repetitions), attained_by(levels[-1], repetitions)
+        name = f"attained by {fewest} to {most} of {repetitions} {over}s"
         traces.append(
             scatter(0, x=band[:, 0], y=band[:, 1], mode="lines", fill="toself", name=name, hoverinfo="skip",
                     line={"width": 0}, fillcolor="rgba(86,180,233,0.3)")
@@ -123,8 +125,9 @@ def attainment_figure(
     line = {"color": PALETTE[0], "width": 2}
     rows = surfaces[surfaces["level"] == middle]
     curve = curves[middle]
+    name = f"attained by {attained_by(middle, repetitions)} of {repetitions} {over}s"
     traces.append(
-        scatter(0, x=curve[:, 0], y=curve[:, 1], mode="lines", line=line, name=f"attained by {middle:.0%}",
+        scatter(0, x=curve[:, 0], y=curve[:, 1], mode="lines", line=line, name=name,
                 hovertemplate=axis_values(x, y) + "<extra></extra>")
     )  # fmt: skip
     traces.append(

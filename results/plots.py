@@ -65,7 +65,7 @@ def plot_attainment(
     """Return the median front over the seeds, and the band of the middle half. ``x`` must be a cost, ``y`` not."""
     points = _points(run, where)
     surfaces = attainment(points, maximize=y, minimize=x, over=over)
-    return attainment_figure(surfaces, x=x, y=y, over=f"{points[over].nunique()} {over}s")
+    return attainment_figure(surfaces, points[over].nunique(), x=x, y=y, over=over)
 
 
 def plot_sparsity(

@@ -13,7 +13,7 @@ from results.plots import one_key
 from results.report_elements import nothing
 from results.report_material import Material
 from results.report_page import Control, Picture, Section
-from results.surfaces import attainment
+from results.surfaces import LEVELS, attained_by, attainment
 
 NO_POINTS = "No trial has finished yet, so there are no points to show."
 
@@ -77,14 +77,15 @@ def attainment_section(material: Material) -> list[Section]:
     if seeds < 2:
         return []
     y, figures, words = material.quality, {}, []
+    low, middle, high = (attained_by(level, seeds) for level in LEVELS)
     for x in material.costs:
         surfaces = attainment(material.points, maximize=[y], minimize=[x])
-        figures[x] = attainment_figure(surfaces, x=x, y=y, over=f"{seeds} seeds")
+        figures[x] = attainment_figure(surfaces, seeds, x=x, y=y)
         words.append(_band_words(surfaces, x, y))
     picture = Picture(
         name="attainment",
-        label=f"Staircase of the median front of {y} over {seeds} seeds, with the band of the middle half",
-        caption=f"Half of the {seeds} seeds reach the line or better; the band is the middle half. {' '.join(words)}",
+        label=f"Staircase of the front of {y} attained by {middle} of {seeds} seeds, with the band of {low} to {high}",
+        caption=f"Line: attained by {middle} of the {seeds} seeds; band: by {low} to {high}. {' '.join(words)}",
         figures=figures,
         controls=[cost_control(material.costs)],
     )

@@ -107,7 +107,9 @@ def _constraints_note(material: Material) -> str:
 def _trials_entry(trials: pd.DataFrame) -> tuple[str, str, str]:
     counts = trials["state"].astype(str).value_counts()
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if state != "finished")
-    return "trials finished", f"{counts.get('finished', 0)} of {len(trials)}", states
+    waiting = counts.get("running", 0) + counts.get("proposed", 0)
+    total = f"{len(trials)} so far" if waiting else str(len(trials))
+    return "trials finished", f"{counts.get('finished', 0)} of {total}", states
 
 
 def _best_entry(material: Material, name: str, way: str) -> tuple[str, str, str]:

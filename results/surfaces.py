@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import moocore
@@ -42,6 +43,15 @@ def attainment(
     3    1.0      0.85   3.0
     """
     return attainment_of(df, Objectives.of(maximize, minimize), over, levels)
+
+
+def attained_by(level: float, repetitions: int) -> int:
+    """Return how many of the ``repetitions`` attain the surface of ``level``, at least.
+
+    >>> attained_by(0.5, 2), attained_by(0.75, 2), attained_by(0.5, 3)
+    (1, 2, 2)
+    """
+    return math.ceil(level * repetitions - 1e-9)
 
 
 def attainment_of(

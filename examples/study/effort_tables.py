@@ -13,6 +13,13 @@ from examples.study.kept import Study
 RANKED_BY = {"held-out": "validation_accuracy", "training": "accuracy"}
 HALVINGS = ((5, 2), (7, 2))
 """Epochs of the first level, over search and training, and eta, that are replayed."""
+COMPARED_BY = {
+    "held-out accuracy": {"validation_accuracy": "max"},
+    "training accuracy": {"accuracy": "max"},
+    "held-out accuracy and effective macs": {"validation_accuracy": "max", "effective_macs": "min"},
+    "training accuracy and effective macs": {"accuracy": "max", "effective_macs": "min"},
+}
+"""What trials are compared by in the replays."""
 
 
 def early_ranks(study: Study) -> str:
@@ -68,11 +75,11 @@ def savings(study: Study) -> str:
 def halvings(study: Study) -> str:
     """What halving would have saved and lost."""
     rows = []
-    for (first, eta), (name, column) in itertools.product(HALVINGS, RANKED_BY.items()):
-        found = questions.halved(study, first, eta, column)
+    for (first, eta), (name, directions) in itertools.product(HALVINGS, COMPARED_BY.items()):
+        found = questions.halved(study, first, eta, directions)
         rows.append(
             [
-                f"first after {first} epochs, one of {eta} goes on, by {name} accuracy",
+                f"first after {first} epochs, one of {eta} goes on, by {name}",
                 f"{found['left']:.0f} of {found['trials']:.0f}",
                 f"{100 * found['saved']:.0f} %",
                 f"{found['volume']:.3f}",

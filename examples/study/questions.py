@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from examples.study.kept import Study
-from orchestrator.halving import Halving, Report, Rules
+from orchestrator.halving import Halving, Report, rules_of
 from results import hypervolume, pareto_front
 from search_space import Genotype, Network
 from trials import count_cost
@@ -189,21 +189,22 @@ def sides(objectives: dict[str, str]) -> tuple[list[str], list[str]]:
     ]
 
 
-def halved(study: Study, first: int, eta: int, column: str) -> pd.Series:
+def halved(study: Study, first: int, eta: int, directions: dict[str, str]) -> pd.Series:
     """Return what successive halving would have saved and lost: replayed on the recorded epochs, not run.
 
-    Trials are compared by a ``column`` of the progress, in the order in which the epochs were recorded; one that is
-    stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the seconds of trainings
+    Trials are compared by columns of the progress (``directions``: max or min), in the order in which the epochs were
+    recorded; one that is stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the seconds of trainings
     and ladders; ``volume`` the share of the hypervolume that is left, the mean over seeds.
     """
     points, rows, objectives = study.points, study.epochs, study.run.objectives()
     rows = rows[rows["trial_key"].isin(points["trial_key"])].sort_values(["at", "trial_index"])
-    halving, stopped = Halving(Rules(first, eta, (-1.0,))), dict[int, int]()
-    for index, step, value in rows[["trial_index", "step", column]].itertuples(index=False):
-        if index not in stopped and not halving.reported(Report(index, step, (float(value),))):
+    rows = rows.dropna(subset=list(directions))
+    halving, stopped = Halving(rules_of(directions, first=first, eta=eta, seed=0)), dict[int, int]()
+    for index, step, *values in rows[["trial_index", "step", *directions]].itertuples(index=False):
+        if index not in stopped and not halving.reported(Report(index, step, tuple(values))):
             stopped[index] = step
     gone = points["trial_index"].isin(list(stopped))
-    training = rows[rows["phase"] == "train"]
+    training = study.epochs[study.epochs["phase"] == "train"]
     unspent = training[training["step"] > training["trial_index"].map(stopped)]["epoch_s"].sum()
     ladders = points.groupby("trial_index")["ladder_s"].first()
     return pd.Series(
