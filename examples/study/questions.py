@@ -193,18 +193,18 @@ def halved(study: Study, first: int, eta: int, directions: dict[str, str]) -> pd
     """Return what successive halving would have saved and lost: replayed on the recorded epochs, not run.
 
     Trials are compared by columns of the progress (``directions``: max or min), in the order in which the epochs were
-    recorded; one that is stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the seconds of trainings
-    and ladders; ``volume`` the share of the hypervolume that is left, the mean over seeds.
+    recorded; one that is stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the
+    seconds of trainings and ladders; ``volume`` the share of the hypervolume that is left, the mean over seeds.
     """
-    points, rows, objectives = study.points, study.epochs, study.run.objectives()
-    rows = rows[rows["trial_key"].isin(points["trial_key"])].sort_values(["at", "trial_index"])
-    rows = rows.dropna(subset=list(directions))
+    points, epochs, objectives = study.points, study.epochs, study.run.objectives()
+    epochs = epochs[epochs["trial_key"].isin(points["trial_key"])]
     halving, stopped = Halving(rules_of(directions, first=first, eta=eta, seed=0)), dict[int, int]()
-    for index, step, *values in rows[["trial_index", "step", *directions]].itertuples(index=False):
+    compared = epochs.dropna(subset=list(directions)).sort_values(["at", "trial_index"])
+    for index, step, *values in compared[["trial_index", "step", *directions]].itertuples(index=False):
         if index not in stopped and not halving.reported(Report(index, step, tuple(values))):
             stopped[index] = step
     gone = points["trial_index"].isin(list(stopped))
-    training = study.epochs[study.epochs["phase"] == "train"]
+    training = epochs[epochs["phase"] == "train"]
     unspent = training[training["step"] > training["trial_index"].map(stopped)]["epoch_s"].sum()
     ladders = points.groupby("trial_index")["ladder_s"].first()
     return pd.Series(
