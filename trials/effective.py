@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from search_space.attention import AttentionProduct
 from search_space.feature_map import Listener, listening, taps
+from trials.memory_order import in_memory_order
 
 
 class EffectiveMacs:
@@ -91,9 +93,24 @@ def conv_effective_macs(conv: nn.Conv2d, x: Tensor) -> Tensor:
     columns = _positions(
         x.shape[3], conv.kernel_size[1], conv.stride[1], int(conv.padding[1]), conv.dilation[1]
     )
-    present = (x != 0).sum((0, 1)).double()  # [H, W]
-    weighted = rows.to(x.device) @ present @ columns.to(x.device)
+    weighted = rows.to(x.device) @ _present(x) @ columns.to(x.device)
     return weighted * (conv.out_channels // conv.groups)
+
+
+def _present(x: Tensor) -> Tensor:
+    """Return how many features of each pixel are not zero in all images of ``x`` [B, C, H, W]: [H, W] float64."""
+    features = in_memory_order(x)
+    if features is None:
+        return (x != 0).sum((0, 1)).double()
+    from trials import map_kernels
+
+    images, channels, height, width = x.shape
+    counts = np.zeros(height * width, np.int64)
+    if x.is_contiguous():
+        map_kernels.present_channels_first(features.reshape(images, channels, -1), counts)
+    else:
+        map_kernels.present_channels_last(features.reshape(images, -1, channels), counts)
+    return torch.from_numpy(counts).view(height, width).double()
 
 
 @lru_cache(maxsize=256)

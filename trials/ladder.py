@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,8 +25,8 @@ from trials.effective import EffectiveMacs
 from trials.errors import TrialError
 from trials.latency import latency_ms
 from trials.memory import give_back_memory
-from trials.quantization import OFF, SYMBOLS, AffineQuantizer
-from trials.regularization import tap_sums
+from trials.quantization import OFF
+from trials.tap_filter import Range, TapCount, TapFilter
 
 
 def evaluate(
@@ -65,66 +64,6 @@ def evaluate(
         }
         rows = [row | milliseconds for row in rows]
     return rows
-
-
-@dataclass(frozen=True)
-class Range:
-    """What one tap was seen to hold on the calibration images."""
-
-    low: float
-    high: float
-    mean_magnitude: float
-
-
-@dataclass(frozen=True)
-class TapFilter:
-    """What inference does to one tap: set small features to zero, then quantize."""
-
-    threshold: float
-    quantizer: AffineQuantizer
-
-    @staticmethod
-    def of(rung: Rung, seen: Range) -> TapFilter:
-        """Return the filter of a tap at a rung; ``relative`` thresholds are times the tap's mean magnitude."""
-        threshold = rung.threshold * (seen.mean_magnitude if rung.threshold_mode == "relative" else 1.0)
-        return TapFilter(threshold, AffineQuantizer(seen.low, seen.high, rung.feature_map_bits))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.quantizer(self.pruned(x))
-
-    def pruned(self, x: Tensor) -> Tensor:
-        """Return ``x`` with every feature whose magnitude is below the threshold set to zero."""
-        if not self.threshold:
-            return x
-        if x.dtype not in (torch.float32, torch.float64):
-            return torch.where(x.abs() < self.threshold, torch.zeros_like(x), x)
-        kind = np.float64 if x.dtype == torch.float64 else np.float32
-        below = float(np.nextafter(kind(self.threshold), kind(0)))
-        return F.hardshrink(x, below)  # one pass; it keeps what is larger than ``below``, so what is not less
-
-
-@dataclass
-class TapCount:
-    """What was counted at one tap over a pass.
-
-    Attributes:
-        quantizer: how the map is stored.
-        histogram: of the symbols, [256]; empty where nothing is quantized.
-        sums: zeros, sum of magnitudes, elements, [3] float64; of a quantized map only the sum of the features, [1].
-    """
-
-    quantizer: AffineQuantizer
-    histogram: Tensor
-    sums: Tensor
-
-    def totals(self) -> tuple[float, float, float]:
-        """Return zeros, sum of magnitudes and elements."""
-        if self.quantizer.bits == OFF:
-            zeros, magnitude, elements = self.sums.tolist()
-            return zeros, magnitude, elements
-        counts = self.histogram.double().cpu()
-        values = self.quantizer.dequantize(torch.arange(SYMBOLS, dtype=torch.uint8), torch.float64)
-        return float(counts[0]), float((counts * values.abs()).sum()), float(counts.sum())
 
 
 @dataclass
@@ -187,24 +126,15 @@ def run_pass(
             right += int((logits.argmax(1) == labels).sum())
             loss += float(F.cross_entropy(logits.double(), labels, reduction="sum"))
     for name, count in counts.items():
-        if not torch.isfinite(count.sums).all():
+        if not count.finite:
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
     return Pass(images, right / images, loss / images, effective.total() / images, counts)
 
 
 def _counting(name: str, one: TapFilter, counts: dict[str, TapCount]) -> Listener:
     def listen(x: Tensor) -> Tensor:
-        x = one.pruned(x)
-        if one.quantizer.bits == OFF:
-            histogram, sums = torch.zeros(0, dtype=torch.int64), tap_sums(x)
-        else:
-            x, histogram = one.quantizer.counted(x)
-            sums = x.sum().double()[None]  # NaN has no symbol, but it stays in the sum
-        if name in counts:
-            counts[name].sums += sums
-            counts[name].histogram += histogram
-        else:
-            counts[name] = TapCount(one.quantizer, histogram, sums)
+        x, found = one.counted(x)
+        counts[name] = counts[name] + found if name in counts else found
         return x
 
     return listen

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from search_space.feature_map import Listener, taps
 from trials.config import Rung
 from trials.deployed import deploy
-from trials.ladder import Range, TapFilter
+from trials.tap_filter import Range, TapFilter
 
 
 def portable(

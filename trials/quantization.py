@@ -97,7 +97,7 @@ class AffineQuantizer:
     @cached_property
     def scale(self) -> float:
         """Return the distance of two levels, in units of the feature; 1 for a map that is zero throughout."""
-        scale = (max(self.high, 0.0) - min(self.low, 0.0)) / self._top
+        scale = (max(self.high, 0.0) - min(self.low, 0.0)) / self.top
         return scale if scale >= _SMALLEST else 1.0
 
     @cached_property
@@ -120,8 +120,11 @@ class AffineQuantizer:
         counts = torch.bincount(
             whole.as_strided((whole.numel(),), (1,)), minlength=SYMBOLS
         )  # in memory's order
-        histogram = torch.zeros_like(counts).index_add_(0, self._symbol_of_level.to(counts.device), counts)
-        return levels.sub_(self.zero_point).mul_(self.scale).to(x.dtype), histogram
+        return levels.sub_(self.zero_point).mul_(self.scale).to(x.dtype), self.histogram(counts)
+
+    def histogram(self, counts: Tensor) -> Tensor:
+        """Return how often each symbol occurs, int64 [256], where level l does ``counts`` [256] times."""
+        return torch.zeros_like(counts).index_add_(0, self._symbol_of_level.to(counts.device), counts)
 
     @cached_property
     def _symbol_of_level(self) -> Tensor:
@@ -149,18 +152,19 @@ class AffineQuantizer:
         return (relative.to(_working(dtype)) * self.scale).to(dtype)
 
     @property
-    def _top(self) -> int:
+    def top(self) -> int:
+        """Return the highest level."""
         return int(2**self.bits - 1)
 
     @property
     def _both(self) -> int:
         """Return how many levels exist on either side of zero."""
-        return min(self.zero_point, self._top - self.zero_point)
+        return min(self.zero_point, self.top - self.zero_point)
 
     def _from_zero(self, x: Tensor) -> Tensor:
         """Return how many levels each feature is away from zero: whole numbers in floating point."""
         levels = (x.to(_working(x.dtype)) / self.scale).round_()
-        return levels.clamp_(-self.zero_point, self._top - self.zero_point)
+        return levels.clamp_(-self.zero_point, self.top - self.zero_point)
 
 
 def fold_batch_norm(

@@ -17,8 +17,9 @@ from trials import TrialError, coding, count_cost
 from trials.compute import Compute
 from trials.config import LadderConfig, Rung
 from trials.deployed import deploy, fold
-from trials.ladder import Range, TapFilter, calibrate, evaluate, run_pass
+from trials.ladder import calibrate, evaluate, run_pass
 from trials.quantization import AffineQuantizer, quantize_weight
+from trials.tap_filter import Range, TapFilter
 
 COMPUTE = Compute(CPU, "float32")
 OFF = Rung(threshold=0.0, threshold_mode="absolute", weight_bits=32, feature_map_bits=32, codec="best")

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from trials.jit import jit
 
 U = np.uint64
 EXPONENTIAL_GOLOMB, SPARSE_EXPONENTIAL_GOLOMB, GOLOMB_RICE, FIXED_LENGTH, PACKED = (
@@ -43,7 +45,7 @@ def _leading_zeros(_context: Any, value: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@jit()
 def _codeword(x: Any, codec: Any, k: Any) -> Any:
     """Return how many zeros, which value (its low 64 bits) and how many bits of value, 0 to 65, encode x."""
     offset = _ONE << k
@@ -64,7 +66,7 @@ def _codeword(x: Any, codec: Any, k: Any) -> Any:
     return bits - _ONE - k + extra, value, bits
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@jit()
 def pack(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
     """Write unsigned symbols [S] from a bit position on, over zeros; return the position behind them."""
     for i in range(len(symbols)):
@@ -83,7 +85,7 @@ def pack(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
     return position
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@jit()
 def pack_bytes(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
     """Do what :func:`pack` does for symbols of 8 bits, uint8 [S]: each code is made once, then looked up."""
     codes = np.zeros(256, np.uint64)  # each from the highest bit on
@@ -104,7 +106,7 @@ def pack_bytes(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> A
     return position
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@jit()
 def _window(words: Any, position: Any) -> Any:
     """Return the 64 bits from a position on."""
     word = position >> _SIX
@@ -112,7 +114,7 @@ def _window(words: Any, position: Any) -> Any:
     return (words[word] << shift) | ((words[word + _ONE] >> _ONE) >> (_63 - shift))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@jit()
 def _unpack_long(words: Any, position: Any, end: Any, codec: Any, k: Any) -> Any:
     """Return the symbol whose code is longer than one window, and the position behind it."""
     zeros = _ZERO
@@ -150,7 +152,7 @@ def _unpack_long(words: Any, position: Any, end: Any, codec: Any, k: Any) -> Any
     return symbol, position + bits
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@jit()
 def unpack(words: Any, position: Any, end: Any, codec: Any, k: Any, largest: Any, symbols: Any) -> Any:
     """Read symbols [S] from a bit position on; return the position behind them, or FAILED.
 
