@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -74,7 +74,7 @@ class Status:
     @property
     def settled(self) -> int:
         """How many trials need nothing more."""
-        return sum(self.counts.get(state, 0) for state in SETTLED)
+        return _settled(self.counts)
 
     @property
     def complete(self) -> bool:
@@ -90,8 +90,7 @@ def read_status(run: Run, now: datetime | None = None) -> Status:
     working = _working(directory, trials[trials["state"] == "running"], now)
     budget, share, epochs = _asked_for(run)
     total = max(budget or 0, len(trials))
-    settled = sum(counts.get(state, 0) for state in SETTLED)
-    waiting = total - settled - len(working)
+    waiting = total - _settled(counts) - len(working)
     stored = directory.read_front()
     return Status(
         name=str(run.sweep().get("name") or directory.uri),
@@ -107,6 +106,10 @@ def read_status(run: Run, now: datetime | None = None) -> Status:
         launch=_launch(directory, now),
         broken=[f"{problem.path}: {problem.reason}" for problem in run.problems()],
     )
+
+
+def _settled(counts: Mapping[str, int]) -> int:
+    return sum(counts.get(state, 0) for state in SETTLED)
 
 
 def _launch(directory: RunDirectory, now: datetime) -> str | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from search_space import Genotype, Network, SpaceError, SplittingError
 from search_space.feature_map import listening, taps
 from search_space.genotype import CellGenotype
 from search_space.network import DropPath
+from search_space.primitives import FactorizedReduce
 from tests.search_space import published
 from trials import count_cost
 
@@ -190,3 +194,25 @@ def test_genotypes_that_do_not_fit_the_space_are_errors() -> None:
     unknown = CellGenotype((("conv_9x9", 0), ("skip_connect", 1)), (2,))
     with pytest.raises(SpaceError, match=r"a primitive must be one of .*, but got 'conv_9x9'"):
         Network(Genotype(unknown, unknown), channels=4, cells=3, classes=3)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4, 7, 8, 15, 16])
+@pytest.mark.parametrize("side", [7, 8])
+def test_halving_has_the_gradients_of_its_strided_convolutions_however_narrow(
+    channels: int, side: int
+) -> None:
+    torch.manual_seed(channels)
+    module = FactorizedReduce(channels, 2 * channels, affine=True)
+    x = torch.randn(5, channels, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(5, 2 * channels, (side + 1) // 2, (side + 1) // 2)
+    found = torch.autograd.grad((module(x) * weight).sum(), [x, *module.parameters()])
+
+    plain = copy.deepcopy(module).double()
+    y = x.detach().double().contiguous().requires_grad_()
+    rectified = F.pad(y.relu(), (0, side % 2, 0, side % 2))
+    halved = [F.conv2d(rectified, plain.even.weight, stride=2),
+              F.conv2d(rectified[:, :, 1:, 1:], plain.odd.weight, stride=2)]  # fmt: skip
+    joined = plain.bn(torch.cat(halved, dim=1))
+    wanted = torch.autograd.grad((joined * weight).sum(), [y, *plain.parameters()])
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4)
