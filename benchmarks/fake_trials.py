@@ -133,7 +133,7 @@ def _leave(
             rows.append(progress_row(config, context, step, epochs))
             context.directory.write_progress(key, rows)
             shown = ("phase", "epoch", "epochs", "step", "loss", "accuracy", "validation_accuracy")
-            context.report({name: rows[-1][name] for name in (*shown, "expected_macs")})
+            context.report({name: rows[-1][name] for name in (*shown, "expected_macs", "effective_macs")})
     if context.rank == 0:
         rungs = enumerate(config.ladder.rungs())
         points = [point_row(config, context, place, rung, accuracy) for place, rung in rungs]
@@ -165,6 +165,7 @@ def progress_row(config: TrialConfig, context: TrialContext, step: int, epochs: 
         "validation_accuracy": accuracy,
         "learning_rate": 0.025,
         "expected_macs": macs,
+        "effective_macs": macs,
         "epoch_s": 0.001,
         "images_per_s": 1.0,
         "host": socket.gethostname(),

@@ -5,20 +5,40 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from orchestrator.halving import Halving, Report, rules_of
+from orchestrator.halving import Halving, Report, Rules, rules_of
 from orchestrator.sweep import Sweep
 from results import LedgerEntry, RunDirectory
+
+SEARCH_ONLY = frozenset({"expected_macs", "alpha_entropy", "skip_share"})
+TRAINING_ONLY = frozenset({"effective_macs"})
+"""Columns of the progress that one phase alone measures."""
+
+
+def compared_epochs(sweep: Sweep, search: int, training: int) -> list[int]:
+    """Return the epochs, over both phases, at which halving compares trials of so many epochs of search and training.
+
+    They are its levels, where all of its objectives are measured.
+    """
+    names = set(sweep.strategy.halving.objectives)
+    held_out = any(name.startswith("validation_") for name in names)
+    in_search = not names & TRAINING_ONLY
+    in_training = not names & SEARCH_ONLY and (sweep.trial.train.validation_share > 0 or not held_out)
+    rules = _rules(sweep)
+    epochs = range(1, search + training + 1)
+    return [e for e in epochs if rules.level(e) is not None and (in_search if e <= search else in_training)]
+
+
+def _rules(sweep: Sweep) -> Rules:
+    config = sweep.strategy.halving
+    return rules_of(config.objectives, first=config.first_epochs, eta=config.eta, seed=sweep.seed)
 
 
 class EarlyStopping:
     """Says at each epoch whether a trial goes on. Its state is what the progress files and the ledger say."""
 
     def __init__(self, sweep: Sweep) -> None:
-        config = sweep.strategy.halving
-        self._names = tuple(config.objectives)
-        self._halving = Halving(
-            rules_of(config.objectives, first=config.first_epochs, eta=config.eta, seed=sweep.seed)
-        )
+        self._names = tuple(sweep.strategy.halving.objectives)
+        self._halving = Halving(_rules(sweep))
 
     def reported(self, index: int, row: Mapping[str, Any]) -> bool:
         """Take note of a progress row; return whether the trial goes on."""

@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator import combinations
 from orchestrator.differences import difference_faults
 from orchestrator.dimensions import Dimension, Range
+from orchestrator.early_stopping import compared_epochs
 from orchestrator.errors import SweepError
 from orchestrator.placement import Node, gang_fault, held, placement_notes
 from orchestrator.preflight import Reach, data_faults, tap_faults
@@ -117,6 +118,8 @@ def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
             "time, the order of arrival decides what is proposed (`resources.max_concurrent: 1` makes it "
             "repeatable)"
         )
+    if sweep.strategy.scheduler == "halving":
+        notes.append(_halving_note(sweep))
     if sweep.strategy.scheduler == "halving" and at_a_time > 1:
         notes.append(
             f"halving compares trials as they arrive: with {at_a_time} at a time, the order of arrival "
@@ -126,6 +129,18 @@ def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
     if wanted is not None and sweep.combinations is not None and wanted > sweep.combinations:
         notes.append(f"{wanted} trials are asked for, but there are only {sweep.combinations} combinations")
     return notes
+
+
+def _halving_note(sweep: Sweep) -> str:
+    search, training = map(round, mean_epochs(sweep))
+    phases = f"of {search} epochs of search and {training} of training"
+    if epochs := compared_epochs(sweep, search, training):
+        return f"halving compares after {', '.join(map(str, epochs))} {phases}"
+    halving = sweep.strategy.halving
+    return (
+        f"halving compares never, and stops nothing: none {phases} is both one of its epochs ({halving.first_epochs}, "
+        f"times {halving.eta}, ...) and measures {' and '.join(halving.objectives)}"
+    )
 
 
 def mean_epochs(sweep: Sweep) -> tuple[float, float]:

@@ -41,9 +41,10 @@ class HalvingConfig(Config):
     eta: Annotated[int, Field(ge=2)] = 3
     """One of so many goes on; the next comparison comes after so many times the epochs."""
     objectives: dict[str, Literal["max", "min"]] = Field(
-        default={"validation_accuracy": "max", "expected_macs": "min"}, min_length=1
+        default={"accuracy": "max", "effective_macs": "min"}, min_length=1
     )
-    """Columns of the progress; epochs in which one of them was not measured are not compared."""
+    """Columns of the progress; epochs in which one of them was not measured are not compared. `effective_macs` is
+    measured in the training, `expected_macs` in the search."""
 
     @field_validator("objectives")
     @classmethod

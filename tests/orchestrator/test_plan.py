@@ -96,3 +96,20 @@ def test_sizes_of_network_that_cannot_keep_a_bound_are_noted() -> None:
     sweep = make_sweep(sweep={"space.channels": [4, 64]}, constraints=["flops <= 5e5"])
     [note] = [note for note in make_plan(sweep, None, NODES).notes if "not searched" in note]
     assert note.startswith("1 of 2 sizes of network are not searched: a network must have flops <= 500000")
+
+
+@pytest.mark.parametrize(
+    ("halving", "training", "said"),
+    [
+        ({"first_epochs": 2, "eta": 2}, {}, "compares after 4, 8 of 3 epochs of search and 6 of training"),
+        ({"objectives": {"expected_macs": "min"}}, {}, "compares after 1, 3 of 3"),
+        ({"objectives": {"accuracy": "max"}}, {}, "compares after 1, 3, 9 of 3"),
+        ({"objectives": {"validation_accuracy": "max"}}, {}, "compares after 1, 3 of 3"),
+        ({"objectives": {"validation_accuracy": "max"}}, {"validation_share": 0.1}, "compares after 1, 3, 9 of 3"),
+        ({"first_epochs": 4, "objectives": {"expected_macs": "min"}}, {}, "compares never, and stops nothing"),
+    ],
+)  # fmt: skip
+def test_where_halving_compares_is_said(halving: dict[str, Any], training: dict[str, Any], said: str) -> None:
+    trial = {"search": {"epochs": 3}, "train": {"epochs": 6, **training}}
+    sweep = make_sweep(trial=trial, strategy={"scheduler": "halving", "halving": halving})
+    assert any(said in note for note in make_plan(sweep, None, NODES).notes)
