@@ -18,9 +18,10 @@ from search_space import Genotype, Network
 from trials.config import Rung
 from trials.darts import Batch
 from trials.ladder import calibrate, run_pass
+from trials.points import batch_size
 from trials.tap_filter import TapFilter
 
-CLASSES, IMAGES, BATCH = 10, 512, 256
+CLASSES, IMAGES = 10, 256
 NETWORKS = {
     "conv": ("darts", CONVOLUTIONS, 16, 5, 32),
     "small": ("darts", CONVOLUTIONS, 8, 3, 14),
@@ -39,7 +40,7 @@ RUNGS = {
 
 def measure(quick: bool) -> Measured:
     """Measure one rung without and one with threshold and precision, on each network."""
-    rounds, images = (3, BATCH) if quick else (9, IMAGES)
+    rounds, images = (3, IMAGES // 4) if quick else (9, IMAGES)
     figures = []
     with harness.one_thread():
         for name, sizes in NETWORKS.items():
@@ -49,7 +50,7 @@ def measure(quick: bool) -> Measured:
                 speedup = timings.median_ratio("torch_way", "rung")
                 figures.append(Figure(f"pass_{name}_{kind}", of_plain, "x plain pass", better="lower"))
                 figures.append(Figure(f"speedup_{name}_{kind}", speedup, "x torch way"))
-    size = {"images": images, "batch": BATCH, "torch_threads": 1, "rounds": rounds}
+    size = {"images": images, "torch_threads": 1, "rounds": rounds}
     return Measured(figures, size | {name: list(sizes[2:]) for name, sizes in NETWORKS.items()})
 
 
@@ -62,7 +63,8 @@ def passes(
     COMPUTE.place(network)
     x = torch.randn(images, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, CLASSES, (images,))
-    test: list[Batch] = list(zip(x.split(BATCH), labels.split(BATCH), strict=True))
+    size = batch_size((3, side, side), COMPUTE.device)
+    test: list[Batch] = list(zip(x.split(size), labels.split(size), strict=True))
     filters = {tap: TapFilter.of(rung, seen) for tap, seen in calibrate(network, test, COMPUTE).items()}
 
     def at_rung() -> object:

@@ -23,6 +23,10 @@ from trials.data import Batches, ImageReader, Images
 from trials.record import Record, TrialContext
 
 EVALUATION_BATCH = 256
+"""Images of a batch at most, where nothing is trained."""
+PIXELS_ON_CPU = 2**16
+"""Pixels of such a batch at most on the CPU (64 images of 32x32). Maps beyond 32 MB are memory that the system hands
+out and takes back each time: with 256 such images, a pass took twice the memory, and up to twice the time."""
 CALIBRATION_IMAGES = 512
 
 
@@ -49,8 +53,20 @@ def calibration_batches(images: Images, compute: Compute) -> list[Batch]:
 
 
 def evaluation_batches(images: Images, compute: Compute) -> Batches:
-    """Return the test images in their order, ``EVALUATION_BATCH`` at a time."""
+    """Return the test images in their order, :func:`batch_size` at a time."""
     return _in_order(images.test, len(images.test), compute)
+
+
+def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
+    """Return how many images [C, H, W] are evaluated at a time: a power of two, so that calibration batches are alike.
+
+    >>> [batch_size((3, side, side), torch.device("cpu")) for side in (14, 28, 32, 64, 224)]
+    [256, 64, 64, 16, 8]
+    """
+    if device.type != "cpu":
+        return EVALUATION_BATCH
+    fit = max(1, PIXELS_ON_CPU // (shape[1] * shape[2]))
+    return max(8, min(EVALUATION_BATCH, 1 << (fit.bit_length() - 1)))
 
 
 def _in_order(images: ImageReader, count: int, compute: Compute) -> Batches:
@@ -58,7 +74,7 @@ def _in_order(images: ImageReader, count: int, compute: Compute) -> Batches:
     return Batches(
         images,
         torch.arange(count),
-        EVALUATION_BATCH,
+        batch_size(images.shape, compute.device),
         seed=0,
         drop_last=False,
         shuffle=False,
