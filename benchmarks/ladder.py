@@ -25,7 +25,7 @@ CLASSES, IMAGES = 10, 256
 NETWORKS = {
     "conv": ("darts", CONVOLUTIONS, 16, 5, 32),
     "small": ("darts", CONVOLUTIONS, 8, 3, 14),
-    "attention": ("attention", ATTENTION, 16, 5, 32),
+    "attention": ("attention", ATTENTION, 16, 5, 16),
 }
 """Space, genotype, channels, cells, side of an image."""
 RUNGS = {

@@ -16,6 +16,7 @@ from orchestrator.monitor import Monitor
 from orchestrator.searchers import Proposals, finite, make_searcher
 from orchestrator.shared_searches import Searches
 from orchestrator.sweep import Sweep
+from orchestrator.time_spent import mean_spent, search_share
 from results import LedgerEntry, RunDirectory, refresh_front
 from trials.config import Rung
 from trials.errors import InfeasibleError
@@ -73,7 +74,8 @@ class Conductor:
                 told = points.get(key, []) if key in self._finished else []
                 self._tell(index, known[index], finite(told, len(sweep.objectives)))
         self._stopping = self._rebuilt_stopping() if sweep.strategy.scheduler == "halving" else None
-        monitor.begin(sweep, self._entries.values(), self._finished)
+        spent = mean_spent(directory, search_share(sweep)) if self._finished else None
+        monitor.begin(sweep, self._entries.values(), self._finished, spent)
         for entry in self._entries.values():
             self._slim(entry)
 
@@ -85,8 +87,9 @@ class Conductor:
         entry = self._startable()
         if entry is not None:
             self._running[entry.index] = entry
-            self._searches.started(entry)
-            self.monitor.started(entry, self._epochs_done(entry))
+            done = self._epochs_done(entry)
+            self._searches.started(entry, done)
+            self.monitor.started(entry, done)
         return entry
 
     @property

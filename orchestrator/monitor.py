@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.sweep import Sweep
+from orchestrator.time_spent import Spent
 from results import LedgerEntry
 
 
@@ -63,8 +64,14 @@ class Monitor:
     _trial_s: Mean = field(default_factory=Mean)
     _ladder_s: Mean = field(default_factory=Mean)
 
-    def begin(self, sweep: Sweep, entries: Iterable[LedgerEntry], finished: Collection[str]) -> None:
-        """Take note of where a launch starts."""
+    def begin(
+        self,
+        sweep: Sweep,
+        entries: Iterable[LedgerEntry],
+        finished: Collection[str],
+        spent: Spent | None = None,
+    ) -> None:
+        """Take note of where a launch starts; ``spent``: what finished trials took in launches before it."""
         entries = list(entries)
         self.name, self.objectives = sweep.name, dict(sweep.objectives)
         self.total = max(sweep.budget, len(entries))
@@ -73,6 +80,8 @@ class Monitor:
         self.stopped_count = sum(e.state == "stopped" and e.key not in finished for e in entries)
         self.infeasible_count = sum(e.state == "infeasible" for e in entries)
         self._epochs = sweep.trial.search.epochs + sweep.trial.train.epochs
+        if spent is not None:
+            self._trial_s, self._ladder_s = Mean(sum(spent), len(finished)), Mean(spent.ladder, len(finished))
 
     def started(self, entry: LedgerEntry, epochs_done: int = 0) -> None:
         """Take note of an attempt that was handed to the cluster, to go on after ``epochs_done``."""

@@ -23,11 +23,13 @@ class Searches:
         key = self._key(entry)
         return key is None or key in self._done or key not in self._under_way.values()
 
-    def started(self, entry: LedgerEntry) -> None:
-        """Take note of a trial that runs from now on."""
+    def started(self, entry: LedgerEntry, epochs_done: int = 0) -> None:
+        """Take note of a trial that runs from now on, after ``epochs_done``: it may be beyond its search already."""
         key = self._key(entry)
         if key is not None and key not in self._done:
             self._under_way[entry.index] = key
+            if epochs_done > entry.config["search"]["epochs"]:
+                self.finished(entry.index)
 
     def finished(self, index: int) -> None:
         """Take note of a trial that is beyond its search."""

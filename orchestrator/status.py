@@ -8,20 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-import pyarrow.compute as pc
 
 from orchestrator.errors import SweepError
 from orchestrator.lease import shows_life
 from orchestrator.monitor import phase_now
-from orchestrator.plan import count_searches, mean_epochs
+from orchestrator.plan import mean_epochs
 from orchestrator.sweep import Sweep
+from orchestrator.time_spent import Spent, mean_spent, search_share
 from results import Run, RunDirectory
 
 SETTLED = ("finished", "failed", "stopped", "infeasible")
 """States of trials that need nothing more."""
-
-Spent = tuple[float, float, float]
-"""Seconds of search, training and ladder."""
 
 QUIET_S = 120.0
 """A trial that has left nothing for so long, and for ten of its epochs, is not counted among the living."""
@@ -101,7 +98,7 @@ def read_status(run: Run, now: datetime | None = None) -> Status:
         retried=_reasons(trials[trials["state"].isin(["running", "proposed"])]),
         front=None if stored is None else stored.num_rows,
         seconds_left=_seconds_left(
-            working, waiting, epochs or _mean_epochs(trials), _spent(directory, share)
+            working, waiting, epochs or _mean_epochs(trials), mean_spent(directory, share)
         ),
         launch=_launch(directory, now),
         broken=[f"{problem.path}: {problem.reason}" for problem in run.problems()],
@@ -126,7 +123,7 @@ def _asked_for(run: Run) -> tuple[int | None, float, float | None]:
         sweep = Sweep.from_mapping(run.sweep())
     except SweepError:
         return None, 1.0, None
-    share = count_searches(sweep, sweep.budget) / sweep.budget
+    share = search_share(sweep)
     of_search, of_training = mean_epochs(sweep)
     return sweep.budget, share, share * of_search + of_training
 
@@ -170,18 +167,7 @@ def _seconds_left(
     left = sum(max(0, (trial.epochs or trial.done) - trial.done) for trial in working) * pace
     if spent is None:
         return (left + waiting * epochs * pace) / len(alive)
-    search_s, train_s, ladder_s = spent
-    return (left + len(working) * ladder_s + waiting * (search_s + train_s + ladder_s)) / len(alive)
-
-
-def _spent(directory: RunDirectory, share: float) -> Spent | None:
-    """Return the mean seconds of search (of which a trial does a ``share``), training and ladder so far."""
-    names = ["search_s", "train_s", "ladder_s"]
-    table = directory.read_points(columns=names)
-    if not table.num_rows:
-        return None
-    search_s, train_s, ladder_s = (float(pc.mean(table[name]).as_py()) for name in names)
-    return share * search_s, train_s, ladder_s
+    return (left + len(working) * spent.ladder + waiting * sum(spent)) / len(alive)
 
 
 def _mean_epochs(trials: pd.DataFrame) -> float:

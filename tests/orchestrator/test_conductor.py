@@ -10,7 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.fake_trials import _leave, evaluate_ladder, failing_trial, infinite_trial, noop_trial
+from benchmarks.fake_trials import (
+    _leave,
+    evaluate_ladder,
+    failing_trial,
+    infinite_trial,
+    noop_trial,
+    progress_row,
+)
 from orchestrator import Sweep, ledger
 from orchestrator import conductor as conductor_module
 from orchestrator.conductor import Conductor, is_finished
@@ -280,6 +287,20 @@ def test_trials_that_share_a_search_wait_for_whoever_does_it(tmp_path: Path) -> 
     assert started(conductor) == [3]
     conductor.reported(3, {"phase": "train", "step": 2})
     assert started(conductor) == [4, 5]
+
+
+@pytest.mark.parametrize(("epochs", "then"), [(1, [0, 3]), (2, [0, 1, 2, 3])])
+def test_after_a_kill_nobody_waits_for_a_trial_that_is_beyond_its_search(
+    tmp_path: Path, epochs: int, then: list[int]
+) -> None:
+    before = conductor_of(tmp_path)
+    assert started(before) == [0, 3]
+    entry = before._entries[0]
+    killed = TrialContext(before.directory, 0, before.sweep.name)
+    config = TrialConfig.model_validate(entry.config)
+    rows = [progress_row(config, killed, step, 3) for step in range(1, epochs + 1)]
+    before.directory.write_progress(entry.key, rows)
+    assert started(conductor_of(tmp_path)) == then
 
 
 def test_trials_of_different_searches_wait_for_nobody(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.fake_trials import _leave, noop_trial
 from orchestrator.conductor import Conductor
 from orchestrator.monitor import Monitor
+from orchestrator.time_spent import mean_spent
 from results import RunDirectory
 from tests.orchestrator.conftest import small_sweep
 from trials.config import TrialConfig
@@ -48,6 +49,15 @@ def test_the_time_left_follows_the_epochs_then_what_whole_trials_took(tmp_path: 
     clock[0] = 37.0
     conductor.succeeded(first.index)  # 37 seconds in all, 7 of them for the ladder
     assert monitor.seconds_left() == pytest.approx((epochs - 1) * 4.0 + 7.0 + waiting * 37.0)
+
+    again = conducted(tmp_path, clock)  # what a launch before it took is in the points
+    assert again.next() is not None
+    again.monitor.placed(second.index)
+    again.reported(second.index, {"step": 1, "phase": "search", "epoch_s": 4.0})
+    spent = mean_spent(again.directory, 1.0)
+    assert spent is not None
+    under_way = (epochs - 1) * 4.0 + spent.ladder
+    assert again.monitor.seconds_left() == pytest.approx(under_way + waiting * sum(spent))
 
 
 def test_a_trial_that_goes_on_shows_the_epochs_that_it_has_behind_it(tmp_path: Path) -> None:
