@@ -133,13 +133,14 @@ def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
 
 def _halving_note(sweep: Sweep) -> str:
     search, training = map(round, mean_epochs(sweep))
-    phases = f"of {search} epochs of search and {training} of training"
+    phases = [f"training: {search + 1} to {search + training}"]
+    phases = [f"search: 1 to {search}", *phases] if search else phases
     if epochs := compared_epochs(sweep, search, training):
-        return f"halving compares after {', '.join(map(str, epochs))} {phases}"
+        return f"halving compares after epoch {', '.join(map(str, epochs))} ({', '.join(phases)})"
     halving = sweep.strategy.halving
     return (
-        f"halving compares never, and stops nothing: none {phases} is both one of its epochs ({halving.first_epochs}, "
-        f"times {halving.eta}, ...) and measures {' and '.join(halving.objectives)}"
+        f"halving compares never, and stops nothing: {' and '.join(halving.objectives)} are measured at none of its "
+        f"epochs, {halving.first_epochs}, times {halving.eta}, ... ({', '.join(phases)})"
     )
 
 
