@@ -16,7 +16,7 @@ from orchestrator.monitor import Monitor
 from orchestrator.searchers import Proposals, finite, make_searcher
 from orchestrator.shared_searches import Searches
 from orchestrator.sweep import Sweep
-from orchestrator.time_spent import mean_spent, search_share
+from orchestrator.time_left import mean_spent, search_share
 from results import LedgerEntry, RunDirectory, refresh_front
 from trials.config import Rung
 from trials.errors import InfeasibleError
@@ -32,6 +32,10 @@ FRONT_EVERY_S = 1.0
 
 COMPACT_EVERY = 500
 """Trials that finish before the points are compacted again, or a fifth of all: readers open one file, not thousands."""
+
+
+GUESSED_FROM = 50
+"""Finished trials whose times a launch reads to guess the time left: all of thousands would take seconds to read."""
 
 
 class Conductor:
@@ -74,7 +78,8 @@ class Conductor:
                 told = points.get(key, []) if key in self._finished else []
                 self._tell(index, known[index], finite(told, len(sweep.objectives)))
         self._stopping = self._rebuilt_stopping() if sweep.strategy.scheduler == "halving" else None
-        spent = mean_spent(directory, search_share(sweep)) if self._finished else None
+        some = sorted(self._finished)[:GUESSED_FROM]
+        spent = mean_spent(directory, search_share(sweep), some) if some else None
         monitor.begin(sweep, self._entries.values(), self._finished, spent)
         for entry in self._entries.values():
             self._slim(entry)
@@ -87,7 +92,8 @@ class Conductor:
         entry = self._startable()
         if entry is not None:
             self._running[entry.index] = entry
-            done = self._epochs_done(entry)
+            begun = entry.index < self._first_new or entry.failures
+            done = self._epochs_done(entry) if begun else 0
             self._searches.started(entry, done)
             self.monitor.started(entry, done)
         return entry
@@ -200,9 +206,7 @@ class Conductor:
         return None
 
     def _epochs_done(self, entry: LedgerEntry) -> int:
-        """Return how many epochs earlier attempts at a trial have left."""
-        if entry.index >= self._first_new and not entry.failures:
-            return 0
+        """Return how many epochs the attempts at a trial have left."""
         return int(self.directory.read_progress(entry.key, ["step"]).num_rows)
 
     def _with_ladder(self, entry: LedgerEntry) -> LedgerEntry:
@@ -239,8 +243,7 @@ class Conductor:
         self.monitor.failed(entry)
 
     def _failed(self, entry: LedgerEntry, reason: str) -> None:
-        done = int(self.directory.read_progress(entry.key, ["step"]).num_rows)
-        entry = ledger.after_failure(entry, reason, done, self.sweep.retries)
+        entry = ledger.after_failure(entry, reason, self._epochs_done(entry), self.sweep.retries)
         self._record(entry)
         if entry.state == "proposed":
             self._queue.appendleft(entry)

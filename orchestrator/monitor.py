@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.sweep import Sweep
-from orchestrator.time_spent import Spent
+from orchestrator.time_left import Spent, seconds_left
 from results import LedgerEntry
 
 
@@ -146,17 +146,14 @@ class Monitor:
         return self.finished_count + self.failed_count + self.stopped_count + self.infeasible_count
 
     def seconds_left(self) -> float | None:
-        """Guess the time left; None while there is nothing to go by.
-
-        What is under way goes on at the pace of its last epochs; what waits takes as long as finished trials did,
-        or its epochs at that pace as long as none is.
-        """
+        """Guess the time left; None while there is nothing to go by."""
         placed = self.placed_trials
-        times = [trial.row["epoch_s"] for trial in placed if trial.row.get("epoch_s")]
-        if not times:
-            return None
-        pace = sum(times) / len(times)
-        left = sum(max(0, trial.epochs - trial.step) * pace + self._ladder_s.value for trial in placed)
-        waiting = max(0, self.total - self.settled - len(placed))
-        each = self._trial_s.value if self._trial_s.count else self._epochs * pace
-        return (left + waiting * each) / len(placed)
+        return seconds_left(
+            [max(0, trial.epochs - trial.step) for trial in placed],
+            [trial.row["epoch_s"] for trial in placed if trial.row.get("epoch_s")],
+            len(placed),
+            max(0, self.total - self.settled - len(placed)),
+            self._epochs,
+            self._trial_s.value if self._trial_s.count else None,
+            self._ladder_s.value,
+        )

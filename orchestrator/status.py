@@ -14,7 +14,7 @@ from orchestrator.lease import shows_life
 from orchestrator.monitor import phase_now
 from orchestrator.plan import mean_epochs
 from orchestrator.sweep import Sweep
-from orchestrator.time_spent import Spent, mean_spent, search_share
+from orchestrator.time_left import Spent, mean_spent, search_share, seconds_left
 from results import Run, RunDirectory
 
 SETTLED = ("finished", "failed", "stopped", "infeasible")
@@ -155,19 +155,17 @@ def _working(directory: RunDirectory, running: pd.DataFrame, now: datetime) -> l
 def _seconds_left(
     working: Sequence[Working], waiting: int, epochs: float, spent: Spent | None
 ) -> float | None:
-    """Share what is left among the trials that are alive.
-
-    What is under way goes on at the pace of its last epoch; each of the ``waiting`` trials takes as long as those that
-    are finished did, or its ``epochs`` at that pace as long as none is.
-    """
+    """Guess the time left, shared among the trials that are alive."""
     alive = [trial for trial in working if trial.alive and trial.epoch_s > 0]
-    if not alive:
-        return None
-    pace = sum(trial.epoch_s for trial in alive) / len(alive)
-    left = sum(max(0, (trial.epochs or trial.done) - trial.done) for trial in working) * pace
-    if spent is None:
-        return (left + waiting * epochs * pace) / len(alive)
-    return (left + len(working) * spent.ladder + waiting * sum(spent)) / len(alive)
+    return seconds_left(
+        [max(0, (trial.epochs or trial.done) - trial.done) for trial in working],
+        [trial.epoch_s for trial in alive],
+        len(alive),
+        waiting,
+        epochs,
+        None if spent is None else sum(spent),
+        0.0 if spent is None else spent.ladder,
+    )
 
 
 def _mean_epochs(trials: pd.DataFrame) -> float:

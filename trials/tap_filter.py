@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,17 +32,17 @@ class TapCount:
 
     Attributes:
         quantizer: how the map is stored.
-        histogram: of the symbols, [256]; empty where nothing is quantized.
         sums: zeros, sum of magnitudes, elements, [3] float64; of a quantized map only a number that is not finite if
             one of its features was not, [1].
+        histogram: of the symbols, [256]; empty where nothing is quantized.
     """
 
     quantizer: AffineQuantizer
-    histogram: Tensor
     sums: Tensor
+    histogram: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def __add__(self, other: TapCount) -> TapCount:
-        return TapCount(self.quantizer, self.histogram + other.histogram, self.sums + other.sums)
+        return TapCount(self.quantizer, self.sums + other.sums, self.histogram + other.histogram)
 
     @property
     def finite(self) -> bool:
@@ -98,28 +98,27 @@ class TapFilter:
     def _counted_by_torch(self, x: Tensor) -> tuple[Tensor, TapCount]:
         x = self.pruned(x)
         if self.quantizer.bits == OFF:
-            return x, TapCount(self.quantizer, torch.zeros(0, dtype=torch.int64), tap_sums(x))
+            return x, TapCount(self.quantizer, tap_sums(x))
         whole = x.sum().double()[None]  # NaN has no symbol, but it stays in the sum
         x, histogram = self.quantizer.counted(x)
-        return x, TapCount(self.quantizer, histogram, whole)
+        return x, TapCount(self.quantizer, whole, histogram)
 
     def _counted_at_once(self, x: Tensor, features: Any) -> tuple[Tensor, TapCount]:
         from trials import map_kernels
 
-        quantizer, below = self.quantizer, np.float32(self._below(np.float32) if self.threshold else 0.0)
-        if quantizer.bits == OFF and not self.threshold:
-            out, (zeros, magnitude) = x, map_kernels.count(features)
-        elif quantizer.bits == OFF:
-            out = torch.empty_like(x)
-            zeros, magnitude = map_kernels.prune(features, below, in_memory_order(out))
-        else:
-            out, counts = torch.empty_like(x), np.zeros(SYMBOLS, np.int64)
-            scale, zero_point, top = map(np.float32, (quantizer.scale, quantizer.zero_point, quantizer.top))
-            broken = map_kernels.prune_and_quantize(
-                features, below, scale, zero_point, top, in_memory_order(out), counts
-            )
-            histogram = quantizer.histogram(torch.from_numpy(counts))
-            whole = torch.tensor([math.nan if broken else 0.0], dtype=torch.float64)
-            return out, TapCount(quantizer, histogram, whole)
-        sums = torch.tensor([zeros, magnitude, x.numel()], dtype=torch.float64)
-        return out, TapCount(quantizer, torch.zeros(0, dtype=torch.int64), sums)
+        quantizer, below = self.quantizer, np.float32(self._below(np.float32))
+        if quantizer.bits == OFF:
+            if self.threshold:
+                out = torch.empty_like(x)
+                zeros, magnitude = map_kernels.prune(features, below, in_memory_order(out))
+            else:
+                out, (zeros, magnitude) = x, map_kernels.count(features)
+            sums = torch.tensor([zeros, magnitude, x.numel()], dtype=torch.float64)
+            return out, TapCount(quantizer, sums)
+        out, counts = torch.empty_like(x), np.zeros(SYMBOLS, np.int64)
+        scale, zero_point, top = map(np.float32, (quantizer.scale, quantizer.zero_point, quantizer.top))
+        broken = map_kernels.prune_and_quantize(
+            features, below, scale, zero_point, top, in_memory_order(out), counts
+        )
+        whole = torch.tensor([math.nan if broken else 0.0], dtype=torch.float64)
+        return out, TapCount(quantizer, whole, quantizer.histogram(torch.from_numpy(counts)))

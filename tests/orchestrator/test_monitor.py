@@ -9,7 +9,7 @@ import pytest
 from benchmarks.fake_trials import _leave, noop_trial
 from orchestrator.conductor import Conductor
 from orchestrator.monitor import Monitor
-from orchestrator.time_spent import mean_spent
+from orchestrator.time_left import mean_spent
 from results import RunDirectory
 from tests.orchestrator.conftest import small_sweep
 from trials.config import TrialConfig
