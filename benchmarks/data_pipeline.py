@@ -18,7 +18,8 @@ from torch import Tensor
 
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured, interleaved
-from trials.augmentation import (
+from trials.config import DataConfig
+from trials.data.augmentation import (
     CROP_COLUMN,
     CROP_ROW,
     CUTOUT_COLUMN,
@@ -28,10 +29,9 @@ from trials.augmentation import (
     Normalization,
     augment,
 )
-from trials.batches import Batches
-from trials.config import DataConfig
-from trials.data import load_images
-from trials.image_set import ImageSet, statistics
+from trials.data.batches import Batches
+from trials.data.image_set import ImageSet, statistics
+from trials.data.loading import load_images
 
 SHAPE = (3, 32, 32)
 AUGMENTATION = Augmentation(crop_padding=4, flip=True, cutout=16)

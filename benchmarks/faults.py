@@ -42,7 +42,7 @@ DRIVER = """
 import sys
 from benchmarks.faults import sweep
 from orchestrator.launch import conduct
-outcome = conduct(sweep(int(sys.argv[2])), sys.argv[1], trial="benchmarks.fake_trials:counted_trial")
+outcome = conduct(sweep(int(sys.argv[2])), sys.argv[1], trial="tests.doubles.fake_trials:counted_trial")
 sys.exit(0 if outcome.complete and not outcome.failed else 1)
 """
 

@@ -19,9 +19,9 @@ import pyarrow as pa
 import results
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured
-from results import parquet
 from results.schema import POINTS
-from results.where import where_mask
+from results.storage import parquet
+from results.tables.where import where_mask
 
 OBJECTIVES = {"maximize": ["accuracy"], "minimize": ["macs", "memory_bytes"]}
 RUNGS = 20

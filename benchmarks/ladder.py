@@ -16,10 +16,10 @@ from benchmarks.harness import Figure, Measured, interleaved
 from benchmarks.regularization import ATTENTION, COMPUTE, CONVOLUTIONS
 from search_space import Genotype, Network
 from trials.config import Rung
-from trials.darts import Batch
-from trials.ladder import calibrate, run_pass
+from trials.data.batches import Batch
+from trials.ladder.ladder import calibrate, run_pass
+from trials.ladder.tap_filter import TapFilter
 from trials.points import batch_size
-from trials.tap_filter import TapFilter
 
 CLASSES, IMAGES = 10, 256
 NETWORKS = {
@@ -73,8 +73,8 @@ def passes(
     def torch_way() -> object:
         nothing = mock.Mock(return_value=None)
         with (
-            mock.patch("trials.tap_filter.in_memory_order", nothing),
-            mock.patch("trials.effective.in_memory_order", nothing),
+            mock.patch("trials.ladder.tap_filter.in_memory_order", nothing),
+            mock.patch("trials.cost.effective.in_memory_order", nothing),
         ):
             return at_rung()
 

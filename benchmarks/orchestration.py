@@ -21,11 +21,11 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured
-from orchestrator.cluster import ENVIRONMENT, ray_session
-from orchestrator.conductor import Conductor
+from orchestrator.conductor.conductor import Conductor
+from orchestrator.conductor.monitor import Monitor
 from orchestrator.launch import conduct
-from orchestrator.monitor import Monitor
-from orchestrator.sweep import Sweep
+from orchestrator.ray_backend.cluster import ENVIRONMENT, ray_session
+from orchestrator.sweep.sweep import Sweep
 from results import RunDirectory, open_run
 
 
@@ -73,7 +73,7 @@ def measure(quick: bool) -> Measured:
 
 def run_ours(place: Path, trials: int, function: str) -> None:
     """Run so many trials to their end."""
-    outcome = conduct(sweep_of(trials), place, trial=f"benchmarks.fake_trials:{function}")
+    outcome = conduct(sweep_of(trials), place, trial=f"tests.doubles.fake_trials:{function}")
     assert outcome.complete, "the sweep has to end"
     assert not outcome.failed, "no trial may fail"
 

@@ -14,8 +14,9 @@ import torch
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured, interleaved
 from search_space import Genotype, Network
-from trials.compute import Compute, Objective
-from trials.regularization import MEASURES, Regularizer
+from trials.device.compute import Compute
+from trials.feature_maps.regularization import MEASURES, Regularizer
+from trials.train.objective import Objective
 
 CONVOLUTIONS = Genotype.parse(
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), "

@@ -26,10 +26,12 @@ from numpy.typing import NDArray
 
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured, Table
-from orchestrator.dimensions import Assignment, Values
-from orchestrator.halving import Halving, Report, Rules
-from orchestrator.optuna_searchers import OptunaSearcher
-from orchestrator.searchers import Proposals, RandomSearcher, Searcher
+from orchestrator.schedulers.halving import Halving, Report, Rules
+from orchestrator.searchers.base import Searcher
+from orchestrator.searchers.optuna_searcher import OptunaSearcher
+from orchestrator.searchers.proposals import Proposals
+from orchestrator.searchers.random_searcher import RandomSearcher
+from orchestrator.sweep.dimensions import Assignment, Values
 
 FIRST, LAST = 12, 200
 WORKERS = 4

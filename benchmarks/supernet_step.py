@@ -26,8 +26,8 @@ from benchmarks.harness import Figure, Measured, Table, interleaved
 from search_space import Supernet
 from tests.oracles.matching import copy_to_plain
 from tests.oracles.plain_darts import PlainSupernet
-from trials.darts import frozen
-from trials.liveness import LiveStorages
+from trials.cost.liveness import LiveStorages
+from trials.search.darts import frozen
 
 WIDE: dict[str, Any] = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 16}
 NARROW: dict[str, Any] = {"cells": 5, "channels": 8, "image": (1, 16, 16), "batch": 32}

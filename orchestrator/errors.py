@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from results.errors import nearest
+from shrinksweep import ShrinksweepError
 
 
-class OrchestratorError(ValueError):
+class OrchestratorError(ShrinksweepError, ValueError):
     """Base of the errors of this room."""
 
 

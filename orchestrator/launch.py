@@ -16,17 +16,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.cluster import living_nodes, ray_session
-from orchestrator.conductor import Conductor, is_finished
-from orchestrator.differences import refuse_different
+from orchestrator.conductor.capacity import Capacity
+from orchestrator.conductor.conductor import Conductor, is_finished
+from orchestrator.conductor.lease import Holder, holding, refuse_held
+from orchestrator.conductor.monitor import Monitor
 from orchestrator.errors import LaunchError
-from orchestrator.lease import Holder, holding, refuse_held
-from orchestrator.monitor import Monitor
-from orchestrator.placement import held, this_machine
-from orchestrator.plan import make_plan, open_directory
-from orchestrator.progress import View, open_view
-from orchestrator.slots import Slots
-from orchestrator.sweep import Sweep
+from orchestrator.preflight.placement import held, this_machine
+from orchestrator.preflight.plan import make_plan, open_directory
+from orchestrator.ray_backend.cluster import living_nodes, ray_session
+from orchestrator.status.progress import View, open_view
+from orchestrator.sweep.differences import refuse_different
+from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refresh_front
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def conduct(
     try:
         view.say("starting Ray" if address is None else f"connecting to Ray at {address}")
         with ray_session(address) as nodes:
-            from orchestrator import nodes as ask  # loads Ray
+            from orchestrator.ray_backend import nodes as ask  # loads Ray
 
             make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
             if address is not None:
@@ -108,9 +108,9 @@ def conduct(
                 _prepare(directory, sweep)
                 if address is not None:
                     ask.check_run_directory(directory)
-                patient = directory.patient(holder.check)
-                conductor = Conductor(sweep, patient, monitor, retry_failed=retry_failed)
-                _tune(conductor, directory.patient(), trial, view)
+                retrying = directory.retrying(holder.check)
+                conductor = Conductor(sweep, retrying, monitor, retry_failed=retry_failed)
+                _tune(conductor, directory.retrying(), trial, view)
                 return _finish(sweep, directory, conductor)
     finally:
         view.close()
@@ -130,7 +130,7 @@ def _writing(directory: RunDirectory, view: View) -> Iterator[Holder]:
 
 def _prepare(directory: RunDirectory, sweep: Sweep) -> None:
     """Store the sweep, and set aside what is broken."""
-    for problem in directory.set_aside():
+    for problem in directory.quarantine_broken():
         logger.warning("%s was set aside: %s", problem.path, problem.reason)
     directory.write_sweep(sweep.model_dump(mode="json"), versions())
 
@@ -143,12 +143,12 @@ def versions() -> dict[str, str]:
 def _tune(conductor: Conductor, directory: RunDirectory, trial: str, view: View) -> None:
     from ray import tune
 
-    from orchestrator import tune_adapters as adapters
-    from orchestrator.gang import Job
+    from orchestrator.ray_backend import tune_adapters as adapters
+    from orchestrator.ray_backend.gang import Job
 
     sweep = conductor.sweep
     job = Job(directory, sweep.name, sweep.resources, trial, sweep.bounds)
-    search = adapters.LedgerSearch(conductor, Slots(lambda: held(sweep.resources, living_nodes())))
+    search = adapters.LedgerSearch(conductor, Capacity(lambda: held(sweep.resources, living_nodes())))
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are the conductor's to tell
     with _scratch(job.directory) as scratch:
         tune.run(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from shrinksweep import ShrinksweepError
 
-class ResultsError(ValueError):
+
+class ResultsError(ShrinksweepError, ValueError):
     """Base of every error that this room raises for its user: one line, the rule and the value received."""
 
 
@@ -32,6 +34,15 @@ class NotStoredError(ResultsError):
 
 class BrokenFileError(ResultsError):
     """A file of the run that cannot be read as what its name says it is."""
+
+
+def one_line(error: object, limit: int = 2000) -> str:
+    """Return the text of an error in one line of at most ``limit`` characters.
+
+    >>> one_line(ValueError("no such\\n   thing"))
+    'no such thing'
+    """
+    return " ".join(str(error).split())[:limit]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

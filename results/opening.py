@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow.fs as pafs
 
 from results.errors import NoRunError
-from results.remote_storage import split_uri
 from results.run import Run
-from results.run_directory import RunDirectory
+from results.storage.remote_storage import split_uri
+from results.storage.run_directory import RunDirectory
 
 Place = str | os.PathLike[str]
 

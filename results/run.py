@@ -1,228 +1,76 @@
-"""A run as its reader sees it: data frames of points, epochs and trials, and questions about the front."""
+"""A run as its reader sees it: tables, questions and pictures. plotly is loaded when the first picture is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
+from results.questions import RunQuestions
 
-from results import choosing, comparing, effects, history, pareto, surfaces
-from results.grouping import groups
-from results.objectives import Columns, Objectives, column_list
-from results.run_pictures import RunPictures
-from results.schema import column_of_path
-from results.where import where_mask
-
-RUNG = ["threshold", "threshold_mode", "weight_bits", "feature_map_bits", "codec"]
-"""Columns that differ between the points of one trained network."""
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
-class Run(RunPictures):
+class Run(RunQuestions):
     """One run, or several at once (then every frame begins with a column ``run``).
 
     Each call reads what is on storage now, so it works while the sweep runs and on runs that ended half-way.
     Broken files are skipped, with a warning in the log, and listed by ``problems()``. Made by ``open_run``
     and ``open_runs``.
 
-    In every question ``maximize`` and ``minimize`` name columns, or one column; with neither, the objectives
-    are those of the sweep file, and points that break its constraints are left out. ``where`` keeps the points
-    for which an expression is true, see ``results.where``. Errors: ``UnknownColumnError`` with the nearest column,
-    ``WhereError``, and others.
+    The tables are described in ``results.tables.run_tables``, the questions in ``results.questions``, the pictures,
+    which are plotly figures, in ``results.plots``.
     """
 
-    def front(
-        self,
-        maximize: Columns | None = None,
-        minimize: Columns | None = None,
-        *,
-        where: str | None = None,
-        by: Columns | None = None,
-        epsilon: Mapping[str, float] | None = None,
-    ) -> pd.DataFrame:
-        """Return the points that no other dominates, best first in the first objective.
+    def plot_front(
+        self, x: str = "macs", y: str = "accuracy", *, color: str = "splitting", where: str | None = None
+    ) -> go.Figure:
+        """Return the points in the plane of two columns, those on the front large.
 
-        ``by`` gives a front for each value (or combination of values) of its columns; ``epsilon`` thins the
-        front out, see ``pareto_front``.
-
-        >>> run.front(where="splitting in (2, 4)")[["accuracy", "macs"]]
-           accuracy  macs
-        0      0.89   900
-        1      0.88   800
-        2      0.86   600
-        >>> run.front(minimize="macs", maximize="accuracy", by="splitting").groupby("splitting").size().to_dict()
-        {1: 2, 2: 2, 4: 1}
+        >>> run.plot_front("memory_bytes", color="threshold").layout.yaxis.title.text
+        'accuracy (share of test images)'
         """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
-        names = column_list(by)
-        chosen = np.zeros(len(points), dtype=bool)
-        for _, rows in groups(points, names):
-            chosen[rows] = pareto.front_mask(points.iloc[rows], objectives, epsilon)
-        front = points[chosen]
-        ascending = [True] * len(names) + [not more for more in objectives.maximize]
-        order = [*names, *objectives.names]
-        return front.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
+        from results.plots import plots
 
-    def rank(
-        self, maximize: Columns | None = None, minimize: Columns | None = None, *, where: str | None = None
-    ) -> pd.DataFrame:
-        """Return the points with a column ``rank``: 1 on the front, 2 on the front of the rest; best first.
+        return plots.plot_front(self, x, y, color=color, where=where)
 
-        >>> run.rank()["rank"].tolist()
-        [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3]
-        """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
-        points = points.assign(rank=pareto.layers(points, objectives))
-        return points.sort_values("rank", kind="stable", ignore_index=True)
+    def plot_fronts(
+        self, x: str = "macs", y: str = "accuracy", *, by: str = "splitting", where: str | None = None
+    ) -> go.Figure:
+        """Return the front in the plane of two columns for each value of ``by``."""
+        from results.plots import plots
 
-    def hypervolume(
-        self,
-        maximize: Columns | None = None,
-        minimize: Columns | None = None,
-        *,
-        where: str | None = None,
-        by: Columns | None = None,
-        reference: Mapping[str, float] | None = None,
-    ) -> Any:
-        """Return the volume that the points dominate, a float; with ``by``, a Series of one for each group.
+        return plots.plot_fronts(self, x, y, by=by, where=where)
 
-        ``reference``: see ``pareto.hypervolume``; None is the worst value of each objective among all the
-        points kept by ``where``, the same for all groups.
+    def plot_attainment(
+        self, x: str = "macs", y: str = "accuracy", *, over: str = "seed", where: str | None = None
+    ) -> go.Figure:
+        """Return the median front over the seeds, and the band of the middle half."""
+        from results.plots import plots
 
-        >>> round(run.hypervolume(reference={"accuracy": 0.5, "macs": 1000}), 6)
-        150.0
-        >>> run.hypervolume(by="splitting", reference={"accuracy": 0.5, "macs": 1000}).round(6).to_dict()
-        {1: 111.0, 2: 147.0, 4: 76.0}
-        """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
-        reference = dict(reference) if reference is not None else pareto.worst(points, objectives)
-        if by is None:
-            return pareto.hypervolume_of(points, objectives, reference)
-        names = column_list(by)
-        found = {
-            value: pareto.hypervolume_of(points.iloc[rows], objectives, reference)
-            for value, rows in groups(points, names)
-        }
-        volumes = pd.Series(found, name="hypervolume", dtype="float64")
-        return volumes.rename_axis(index=list(names))
+        return plots.plot_attainment(self, x, y, over=over, where=where)
 
-    def hypervolume_history(
-        self,
-        maximize: Columns | None = None,
-        minimize: Columns | None = None,
-        *,
-        where: str | None = None,
-        reference: Mapping[str, float] | None = None,
-    ) -> pd.DataFrame:
-        """Return the hypervolume after each finished trial, against trials, epochs and wall time.
+    def plot_sparsity(
+        self, y: str = "accuracy", *, by: str = "regularization", where: str | None = None
+    ) -> go.Figure:
+        """Return the sparsity of feature maps against ``y`` along tau, for each lambda."""
+        from results.plots import plots
 
-        Columns: see ``results.history``. Several runs are followed one by one, with the same ``reference``.
+        return plots.plot_sparsity(self, y, by=by, where=where)
 
-        >>> run.hypervolume_history()[["trials", "epochs", "wall_s"]].tail(2)
-           trials  epochs  wall_s
-        4       5      25   270.0
-        5       6      30   330.0
-        """
-        objectives = self._objectives(maximize, minimize)
-        points, progress = self._asked(maximize, minimize, where), self.progress()
-        limits = pareto.worst(points, objectives) if reference is None else reference
-        if self.names is None:
-            return history.hypervolume_history(points, progress, objectives, limits)
-        found = []
-        for name, rows in groups(points, ("run",)):
-            own = history.hypervolume_history(
-                points.iloc[rows], progress[progress["run"] == name], objectives, limits
-            )
-            own.insert(0, "run", name)
-            found.append(own)
-        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    def plot_hypervolume(self, x: str = "trials", *, where: str | None = None) -> go.Figure:
+        """Return how the hypervolume grew against ``trials``, ``epochs`` or ``wall_s``."""
+        from results.plots import plots
 
-    def knee(
-        self, maximize: Columns | None = None, minimize: Columns | None = None, *, where: str | None = None
-    ) -> pd.Series[Any]:
-        """Return the point of the front that bulges out most, see ``results.knee``."""
-        return choosing.knee_of(self._asked(maximize, minimize, where), self._objectives(maximize, minimize))
+        return plots.plot_hypervolume(self, x, where=where)
 
-    def best(
-        self, maximize: Columns = (), minimize: Columns = (), *, where: str | None = None
-    ) -> pd.Series[Any]:
-        """Return the best point in the first column named; of equal ones the best in the second, and so on.
+    def plot_learning_curves(self, value: str = "accuracy", *, by: str | None = None) -> go.Figure:
+        """Return a curve of a progress column for each trial over its epochs, coloured by a swept field."""
+        from results.plots import plots
 
-        >>> run.best(minimize="macs", where="accuracy > 0.87")["macs"]
-        800
-        """
-        return choosing.best(_kept(self.points(), where), maximize=maximize, minimize=minimize)
+        return plots.plot_learning_curves(self, value, by=by)
 
-    def compare(
-        self,
-        other: Run,
-        maximize: Columns | None = None,
-        minimize: Columns | None = None,
-        *,
-        where: str | None = None,
-        reference: Mapping[str, float] | None = None,
-    ) -> pd.DataFrame:
-        """Return indicators of this run (column ``a``) against another (``b``), see ``results.compare``.
+    def plot_parallel(self, color: str = "accuracy", *, where: str | None = None) -> go.Figure:
+        """Return parallel coordinates of what the points differ in."""
+        from results.plots import plots
 
-        >>> run.compare(run).loc["coverage"].tolist()
-        [1.0, 1.0]
-        """
-        objectives = self._objectives(maximize, minimize)
-        a, b = (run._asked(maximize, minimize, where) for run in (self, other))
-        return comparing.compare_sets(a, b, objectives, reference)
-
-    def attainment(
-        self,
-        maximize: Columns | None = None,
-        minimize: Columns | None = None,
-        *,
-        where: str | None = None,
-        over: Columns = "seed",
-        levels: Sequence[float] = surfaces.LEVELS,
-    ) -> pd.DataFrame:
-        """Return the fronts that shares ``levels`` of the seeds attain, see ``results.attainment``.
-
-        >>> run.attainment(levels=[0.5]).columns.tolist()
-        ['level', 'accuracy', 'macs']
-        """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
-        return surfaces.attainment_of(points, objectives, over, levels)
-
-    def effect(
-        self, factor: str, objectives: Columns | None = None, *, where: str | None = None
-    ) -> pd.DataFrame:
-        """Return what each value of ``factor`` does to each objective, all other factors held equal.
-
-        ``factor`` is a swept field or column: ``"splitting"``, ``"regularization"``, ``"threshold"``, ...
-        Held equal are the other swept fields, the seed, the run, and the rung; a factor of the ladder is
-        compared within each trained network. Columns: see ``results.effects``.
-
-        >>> run.effect("threshold", "accuracy")[["threshold", "objective", "change", "strata"]].round(3)
-           threshold objective  change  strata
-        0       0.00  accuracy    0.00       6
-        1       0.05  accuracy   -0.05       6
-        """
-        points, column = _kept(self.points(), where), column_of_path(factor)
-        wanted = tuple(self.objectives()) if objectives is None else column_list(objectives)
-        swept = ["trial_key"] if column in RUNG else [*map(column_of_path, self.swept()), "seed"]
-        others = [name for name in ["run", *swept, *RUNG] if name in points.columns and name != column]
-        return effects.effect(points, column, objectives=wanted, others=list(dict.fromkeys(others)))
-
-    def _objectives(self, maximize: Columns | None, minimize: Columns | None) -> Objectives:
-        if maximize is None and minimize is None:
-            return Objectives.of_sweep(self.objectives())
-        return Objectives.of(maximize, minimize)
-
-    def _asked(self, maximize: Columns | None, minimize: Columns | None, where: str | None) -> pd.DataFrame:
-        """Return the points of a question; those of the sweep's own objectives keep its constraints."""
-        points = self.feasible_points() if maximize is None and minimize is None else self.points()
-        return _kept(points, where)
-
-
-def _kept(points: pd.DataFrame, where: str | None) -> pd.DataFrame:
-    return points if where is None else points[where_mask(points, where)].reset_index(drop=True)
+        return plots.plot_parallel(self, color, where=where)

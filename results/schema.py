@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from results.states import MEANINGS
+
 VERSION = 1
 """Version of the three schemas; a later version only ever adds columns."""
 
@@ -185,9 +187,7 @@ TRIALS = _table(
     _column("trial_index", INT, "place of the trial in the ledger, from 0"),
     _column("trial_key", TEXT, "name of the trial"),
     _column("seed", LONG, "seed of weights, data order and augmentation"),
-    _column(
-        "state", LABEL, "`proposed` (waiting), `running`, `finished`, `failed`, `stopped` or `infeasible`"
-    ),
+    _column("state", LABEL, "; ".join(f"`{state}`: {meaning}" for state, meaning in MEANINGS.items())),
     _column("phase", LABEL, "phase of the last epoch: `search` or `train`", null=True),
     _column("epochs_done", INT, "epochs done over both phases", unit="epochs"),
     _column(

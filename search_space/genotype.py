@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+from shrinksweep import ShrinksweepError
+
 EDGES_PER_NODE = 2
 MOST_NODES = 64
 """Longest ``range`` that is read: a text must not be able to ask for more memory than it takes itself."""
 
 
-class GenotypeError(ValueError):
+class GenotypeError(ShrinksweepError, ValueError):
     """A text, a JSON object or a pair of lists that is no genotype."""
 
 

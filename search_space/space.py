@@ -11,9 +11,10 @@ from fractions import Fraction
 from typing import Literal
 
 from search_space.splitting import output_channels
+from shrinksweep import ShrinksweepError
 
 
-class SpaceError(ValueError):
+class SpaceError(ShrinksweepError, ValueError):
     """A network that cannot be built: unknown space, or widths and sizes that do not fit."""
 
 

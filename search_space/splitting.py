@@ -6,10 +6,12 @@ checked without loading it; ``output_node.OutputNode`` is the layer itself.
 
 from __future__ import annotations
 
+from shrinksweep import ShrinksweepError
+
 OUTPUT_NODES = ("concat", "node_groups", "channel_groups", "partial")
 
 
-class SplittingError(ValueError):
+class SplittingError(ShrinksweepError, ValueError):
     """An output node, a width and a splitting parameter that do not fit together."""
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from shrinksweep import ShrinksweepError
 
-class TrialError(RuntimeError):
+
+class TrialError(ShrinksweepError, RuntimeError):
     """A trial that cannot go on: a loss that is not finite, ranks that disagree, a feature map with NaN."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ShrinksweepError, ValueError):
     """A checkpoint of another trial, space or shape."""
 
 
-class InfeasibleError(ValueError):
+class InfeasibleError(ShrinksweepError, ValueError):
     """An architecture that breaks a constraint of the sweep before it is trained. No failure: it is not run again."""

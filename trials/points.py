@@ -14,13 +14,13 @@ from typing import Any
 import torch
 
 from search_space import Network
-from trials import ladder
-from trials.compute import Compute
+from trials.checkpointing.record import Record, TrialContext
 from trials.config import Rung, TrialConfig
-from trials.cost import count_cost
-from trials.darts import Batch
-from trials.data import Batches, ImageReader, Images
-from trials.record import Record, TrialContext
+from trials.cost.cost import count_cost
+from trials.data.batches import Batch
+from trials.data.loading import Batches, ImageReader, Images
+from trials.device.compute import Compute
+from trials.ladder import ladder
 
 EVALUATION_BATCH = 256
 """Images of a batch at most, where nothing is trained."""

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 
 from search_space import Genotype, Network
-from trials import checkpoint, shared_search
-from trials.compute import Compute
+from trials.checkpointing import checkpoint, shared_search
+from trials.checkpointing.record import Phase, Record, TrialContext
 from trials.config import Rung, TrialConfig
-from trials.data import Images, load_images
-from trials.feasibility import check_cost, check_reach
-from trials.memory import giving_back_memory
-from trials.parallel import Mesh, joined, local_device
+from trials.data.loading import Images, load_images
+from trials.device.compute import Compute
+from trials.device.memory import giving_back_memory
+from trials.device.parallel import Mesh, joined, local_device
 from trials.points import measure_points, numbered, trial_columns
-from trials.record import Phase, Record, TrialContext
-from trials.search import Search
-from trials.training import Training, build_network
+from trials.search.feasibility import check_cost, check_reach
+from trials.search.search import Search
+from trials.train.training import Training, build_network
 
 __all__ = ["TrialContext", "evaluate_ladder", "run_trial"]
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.sweep import Sweep
+from orchestrator.sweep.sweep import Sweep
 
 INTRODUCTION = """\
 # Sweep file

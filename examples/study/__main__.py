@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from examples.study import kept, tables
+from examples.study import archive, tables
 from examples.study.pictures import pictures
 from examples.study.svg import as_svg
 
@@ -27,8 +27,8 @@ def main() -> None:
     )
     asked = parser.parse_args()
     for run in asked.runs:
-        kept.keep(run, asked.to / kept.name_of(run))
-    studies = {folder.name: kept.read(folder) for folder in sorted(asked.to.iterdir()) if folder.is_dir()}
+        archive.keep(run, asked.to / archive.name_of(run))
+    studies = {folder.name: archive.read(folder) for folder in sorted(asked.to.iterdir()) if folder.is_dir()}
     for name, study in studies.items():
         for picture, text in as_svg(pictures(study)).items():
             (asked.to / name / f"{picture}.svg").write_text(text)

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 
 from examples.study import questions
+from examples.study.archive import Study
 from examples.study.cells import Row, table
-from examples.study.kept import Study
 
 RANKED_BY = {"held-out": "validation_accuracy", "training": "accuracy"}
 HALVINGS = ((5, 2), (7, 2))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from examples.study import questions
+from examples.study.archive import Study
 from examples.study.cells import table, thousands
-from examples.study.kept import Study
 from results import pareto_front
 
 

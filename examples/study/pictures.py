@@ -7,9 +7,9 @@ from typing import Any
 import plotly.graph_objects as go
 
 from examples.study import questions
-from examples.study.kept import Study
-from results.front_plots import fronts_figure
-from results.plot_style import look, template
+from examples.study.archive import Study
+from results.plots.fronts import fronts_figure
+from results.plots.style import look, template
 
 SHOWN = 0.12
 """What of accuracy, below the best mean, the pictures of fronts show."""

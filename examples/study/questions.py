@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from examples.study.kept import Study
-from orchestrator.halving import Halving, Report, rules_of
+from examples.study.archive import Study
+from orchestrator.schedulers.halving import Halving, Report, rules_of
 from results import hypervolume, pareto_front
 from search_space import Genotype, Network
 from trials import count_cost
 from trials.config import TrialConfig
-from trials.sources import image_shape
+from trials.data.sources.sources import image_shape
 
 RUNG = ["threshold_mode", "threshold", "weight_bits", "feature_map_bits"]
 CLASSES = 10

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from examples.study import questions
+from examples.study.archive import Study
 from examples.study.cells import Row, change, span, table, thousands
-from examples.study.kept import Study
 
 COSTS = ("macs", "params", "memory_bytes")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from examples.study.archive import Study
 from examples.study.cells import MEASURED, along, level_rows, table
-from examples.study.kept import Study
 
 
 def lambdas(study: Study) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from examples.study import effort_tables, front_tables, reading_tables, sparsity_tables
-from examples.study.kept import Study
+from examples.study.archive import Study
 
 FASHION, ATTENTION = "fashion_mnist", "attention"
 OF_FASHION: dict[str, Callable[[Study], str]] = {

@@ -7,9 +7,9 @@ import sys
 import typer
 
 from orchestrator.cli.comparing import compare
-from orchestrator.cli.elsewhere import log, optuna
 from orchestrator.cli.exporting import export, report
 from orchestrator.cli.fronts import front
+from orchestrator.cli.integrations import log, optuna
 from orchestrator.cli.launching import launch, plan
 from orchestrator.cli.schemas import schema
 from orchestrator.cli.watching import status

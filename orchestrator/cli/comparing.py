@@ -88,7 +88,7 @@ def _table(found: pd.DataFrame, a: str, b: str) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from orchestrator.progress import cell
+    from orchestrator.status.progress import cell
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0))
     table.add_column("indicator", no_wrap=True)

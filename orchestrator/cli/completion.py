@@ -67,7 +67,7 @@ def formats(incomplete: str) -> list[str]:
 
 
 def _points(run: str, incomplete: str) -> list[str]:
-    from orchestrator.progress import short_point
+    from orchestrator.status.progress import short_point
     from results import RunDirectory
 
     directory = RunDirectory(run)
@@ -78,8 +78,8 @@ def _points(run: str, incomplete: str) -> list[str]:
 
 
 def _sweep_paths() -> Iterator[str]:
-    from orchestrator.dimensions import leaf_fields
-    from orchestrator.sweep import ResourcesConfig, StrategyConfig, Sweep
+    from orchestrator.sweep.dimensions import leaf_fields
+    from orchestrator.sweep.sweep import ResourcesConfig, StrategyConfig, Sweep
 
     yield from (
         name for name in Sweep.model_fields if name not in ("trial", "sweep", "strategy", "resources")

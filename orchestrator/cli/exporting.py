@@ -63,7 +63,7 @@ def export(run: RunPath, point: Point, output: Folder = None, onnx: Onnx = False
     from results import open_run
 
     directory = open_run(run).directory
-    from trials.export import export_point  # torch: only once there is a run
+    from trials.export.export import export_point  # torch: only once there is a run
 
     folder = export_point(directory, point, output, onnx=onnx)
     typer.echo(f"wrote {folder}; try it: python {folder}/load.py")

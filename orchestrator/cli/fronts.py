@@ -86,8 +86,8 @@ def front(
     """
     from orchestrator.cli.output import write_frame
     from orchestrator.errors import OrchestratorError
-    from results.choosing import knee_of
-    from results.objectives import Objectives
+    from results.pareto.choosing import knee_of
+    from results.pareto.objectives import Objectives
 
     one_of("--format", form, completion.FORMATS)
     opened = open_one_or_more(run)
@@ -110,7 +110,7 @@ def front(
 
 
 def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None) -> dict[str, str]:
-    from results.objectives import Objectives
+    from results.pareto.objectives import Objectives
 
     if not maximize and not minimize:
         return run.objectives()
@@ -119,7 +119,7 @@ def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None
 
 def _differing(run: Run, front: pd.DataFrame) -> list[str]:
     """Return what was swept or is a rung, and differs on the front."""
-    from orchestrator.progress import SHOWN
+    from orchestrator.status.progress import SHOWN
     from results.schema import column_of_path
 
     names = dict.fromkeys([*SHOWN, *map(column_of_path, run.swept())])
@@ -151,7 +151,7 @@ def _show(frame: pd.DataFrame, objectives: dict[str, str], beside: list[str], ou
     import pyarrow as pa
 
     from orchestrator.cli.output import open_console, plain_lines, print_table, write_file
-    from orchestrator.progress import table_of_points
+    from orchestrator.status.progress import table_of_points
 
     names = [name for name in frame.columns if frame[name].dtype != object]
     table = table_of_points(pa.Table.from_pandas(frame[names], preserve_index=False), objectives, beside)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestrator.launch import Outcome
-    from orchestrator.sweep import Sweep
+    from orchestrator.sweep.sweep import Sweep
 
 RunDir = Annotated[
     str | None,
@@ -59,15 +59,15 @@ def plan(
       shrinksweep plan sweep.yaml
       shrinksweep plan sweep.yaml --set strategy.searcher=nsga2 --set "sweep.space.splitting=[1, 2]"
     """
-    from orchestrator.placement import this_machine
-    from orchestrator.plan import describe, make_plan, open_directory
+    from orchestrator.preflight.placement import this_machine
+    from orchestrator.preflight.plan import describe, make_plan, open_directory
 
     sweep = _read(sweep_file, overrides, trials)
     directory = open_directory(sweep, run_dir)
     if address is None:
         made = make_plan(sweep, directory, this_machine())
     else:
-        from orchestrator.cluster import ray_session
+        from orchestrator.ray_backend.cluster import ray_session
 
         with ray_session(address) as nodes:
             made = make_plan(sweep, directory, nodes)
@@ -96,7 +96,7 @@ def launch(
     """
     from orchestrator.cli.output import open_console
     from orchestrator.launch import conduct
-    from orchestrator.plan import open_directory
+    from orchestrator.preflight.plan import open_directory
     from results.sinks import following, open_sinks
 
     sweep = _read(sweep_file, overrides, trials)
@@ -109,7 +109,7 @@ def launch(
 
 
 def _read(path: Path, overrides: list[str] | None, trials: int | None) -> Sweep:
-    from orchestrator.sweep import Sweep
+    from orchestrator.sweep.sweep import Sweep
 
     budget = [f"strategy.trials={trials}"] if trials is not None else []
     return Sweep.from_yaml(path, [*(overrides or []), *budget])
@@ -117,7 +117,7 @@ def _read(path: Path, overrides: list[str] | None, trials: int | None) -> Sweep:
 
 def _show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
     from orchestrator.cli.output import print_table
-    from orchestrator.progress import front_table
+    from orchestrator.status.progress import front_table
 
     directory = outcome.directory
     if not outcome.started:
@@ -126,7 +126,7 @@ def _show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
     if stored is not None:
         print_table(front_table(stored, dict(sweep.objectives)), console)
     for entry in outcome.failed:
-        reason = entry.failures[-1] if entry.failures else "no reason known"
+        reason = entry.reason or "no reason known"
         console.print(f"trial {entry.index} failed for good: {reason}", markup=False, style="red")
     if not outcome.complete:
         console.print("not finished: launch again to go on", style="yellow")
@@ -136,8 +136,8 @@ def _show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
 
 def next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
     """Return what is said when a launch has ended: where the front ``stored`` is, and commands about it."""
-    from orchestrator.progress import short_point
-    from results.remote_storage import split_uri
+    from orchestrator.status.progress import short_point
+    from results.storage.remote_storage import split_uri
 
     shown = uri
     if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):

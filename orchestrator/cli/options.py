@@ -67,7 +67,7 @@ MLflow = Annotated[
 
 def is_pattern(run: str) -> bool:
     """Say whether RUN names several runs, as in ``runs/*``; the query of a URI is no pattern."""
-    from results.remote_storage import split_uri
+    from results.storage.remote_storage import split_uri
 
     return any(sign in split_uri(run)[0] for sign in "*?[")
 

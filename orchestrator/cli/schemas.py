@@ -25,7 +25,7 @@ def schema(output: Output = None) -> None:
       shrinksweep schema
     """
     from orchestrator.cli.output import write_file
-    from orchestrator.sweep_schema import sweep_schema
+    from orchestrator.sweep.sweep_schema import sweep_schema
 
     text = json.dumps(sweep_schema(), indent=1) + "\n"
     if output is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from orchestrator.status import Status
+    from orchestrator.status.status import Status
 
 MOST = 20
 """Trials and reasons that a terminal shows at most; piped, all are there."""
@@ -46,7 +46,7 @@ def status(run: RunPath, watch: Watch = False, every: Every = 2.0, form: Form = 
       shrinksweep status runs/digits --format csv    # a row a trial
     """
     from orchestrator.cli.output import open_console, write_frame
-    from orchestrator.status import read_status
+    from orchestrator.status.status import read_status
     from results import open_run
 
     one_of("--format", form, ("text", "csv", "json"))
@@ -88,7 +88,7 @@ def _watch(looks: Iterator[Status], console: Console) -> None:
 
 def headline(look: Status) -> str:
     """Return the state of a run in one line."""
-    from orchestrator.progress import duration
+    from orchestrator.status.progress import duration
 
     counts = look.counts | {"proposed": look.total - look.settled - look.counts.get("running", 0)}
     parts = [f"{look.name}: {counts.get('finished', 0)} of {look.total} trials finished"]
@@ -131,7 +131,7 @@ def _trials(look: Status, drawn: bool) -> Table:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    from orchestrator.progress import cell, duration
+    from orchestrator.status.progress import cell, duration
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("trial", "phase", "progress", "epochs", "accuracy", "host", "last epoch"):

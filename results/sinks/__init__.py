@@ -1,7 +1,9 @@
-"""Where else people look at runs: TensorBoard and MLflow, each an extra of the package."""
+"""Where else people look at runs: TensorBoard and MLflow, each an extra of the package.
 
-from results.sinks.follower import Follower, Scalar, Sink, Trial
-from results.sinks.following import following
-from results.sinks.opening import open_sinks
+Here: one file a sink, fed from the run's files. Not here: anything that a launch depends on. Read first:
+``follower.py``.
+"""
 
-__all__ = ["Follower", "Scalar", "Sink", "Trial", "following", "open_sinks"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from results.ledger import LedgerEntry
-from results.run_directory import RunDirectory
 from results.schema import POINTS, PROGRESS
+from results.storage.ledger import LedgerEntry
+from results.storage.run_directory import RunDirectory
 
 
 class Scalar(NamedTuple):
@@ -95,9 +95,8 @@ class Follower:
             written = self.step()
             for entry in self._directory.read_ledger():
                 if entry.key not in self._over and entry.state != "proposed":
-                    reason = entry.failures[-1] if entry.failures else None
                     self._begin(entry)
-                    self._sink.finish(self._trials[entry.key], entry.state, reason)
+                    self._sink.finish(self._trials[entry.key], entry.state, entry.reason)
         finally:
             self._sink.close()
         return written

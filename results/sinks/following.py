@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from results.run_directory import RunDirectory
 from results.sinks.follower import Follower, Sink
+from results.storage.run_directory import RunDirectory
 
 logger = logging.getLogger(__name__)
 

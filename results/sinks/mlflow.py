@@ -14,7 +14,7 @@ from results.errors import ResultsError
 from results.sinks.follower import Scalar, Trial
 
 KEY_TAG, STATE_TAG, REASON_TAG = "shrinksweep.trial_key", "shrinksweep.state", "shrinksweep.reason"
-_STATES = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+_STATES = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "infeasible": "KILLED"}
 _METRICS, _PARAMS, _LONGEST = 1000, 100, 6000
 """What MLflow takes at once, and the longest value of a parameter."""
 

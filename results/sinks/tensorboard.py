@@ -21,6 +21,7 @@ _STATES = {
     "finished": api_pb2.STATUS_SUCCESS,
     "failed": api_pb2.STATUS_FAILURE,
     "stopped": api_pb2.STATUS_SUCCESS,
+    "infeasible": api_pb2.STATUS_SUCCESS,
 }
 
 

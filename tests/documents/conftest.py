@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from orchestrator import Sweep
-from orchestrator.conductor import Conductor
-from orchestrator.monitor import Monitor
+from orchestrator.conductor.conductor import Conductor
+from orchestrator.conductor.monitor import Monitor
 from results import RunDirectory, refresh_front
 from tests.documents.snippets import ROOT
 from trials import TrialConfig, TrialContext, run_trial

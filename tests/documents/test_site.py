@@ -16,8 +16,8 @@ import pytest
 
 from docs._code import hooks, pictures, python_pages
 from orchestrator.cli import app
-from orchestrator.dimensions import leaf_fields
-from orchestrator.sweep import Sweep
+from orchestrator.sweep.dimensions import leaf_fields
+from orchestrator.sweep.sweep import Sweep
 from tests.documents.snippets import PAGES, ROOT, name_of
 from tests.results.browser import CHROMIUM, chromium
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from orchestrator import Sweep
 from orchestrator.cli import app
-from orchestrator.placement import this_machine
-from orchestrator.plan import make_plan
+from orchestrator.preflight.placement import this_machine
+from orchestrator.preflight.plan import make_plan
 from results import open_run
 from tests.documents.commands import check_command
 from tests.documents.snippets import FENCE, HOW_TO, PAGES, ROOT, Snippet, name_of, snippets

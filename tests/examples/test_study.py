@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from examples.study import kept, questions, tables
+from examples.study import archive, questions, tables
 from orchestrator import Sweep
 from results import RunDirectory, open_run
 from tests.results.pictures import night
@@ -18,19 +18,19 @@ PAGE = ROOT / "docs" / "study.md"
 
 
 @pytest.fixture(scope="module")
-def studies() -> dict[str, kept.Study]:
+def studies() -> dict[str, archive.Study]:
     folders = [folder for folder in (ROOT / "docs" / "study").iterdir() if folder.is_dir()]
-    return {folder.name: kept.read(folder) for folder in folders}
+    return {folder.name: archive.read(folder) for folder in folders}
 
 
 def test_every_table_of_the_page_is_computed_from_the_runs_that_are_kept(
-    studies: dict[str, kept.Study],
+    studies: dict[str, archive.Study],
 ) -> None:
     assert tables.fill(PAGE.read_text(), tables.tables(studies)) == PAGE.read_text()
     assert tables.MARK.search(PAGE.read_text())
 
 
-def test_the_runs_that_are_kept_are_those_of_the_examples(studies: dict[str, kept.Study]) -> None:
+def test_the_runs_that_are_kept_are_those_of_the_examples(studies: dict[str, archive.Study]) -> None:
     for name, study in studies.items():
         example = Sweep.from_yaml(ROOT / "examples" / f"{name}.yaml").model_dump(mode="json")
         stored = study.run.sweep()
@@ -48,20 +48,20 @@ def test_pictures_and_their_words_are_there() -> None:
 def test_what_is_kept_of_a_run_is_a_run(tmp_path: Path) -> None:
     source = tmp_path / "night"
     run = night(RunDirectory(source))
-    kept.keep(source, tmp_path / "kept")
-    study = kept.read(tmp_path / "kept")
+    archive.keep(source, tmp_path / "kept")
+    study = archive.read(tmp_path / "kept")
     names = ["point", "accuracy", "macs"]
     pd.testing.assert_frame_equal(study.run.points(names), run.points(names))
     assert len(study.epochs) == len(run.progress())
-    assert kept.name_of(tmp_path / "kept") == "night"
+    assert archive.name_of(tmp_path / "kept") == "night"
     assert not open_run(tmp_path / "kept").problems()
 
 
 def test_seeds_that_are_not_whole_are_left_out(tmp_path: Path) -> None:
     source = tmp_path / "night"
     night(RunDirectory(source), trials=9)  # six trials of seed 0, three of seed 1
-    kept.keep(source, tmp_path / "kept")
-    study = kept.read(tmp_path / "kept")
+    archive.keep(source, tmp_path / "kept")
+    study = archive.read(tmp_path / "kept")
     assert set(study.points["seed"]) == set(study.epochs["seed"]) == {0}
 
 

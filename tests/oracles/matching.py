@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from search_space import Supernet
 from search_space.attention import MLP, SelfAttention
-from search_space.mixed import MixedNode
 from search_space.primitives import ConvBlock
 from search_space.primitives import FactorizedReduce as FastReduce
-from search_space.projection import ProjectNorm
-from search_space.supernet import SuperCell
+from search_space.supernet.mixed import MixedNode
+from search_space.supernet.projection import ProjectNorm
+from search_space.supernet.supernet import SuperCell
 from tests.oracles.plain_attention import PlainDepthwise, PlainMLP, PlainSelfAttention
 from tests.oracles.plain_darts import FactorizedReduce, MixedOp, PlainCell, PlainSupernet
 

@@ -17,7 +17,7 @@ from results.schema import POINTS, volatile_columns
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """A Ray of two CPUs on this machine, ended with the tests."""
-    from orchestrator.cluster import ENVIRONMENT
+    from orchestrator.ray_backend.cluster import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)
     with warnings.catch_warnings():

@@ -20,7 +20,8 @@ from results import (
     pareto_front,
     refresh_front,
 )
-from results.frames import with_fields
+from results.storage.ledger import Failure
+from results.tables.frames import with_fields
 from tests.results.rows import config_of, epoch_rows, key_of, point_rows
 from tests.results.stores import ObjectStore
 
@@ -164,7 +165,9 @@ def test_trials_in_every_state(directory: RunDirectory) -> None:
             seed=0,
             config=config_of(index),
             state=state,  # type: ignore[arg-type]
-            failures=["killed", "out of memory"] if state == "failed" else [],
+            failures=[Failure(message="killed"), Failure(message="out of memory")]
+            if state == "failed"
+            else [],
         )
         directory.write_entry(entry)
     directory.write_progress(key_of(1), epoch_rows(1, steps=3))

@@ -23,7 +23,7 @@ from search_space import (
 )
 from search_space.space import check_fit, stage_widths
 from trials import count_cost
-from trials.expected_macs import ExpectedMacs
+from trials.search.expected_macs import ExpectedMacs
 
 SIZES: dict[str, Any] = {
     "cells": 3, "channels": 8, "nodes": 4, "output_node": "node_groups", "splitting": 2, "width_growth": 1.0,

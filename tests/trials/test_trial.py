@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from results import RunDirectory
-from results.constraints import parse_all
+from results.pareto.constraints import parse_all
 from results.schema import POINTS, PROGRESS
 from search_space import Genotype, SpaceError
 from tests.trials.tiny import compute_of, context_in, images_of, tiny_config
-from trials import TrialConfig, TrialError, checkpoint, count_cost, run_trial
+from trials import TrialConfig, TrialError, count_cost, run_trial
+from trials.checkpointing import checkpoint
 from trials.errors import CheckpointError, InfeasibleError
 from trials.trial import evaluate_ladder, load_network
 

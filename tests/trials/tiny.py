@@ -11,8 +11,8 @@ import torch
 from results import RunDirectory
 from search_space import Genotype, Network
 from trials import TrialConfig, TrialContext
-from trials.compute import Compute
-from trials.data import Images, load_images
+from trials.data.loading import Images, load_images
+from trials.device.compute import Compute
 
 CPU = torch.device("cpu")
 LADDER = {"threshold": [0.0, 0.1], "weight_bits": [32, 8], "feature_map_bits": [32, 8], "codec": ["best"]}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
+from shrinksweep import ShrinksweepError
 from trials.coding.sizes import BEST, CODECS
 from trials.coding.symbols import DTYPES
 
@@ -27,7 +28,7 @@ _CHECKSUM = struct.Struct("<I")
 _NAMES = (*CODECS, BEST)
 
 
-class CodingError(ValueError):
+class CodingError(ShrinksweepError, ValueError):
     """A stream that is not what it should be, or a code that would be absurdly long."""
 
 

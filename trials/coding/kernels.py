@@ -17,7 +17,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
-from trials.jit import jit
+from trials.device.jit import jit
 
 U = np.uint64
 EXPONENTIAL_GOLOMB, SPARSE_EXPONENTIAL_GOLOMB, GOLOMB_RICE, FIXED_LENGTH, PACKED = (

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fake_trials import quick_trial
-from orchestrator import Sweep, ledger
+from orchestrator import Sweep
+from orchestrator.conductor import transitions
 from results import RunDirectory, refresh_front
+from results.storage.ledger import Failure
+from tests.doubles.fake_trials import quick_trial
 from tests.orchestrator.conftest import small_sweep
+from trials.checkpointing.record import TrialContext
 from trials.config import TrialConfig
-from trials.record import TrialContext
 
 SWEEP = "name: test\nsweep: {space.splitting: [1, 2, 4]}\nstrategy: {searcher: grid}\n"
 
@@ -36,7 +38,7 @@ class StoppedError(Exception):
 
 def run_trial(directory: RunDirectory, sweep: Sweep, index: int, splitting: int, epochs: int = 99) -> None:
     """Record a trial of ``sweep`` and leave so many of its epochs, and its points after the last."""
-    entry = ledger.new_entry(index, sweep.config({"space.splitting": splitting}))
+    entry = transitions.new_entry(index, sweep.config({"space.splitting": splitting}))
     directory.write_entry(entry)
 
     def report(row: dict[str, object]) -> None:
@@ -60,8 +62,10 @@ def make_run(folder: Path, finished: int = 2) -> RunDirectory:
     for index in range(finished):
         run_trial(directory, sweep, index, 2**index)
     run_trial(directory, sweep, 2, 4, epochs=2)
-    failed = ledger.new_entry(3, sweep.config({"space.splitting": 4}).model_copy(update={"seed": 1}))
-    directory.write_entry(ledger.after_failure(failed, "TrialError: the loss is nan", 1, 0))
+    failed = transitions.new_entry(3, sweep.config({"space.splitting": 4}).model_copy(update={"seed": 1}))
+    directory.write_entry(
+        transitions.after_failure(failed, Failure(kind="TrialError", message="the loss is nan"), 1, 0)
+    )
     if finished:
         refresh_front(directory, sweep.objectives)
     return directory

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app, completion
-from orchestrator.progress import short_point
+from orchestrator.status.progress import short_point
 from results import open_run
 
 pytestmark = pytest.mark.usefixtures("runs")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from orchestrator.cli.options import is_pattern
 from orchestrator.cli.output import plain_lines, print_table
-from orchestrator.progress import front_table
+from orchestrator.status.progress import front_table
 from results import RunDirectory, open_run, open_runs
 from tests.orchestrator.cli.conftest import command
 

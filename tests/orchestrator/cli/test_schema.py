@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator import yaml_text
-from orchestrator.sweep_schema import sweep_schema
+from orchestrator.sweep import yaml_text
+from orchestrator.sweep.sweep_schema import sweep_schema
 from tests.orchestrator.cli.conftest import command
 
 jsonschema = pytest.importorskip("jsonschema")

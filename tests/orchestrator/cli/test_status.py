@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli import watching
-from orchestrator.lease import Holder
-from orchestrator.status import Status, Working, read_status
+from orchestrator.conductor.lease import Holder
+from orchestrator.status.status import Status, Working, read_status
 from results import Run, RunDirectory, open_run
 from tests.orchestrator.cli.conftest import command, make_run, run_trial
 from tests.orchestrator.conftest import small_sweep

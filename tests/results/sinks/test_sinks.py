@@ -17,6 +17,7 @@ from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
 from results import LedgerEntry, ResultsError, RunDirectory
 from results.sinks import Follower, Scalar, Sink, Trial, following, open_sinks
+from results.storage.ledger import Failure
 from tests.results.rows import config_of, epoch_rows, key_of, point_rows
 
 # MLflow's store leaves connections to the garbage collector.
@@ -38,7 +39,9 @@ def run(local: RunDirectory) -> RunDirectory:
     local.write_progress(key_of(0), epoch_rows(0))
     local.write_points(key_of(0), point_rows(0))
     local.write_progress(key_of(1), epoch_rows(1, 3))
-    lost = LedgerEntry(index=2, key=key_of(2), seed=0, config=config_of(2), state="failed", failures=["nan"])
+    lost = LedgerEntry(
+        index=2, key=key_of(2), seed=0, config=config_of(2), state="failed", failures=[Failure(message="nan")]
+    )
     local.write_entry(lost)
     return local
 

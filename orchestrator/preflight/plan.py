@@ -1,0 +1,170 @@
+"""What a launch would do, and everything that speaks against it, before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import SweepError
+from orchestrator.preflight.placement import Node, gang_fault, held, placement_notes
+from orchestrator.preflight.preflight import Reach, data_faults, tap_faults
+from orchestrator.schedulers.early_stopping import compared_epochs
+from orchestrator.sweep import combinations
+from orchestrator.sweep.differences import difference_faults
+from orchestrator.sweep.dimensions import Dimension, Range
+from orchestrator.sweep.sweep import Sweep
+from results import ResultsError, RunDirectory
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a launch would do."""
+
+    sweep: Sweep
+    trials: int
+    """Trials in all."""
+    to_run: int
+    """Trials that are not finished yet."""
+    searches: int
+    """Supernet searches in all: trials that differ only in their training share one."""
+    rungs: int
+    """Points that each trial leaves."""
+    epochs: int
+    """Epochs still to be computed, roughly: the mean of what is swept."""
+    at_a_time: int
+    """Trials that fit on the nodes at a time."""
+    notes: list[str] = field(default_factory=list)
+    """What is worth knowing before the launch."""
+
+
+def make_plan(
+    sweep: Sweep, directory: RunDirectory | None, nodes: Sequence[Node], *, check_data: bool = True
+) -> Plan:
+    """Check a launch and describe it. Error: ``SweepError`` with every fault at once."""
+    faults = [*tap_faults(sweep), *data_faults(sweep)] if check_data else []
+    if fault := gang_fault(sweep.resources, nodes):
+        faults.append(fault)
+    faults += difference_faults(sweep, directory)
+    reach = Reach.of(sweep) if check_data and not faults else Reach()
+    faults += reach.faults
+    if faults:
+        raise SweepError(faults)
+    entries = directory.read_ledger() if directory is not None else []
+    finished = directory.finished_keys() if directory is not None else set()
+    trials = max(sweep.budget, len(entries))
+    settled = sum(entry.key in finished or entry.state != "proposed" for entry in entries)
+    at_a_time = min(held(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
+    to_run, searches = trials - settled, count_searches(sweep, trials)
+    of_search, of_training = mean_epochs(sweep)
+    return Plan(
+        sweep,
+        trials=trials,
+        to_run=to_run,
+        searches=searches,
+        rungs=len(sweep.trial.ladder.rungs()),
+        epochs=round(min(searches, to_run) * of_search + to_run * of_training),
+        at_a_time=at_a_time,
+        notes=[
+            *_notes(sweep, at_a_time),
+            *placement_notes(sweep.resources, nodes),
+            *reach.notes,
+        ],
+    )
+
+
+def describe(plan: Plan) -> list[str]:
+    """Return a plan as the lines that a person reads."""
+    sweep, resources = plan.sweep, plan.sweep.resources
+    finished = plan.trials - plan.to_run
+    gang = f"{resources.workers} x ({resources.cpus_per_worker:g} CPU, {resources.gpus_per_worker:g} GPU)"
+    objectives = ", ".join(f"{name} {sense}" for name, sense in sweep.objectives.items())
+    return [
+        f"sweep:      {sweep.name}, {sweep.strategy.searcher} search, seed {sweep.seed}",
+        *(f"swept:      {d.path}: {_span(d)}" for d in sweep.dimensions),
+        f"trials:     {plan.trials}, of which {finished} are finished"
+        if finished
+        else f"trials:     {plan.trials}",
+        f"searches:   {plan.searches}",
+        f"points:     {plan.trials * plan.rungs} ({plan.rungs} for each trial, nothing trained again)",
+        f"objectives: {objectives}",
+        *(f"constraint: {bound}" for bound in sweep.bounds),
+        f"gang:       {gang} a trial, {plan.at_a_time} at a time",
+        f"cost:       about {plan.epochs} epochs still to compute",
+        *(f"note:       {note}" for note in plan.notes),
+    ]
+
+
+def _span(dimension: Dimension) -> str:
+    if isinstance(dimension, Range):
+        log = ", log" if dimension.log else ""
+        return f"{dimension.low:g} to {dimension.high:g}{log}"
+    if len(dimension.paths) > 1:
+        return ", ".join(" ".join(map(_shown_value, values)) for values in dimension.choices)
+    return ", ".join(map(_shown_value, dimension.choices))
+
+
+def _shown_value(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
+    notes = []
+    if sweep.strategy.searcher in ("nsga2", "tpe") and at_a_time > 1:
+        notes.append(
+            f"{sweep.strategy.searcher} learns from results as they arrive: with {at_a_time} trials at a "
+            "time, the order of arrival decides what is proposed (`resources.max_concurrent: 1` makes it "
+            "repeatable)"
+        )
+    if sweep.strategy.scheduler == "halving":
+        notes.append(_halving_note(sweep))
+    if sweep.strategy.scheduler == "halving" and at_a_time > 1:
+        notes.append(
+            f"halving compares trials as they arrive: with {at_a_time} at a time, the order of arrival "
+            "decides which are stopped (`resources.max_concurrent: 1` makes it repeatable)"
+        )
+    wanted = sweep.strategy.trials
+    if wanted is not None and sweep.combinations is not None and wanted > sweep.combinations:
+        notes.append(f"{wanted} trials are asked for, but there are only {sweep.combinations} combinations")
+    return notes
+
+
+def _halving_note(sweep: Sweep) -> str:
+    search, training = map(round, mean_epochs(sweep))
+    phases = [f"training: {search + 1} to {search + training}"]
+    phases = [f"search: 1 to {search}", *phases] if search else phases
+    if epochs := compared_epochs(sweep, search, training):
+        return f"halving compares after epoch {', '.join(map(str, epochs))} ({', '.join(phases)})"
+    halving = sweep.strategy.halving
+    return (
+        f"halving compares never, and stops nothing: {' and '.join(halving.objectives)} are measured at none of its "
+        f"epochs, {halving.first_epochs}, times {halving.eta}, ... ({', '.join(phases)})"
+    )
+
+
+def mean_epochs(sweep: Sweep) -> tuple[float, float]:
+    """Return the epochs of a trial's search and of its training, the middle of what is swept."""
+    middle = combinations.configured(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
+    return middle.search.epochs, middle.train.epochs
+
+
+def count_searches(sweep: Sweep, trials: int) -> int:
+    """Return how many of ``trials`` trials differ in their search (``TrialConfig.search_key``), at most."""
+    first = {dimension.path: dimension.at(0.0) for dimension in sweep.dimensions}
+    key = combinations.configured(sweep.trial, first).search_key()
+    different = 1
+    for dimension in sweep.dimensions:
+        other = first | {dimension.path: dimension.at(1.0)}
+        if combinations.configured(sweep.trial, other).search_key() != key:
+            different *= dimension.size or trials
+    return min(different, trials)
+
+
+def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunDirectory:
+    """Return the run directory of a launch. Error: ``SweepError``."""
+    try:
+        return RunDirectory(run_dir or Path("runs") / sweep.name)
+    except ResultsError as error:
+        raise SweepError([str(error)]) from None

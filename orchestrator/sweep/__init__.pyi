@@ -1,0 +1,9 @@
+from .dimensions import Assignment as Assignment
+from .dimensions import Dimension as Dimension
+from .dimensions import Range as Range
+from .dimensions import Values as Values
+from .sweep import HalvingConfig as HalvingConfig
+from .sweep import ResourcesConfig as ResourcesConfig
+from .sweep import StrategyConfig as StrategyConfig
+from .sweep import Sweep as Sweep
+from .sweep_schema import sweep_schema as sweep_schema

@@ -1,0 +1,9 @@
+from .choosing import best as best
+from .choosing import knee as knee
+from .comparing import compare as compare
+from .constraints import Constraint as Constraint
+from .effects import effect as effect
+from .objectives import Objectives as Objectives
+from .pareto import hypervolume as hypervolume
+from .pareto import pareto_front as pareto_front
+from .pareto import rank as rank

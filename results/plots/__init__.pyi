@@ -1,0 +1,9 @@
+from .genotype_drawing import genotype_svg as genotype_svg
+from .genotype_drawing import genotype_words as genotype_words
+from .plots import plot_attainment as plot_attainment
+from .plots import plot_front as plot_front
+from .plots import plot_fronts as plot_fronts
+from .plots import plot_hypervolume as plot_hypervolume
+from .plots import plot_learning_curves as plot_learning_curves
+from .plots import plot_parallel as plot_parallel
+from .plots import plot_sparsity as plot_sparsity

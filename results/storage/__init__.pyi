@@ -1,0 +1,9 @@
+from .lease import Lease as Lease
+from .ledger import LedgerEntry as LedgerEntry
+from .problems import Problem as Problem
+from .remote_storage import open_storage as open_storage
+from .retrying_storage import RetryingStorage as RetryingStorage
+from .run_directory import RunDirectory as RunDirectory
+from .storage import LocalStorage as LocalStorage
+from .storage import Storage as Storage
+from .storage import StoredFile as StoredFile

@@ -1,0 +1,13 @@
+from .feature_map import FeatureMap as FeatureMap
+from .feature_map import taps as taps
+from .genotype import Genotype as Genotype
+from .genotype import GenotypeError as GenotypeError
+from .network import Network as Network
+from .output_node import OutputNode as OutputNode
+from .space import SPACES as SPACES
+from .space import SearchSpace as SearchSpace
+from .space import Skeleton as Skeleton
+from .space import SpaceError as SpaceError
+from .space import register as register
+from .splitting import SplittingError as SplittingError
+from .supernet.supernet import Supernet as Supernet

@@ -1,0 +1,1 @@
+from .supernet import Supernet as Supernet

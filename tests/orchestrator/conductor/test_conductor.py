@@ -1,0 +1,375 @@
+"""The course of a launch without Ray: trials run in this process, one after the other or side by side."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator import Sweep
+from orchestrator.conductor import conductor as conductor_module
+from orchestrator.conductor import transitions
+from orchestrator.conductor.conductor import Conductor, is_finished
+from orchestrator.conductor.monitor import Monitor
+from results import RunDirectory, open_run
+from results.storage.ledger import Failure
+from tests.doubles.fake_trials import (
+    _leave,
+    evaluate_ladder,
+    failing_trial,
+    infinite_trial,
+    noop_trial,
+    progress_row,
+)
+from tests.orchestrator.conftest import same_points, small_sweep
+from trials.checkpointing.record import TrialContext
+from trials.config import TrialConfig
+
+
+class StoppedError(Exception):
+    """What a trial is stopped with."""
+
+
+TrialFunction = Callable[[TrialConfig, TrialContext], None]
+
+
+def drive(
+    sweep: Sweep,
+    place: Path,
+    trial: TrialFunction = noop_trial,
+    side_by_side: int = 1,
+    steps: int = 10_000,
+    **options: Any,
+) -> Conductor:
+    """Run a sweep as Tune would, at most ``steps`` attempts; then it is as if the driver had been killed."""
+    directory = RunDirectory(place, create=True)
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    conductor = Conductor(sweep, directory, Monitor(), **options)
+    started: deque[Any] = deque()
+    for _ in range(steps):
+        while len(started) < side_by_side and (entry := conductor.next()) is not None:
+            started.append(entry)
+        if not started:
+            assert conductor.done
+            break
+        entry = started.popleft()
+
+        def report(row: dict[str, Any], index: int = entry.index) -> None:
+            if not conductor.reported(index, row):
+                raise StoppedError
+
+        try:
+            config = TrialConfig.model_validate(entry.config)
+            act = evaluate_ladder if directory.has_points(entry.key) else trial
+            act(config, TrialContext(directory, entry.index, sweep.name, report))
+        except StoppedError:
+            continue
+        except ArithmeticError as error:
+            conductor.failed(entry.index, Failure(message=str(error)))
+        else:
+            conductor.succeeded(entry.index)
+    return conductor
+
+
+def searched(searcher: str, trials: int = 14) -> Sweep:
+    return small_sweep(
+        strategy={"searcher": searcher, "trials": trials, "population": 4},
+        sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
+    )
+
+
+@pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
+@pytest.mark.parametrize("killed_after", [1, 6, 11])
+def test_a_killed_launch_ends_as_an_undisturbed_one(tmp_path: Path, searcher: str, killed_after: int) -> None:
+    drive(searched(searcher), tmp_path / "whole")
+    drive(searched(searcher), tmp_path / "killed", steps=killed_after)
+    drive(searched(searcher), tmp_path / "killed")
+    same_points(open_run(tmp_path / "killed").points(), open_run(tmp_path / "whole").points())
+
+
+@pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
+def test_a_raised_budget_goes_on_as_if_it_had_been_asked_for_at_once(tmp_path: Path, searcher: str) -> None:
+    drive(searched(searcher, 14), tmp_path / "whole")
+    drive(searched(searcher, 5), tmp_path / "raised")
+    drive(searched(searcher, 14), tmp_path / "raised")
+    same_points(open_run(tmp_path / "raised").points(), open_run(tmp_path / "whole").points())
+
+
+def test_grid_and_random_do_not_depend_on_the_order_of_arrival(tmp_path: Path) -> None:
+    drive(searched("random"), tmp_path / "one")
+    drive(searched("random"), tmp_path / "three", side_by_side=3)
+    same_points(open_run(tmp_path / "one").points(), open_run(tmp_path / "three").points())
+
+
+def test_every_entry_is_on_storage_before_its_trial_starts(tmp_path: Path) -> None:
+    def trial(config: TrialConfig, context: TrialContext) -> None:
+        assert config.trial_key() in {entry.key for entry in context.directory.read_ledger()}
+        noop_trial(config, context)
+
+    drive(small_sweep(), tmp_path / "run", trial)
+
+
+def test_points_that_are_no_numbers_are_a_failed_trial_not_a_hung_one(tmp_path: Path) -> None:
+    conductor = drive(searched("tpe"), tmp_path / "run", infinite_trial)
+    failed = conductor.failed_trials()
+    assert failed
+    assert {e.config["space"]["splitting"] for e in failed} == {2}
+    assert [str(failure) for failure in failed[0].failures] == ["no point has finite objectives"]
+
+
+def test_a_trial_that_fails_at_the_same_epoch_is_given_up(tmp_path: Path) -> None:
+    conductor = drive(small_sweep(retries=2), tmp_path / "run", failing_trial)
+    assert [len(entry.failures) for entry in conductor.failed_trials()] == [3]
+
+
+def test_failures_with_progress_between_them_are_forgiven() -> None:
+    entry = transitions.new_entry(0, TrialConfig())
+    for epoch in range(10):
+        entry = transitions.after_failure(entry, "the node died", epoch, retries=1)
+        assert entry.state == "proposed"
+    assert transitions.after_failure(entry, "the node died", 9, retries=1).state == "failed"
+
+
+def test_a_trial_that_dies_after_its_points_were_written_is_finished(tmp_path: Path) -> None:
+    def trial(config: TrialConfig, context: TrialContext) -> None:
+        noop_trial(config, context)
+        raise ArithmeticError("died on the way out")
+
+    conductor = drive(small_sweep(), tmp_path / "run", trial)
+    assert conductor.failed_trials() == []
+    assert all(entry.failures == [] for entry in conductor.directory.read_ledger())
+
+
+@pytest.mark.parametrize("searcher", ["random", "tpe"])
+def test_a_longer_ladder_is_evaluated_and_nothing_is_trained_again(tmp_path: Path, searcher: str) -> None:
+    longer = {"search": {"epochs": 1}, "train": {"epochs": 2}, "ladder": {"threshold": [0.0, 0.05, 0.1]}}
+    drive(searched(searcher), tmp_path / "run", steps=9)
+    extended = Sweep(**searched(searcher).model_dump(exclude={"trial"}), trial=longer)
+    assert not is_finished(extended, RunDirectory(tmp_path / "run"))
+    epochs = open_run(tmp_path / "run").progress()
+    drive(extended, tmp_path / "run", steps=4)
+    drive(extended, tmp_path / "run")
+    points = open_run(tmp_path / "run").points()
+    assert points.groupby("trial_key")["threshold"].apply(list).tolist() == [[0.0, 0.05, 0.1]] * 14
+    after = open_run(tmp_path / "run").progress()
+    assert len(after.merge(epochs, on=["trial_key", "step", "at"])) == len(epochs)
+    assert is_finished(extended, RunDirectory(tmp_path / "run"))
+
+
+def test_failed_trials_get_another_chance_when_asked_for(tmp_path: Path) -> None:
+    drive(small_sweep(), tmp_path / "run", failing_trial)
+    assert not is_finished(small_sweep(), RunDirectory(tmp_path / "run"), retry_failed=True)
+    conductor = drive(small_sweep(), tmp_path / "run", retry_failed=True)
+    assert conductor.failed_trials() == []
+    assert len(open_run(tmp_path / "run").points()) == 6
+    assert len(conductor.directory.read_ledger()[1].failures) == 3
+
+
+def halved(trials: int = 20) -> Sweep:
+    return small_sweep(
+        trial={"search": {"epochs": 2}, "train": {"epochs": 7}, "ladder": {"threshold": [0.0]}},
+        sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
+        strategy={"searcher": "random", "trials": trials, "scheduler": "halving"},
+    )
+
+
+def quick(config: TrialConfig, context: TrialContext) -> None:
+    _leave(config, context, 9, lambda step: None)
+
+
+def test_halving_stops_most_trials_and_keeps_the_rest(tmp_path: Path) -> None:
+    drive(halved(), tmp_path / "run", quick)
+    states = open_run(tmp_path / "run").trials()["state"].astype(str).value_counts()
+    assert states["stopped"] > states["finished"] > 0
+    assert states.sum() == 20
+
+
+@pytest.mark.parametrize("killed_after", [1, 7, 13])
+def test_halving_is_rebuilt_from_the_progress_files(tmp_path: Path, killed_after: int) -> None:
+    drive(halved(), tmp_path / "whole", quick)
+    drive(halved(), tmp_path / "killed", quick, steps=killed_after)
+    drive(halved(), tmp_path / "killed", quick)
+    states = [list(open_run(tmp_path / name).trials()["state"].astype(str)) for name in ("whole", "killed")]
+    assert states[0] == states[1]
+
+
+def test_an_epoch_that_was_reported_to_nobody_is_decided_on_resume(tmp_path: Path) -> None:
+    drive(halved(), tmp_path / "whole", quick)
+    stopped = [e for e in RunDirectory(tmp_path / "whole").read_ledger() if e.state == "stopped"]
+    directory = RunDirectory(tmp_path / "whole")
+    directory.write_entry(stopped[-1].model_copy(update={"state": "proposed"}))
+    drive(halved(), tmp_path / "whole", quick)
+    assert directory.read_ledger()[stopped[-1].index].state == "stopped"
+
+
+@pytest.mark.parametrize("searcher", ["nsga2", "tpe"])
+def test_stopped_trials_never_enter_the_searcher(tmp_path: Path, searcher: str) -> None:
+    content = halved(12).model_dump(mode="json")
+    content["strategy"] |= {"searcher": searcher, "population": 2}
+    conductor = drive(Sweep.from_mapping(content), tmp_path / "run", quick)
+    told = conductor._proposals.searcher._study().get_trials(deepcopy=False)
+    complete = [trial for trial in told if trial.state.name == "COMPLETE"]
+    assert len(complete) == len(open_run(tmp_path / "run").points())
+
+
+def test_the_front_is_brought_up_to_date_now_and_then_and_at_the_start(tmp_path: Path) -> None:
+    now = [0.0]
+    sweep = small_sweep()
+    directory = RunDirectory(tmp_path, create=True)
+    conductor = Conductor(sweep, directory, Monitor(clock=lambda: now[0]))
+
+    def finish_one() -> None:
+        entry = conductor.next()
+        assert entry is not None
+        noop_trial(TrialConfig.model_validate(entry.config), TrialContext(directory, entry.index, sweep.name))
+        conductor.succeeded(entry.index)
+
+    def in_front() -> set[int]:
+        return set(directory.read_front()["trial_index"].to_pylist())
+
+    finish_one()
+    assert in_front() == {0}
+    directory.storage.remove("front.parquet")
+    finish_one()
+    assert directory.read_front() is None  # too early
+    now[0] = 1.0
+    conductor.keep_front()
+    assert directory.read_front().equals(open_run(tmp_path).directory.read_front())
+    assert set(open_run(tmp_path).front()["point"]) == set(directory.read_front()["point"].to_pylist())
+
+
+def test_points_are_compacted_while_the_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conductor_module, "COMPACT_EVERY", 3)
+    monkeypatch.setattr(conductor_module, "FRONT_EVERY_S", 0.0)
+    drive(searched("random", 8), tmp_path / "run", steps=5)
+    assert pq.read_table(tmp_path / "run/points.parquet")["trial_index"].unique().to_pylist() == [0, 1, 2]
+    drive(searched("random", 8), tmp_path / "run")
+    assert len(open_run(tmp_path / "run").trials().query("state == 'finished'")) == 8
+    (tmp_path / "run/points").rename(tmp_path / "gone")
+    assert open_run(tmp_path / "run").points()["trial_index"].nunique() >= 6
+
+
+def test_a_front_that_a_kill_left_behind_is_made_anew_by_the_next_launch(tmp_path: Path) -> None:
+    drive(small_sweep(), tmp_path / "run", steps=2)
+    directory = RunDirectory(tmp_path / "run")
+    directory.storage.remove("front.parquet")
+    drive(small_sweep(), tmp_path / "run")
+    stored = directory.read_front()
+    assert set(open_run(tmp_path / "run").front()["point"]) == set(stored["point"].to_pylist())
+
+
+SHARED = {
+    "sweep": {"space.splitting": [1, 2], "feature_maps.regularization": [0.0, 1e-4, 1e-3]},
+    "strategy": {"searcher": "grid"},
+}
+
+
+def started(conductor: Conductor) -> list[int]:
+    """Start as many trials as can be, and return their places in the ledger."""
+    return [entry.index for entry in iter(conductor.next, None)]
+
+
+def conductor_of(place: Path, **fields: Any) -> Conductor:
+    return Conductor(small_sweep(**(SHARED | fields)), RunDirectory(place, create=True), Monitor())
+
+
+def test_trials_that_share_a_search_wait_for_whoever_does_it(tmp_path: Path) -> None:
+    conductor = conductor_of(tmp_path)
+    assert started(conductor) == [0, 3]
+    assert len(conductor.directory.read_ledger()) == 6
+    conductor.reported(0, {"phase": "search", "step": 1})
+    assert started(conductor) == []
+    conductor.reported(0, {"phase": "train", "step": 2})
+    assert started(conductor) == [1, 2]
+    conductor.failed(3, Failure(message="it died while it searched"))
+    assert started(conductor) == [3]
+    conductor.reported(3, {"phase": "train", "step": 2})
+    assert started(conductor) == [4, 5]
+
+
+@pytest.mark.parametrize(("epochs", "then"), [(1, [0, 3]), (2, [0, 1, 2, 3])])
+def test_after_a_kill_nobody_waits_for_a_trial_that_is_beyond_its_search(
+    tmp_path: Path, epochs: int, then: list[int]
+) -> None:
+    before = conductor_of(tmp_path)
+    assert started(before) == [0, 3]
+    entry = before._entries[0]
+    killed = TrialContext(before.directory, 0, before.sweep.name)
+    config = TrialConfig.model_validate(entry.config)
+    rows = [progress_row(config, killed, step, 3) for step in range(1, epochs + 1)]
+    before.directory.write_progress(entry.key, rows)
+    assert started(conductor_of(tmp_path)) == then
+
+
+def test_trials_of_different_searches_wait_for_nobody(tmp_path: Path) -> None:
+    in_search = {"search": {"epochs": 1}, "train": {"epochs": 2}, "feature_maps": {"in_search": True}}
+    assert started(conductor_of(tmp_path / "in search", trial=in_search)) == list(range(6))
+    no_search = {"search": {"epochs": 0}, "train": {"epochs": 2}}
+    assert started(conductor_of(tmp_path / "none", trial=no_search)) == list(range(6))
+
+
+def test_an_adaptive_searcher_proposes_nothing_ahead_of_a_search(tmp_path: Path) -> None:
+    sweep = {"feature_maps.regularization": {"low": 1e-6, "high": 1e-2, "log": True}}
+    conductor = conductor_of(tmp_path, sweep=sweep, strategy={"searcher": "tpe", "trials": 8})
+    assert started(conductor) == [0]
+    assert len(conductor.directory.read_ledger()) == 2
+    conductor.reported(0, {"phase": "train", "step": 2})
+    assert started(conductor) == list(range(1, 8))
+
+
+def test_a_trial_whose_architecture_breaks_a_constraint_is_not_run_again(tmp_path: Path) -> None:
+    def refused(config: TrialConfig, context: TrialContext) -> None:
+        if config.space.splitting == 2:
+            raise ArithmeticError("the architecture must have macs <= 10, but got 20")
+        noop_trial(config, context)
+
+    sweep = small_sweep(constraints=["macs <= 1e9"])
+    conductor = conductor_of_sweep(sweep, tmp_path)
+    while (entry := conductor.next()) is not None:
+        try:
+            refused(
+                TrialConfig.model_validate(entry.config),
+                TrialContext(conductor.directory, entry.index, sweep.name),
+            )
+            conductor.succeeded(entry.index)
+        except ArithmeticError as error:
+            conductor.infeasible(entry.index, str(error))
+    assert conductor.done
+    assert conductor.failed_trials() == []
+    assert conductor.monitor.settled == 3
+    trials = open_run(tmp_path).trials()
+    assert trials["state"].astype(str).tolist() == ["finished", "infeasible", "finished"]
+    assert trials["reason"].tolist()[1] == "the architecture must have macs <= 10, but got 20"
+    assert conductor_of_sweep(sweep, tmp_path).next() is None
+
+
+def conductor_of_sweep(sweep: Sweep, place: Path) -> Conductor:
+    directory = RunDirectory(place, create=True)
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    return Conductor(sweep, directory, Monitor())
+
+
+@pytest.mark.parametrize("searcher", ["nsga2", "tpe"])
+def test_every_rung_is_told_with_how_far_it_breaks_each_constraint(tmp_path: Path, searcher: str) -> None:
+    content = searched(searcher).model_dump(mode="json") | {"constraints": ["macs <= 1e7", "accuracy >= 0.6"]}
+    sweep = Sweep.from_mapping(content)
+    conductor = drive(sweep, tmp_path / "run")
+    told = conductor._proposals.searcher._study().get_trials(deepcopy=False)
+    points = open_run(tmp_path / "run").points()
+    assert len(told) == len(points)
+    expected = {
+        (round(m - 1e7), round(0.6 - a, 9)) for m, a in zip(points["macs"], points["accuracy"], strict=True)
+    }
+    violations = [tuple(trial.constraints.values()) for trial in told]
+    assert {(round(macs), round(accuracy, 9)) for macs, accuracy in violations} == expected
+    assert any(macs > 0 for macs, _ in violations)
+    front = conductor.directory.read_front().to_pandas()
+    assert (front["macs"] <= 1e7).all()
+    assert (front["accuracy"] >= 0.6).all()
+    drive(sweep, tmp_path / "again", steps=5)
+    drive(sweep, tmp_path / "again")
+    same_points(open_run(tmp_path / "again").points(), points)

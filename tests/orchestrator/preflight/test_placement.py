@@ -1,0 +1,101 @@
+"""What fits where, and what is refused because it would wait for ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator import Sweep, SweepError
+from orchestrator.preflight.placement import gang_fault, held, placement_notes
+from orchestrator.sweep.sweep import ResourcesConfig
+
+Nodes = list[dict[str, float]]
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "count"),
+    [
+        ({"workers": 2}, [{"CPU": 1}, {"CPU": 1}], 1),
+        ({"workers": 2, "cpus_per_worker": 2}, [{"CPU": 3}, {"CPU": 3}], 1),
+        ({"workers": 3, "cpus_per_worker": 2}, [{"CPU": 3}, {"CPU": 3}], 0),
+        ({"gpus_per_worker": 1}, [{"CPU": 64}], 0),
+        ({"gpus_per_worker": 0.5}, [{"CPU": 64, "GPU": 2}], 4),
+        ({"gpus_per_worker": 0.4}, [{"CPU": 64, "GPU": 2}], 4),
+        ({"gpus_per_worker": 0.25, "cpus_per_worker": 0}, [{"GPU": 1}], 4),
+        ({"cpus_per_worker": 8}, [{"CPU": 4}, {"CPU": 4}], 0),
+        ({}, [], 0),
+    ],
+)
+def test_gangs_are_counted_node_by_node(
+    resources: dict[str, Any], nodes: list[dict[str, float]], count: int
+) -> None:
+    assert held(ResourcesConfig(**resources), nodes) == count
+    fault = gang_fault(ResourcesConfig(**resources), nodes)
+    assert (fault is None) == (count > 0)
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "line"),
+    [
+        (
+            {"cpus_per_worker": 8},
+            [{"CPU": 4}, {"CPU": 2}],
+            "`resources.cpus_per_worker` must be at most 4, the most on one node, but got 8",
+        ),
+        (
+            {"gpus_per_worker": 4},
+            [{"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 2}],
+            "`resources.gpus_per_worker` must be at most 2, the most on one node, but got 4",
+        ),
+        (
+            {"gpus_per_worker": 0.5},
+            [{"CPU": 8}],
+            "`resources.gpus_per_worker` must be at most 0, the most on one node, but got 0.5",
+        ),
+        (
+            {"workers": 3, "gpus_per_worker": 0.5},
+            [{"CPU": 8, "GPU": 1}],
+            "a gang needs 3 x (1 CPU and 0.5 GPU), but the nodes can hold only 2 such workers: 8 CPU and 1 GPU",
+        ),
+        (  # each is there, but on no node both
+            {"cpus_per_worker": 4, "gpus_per_worker": 1},
+            [{"CPU": 8}, {"CPU": 2, "GPU": 1}],
+            "a gang needs 1 x (4 CPU and 1 GPU), but the nodes can hold only 0 such workers: "
+            "8 CPU and 0 GPU, 2 CPU and 1 GPU",
+        ),
+        (
+            {"workers": 6},
+            [{"CPU": 1}] * 5,
+            "a gang needs 6 x (1 CPU and 0 GPU), but the nodes can hold only 5 such workers: "
+            "1 CPU and 0 GPU, 1 CPU and 0 GPU, 1 CPU and 0 GPU, 1 CPU and 0 GPU and 1 more",
+        ),
+    ],
+)
+def test_what_would_wait_for_ever_is_refused_in_one_line(
+    resources: dict[str, Any], nodes: Nodes, line: str
+) -> None:
+    assert gang_fault(ResourcesConfig(**resources), nodes) == line
+
+
+@pytest.mark.parametrize(
+    ("resources", "line"),
+    [
+        ({"gpus_per_worker": 1.5}, "a worker must reserve whole GPUs or a fraction of one, but got 1.5"),
+        ({"cpus_per_worker": 0}, "a worker must reserve a CPU or a GPU, but got cpus_per_worker=0"),
+    ],
+)
+def test_what_ray_cannot_reserve_is_a_fault_of_the_sweep_file(resources: dict[str, Any], line: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        Sweep(name="test", sweep={"space.splitting": [1, 2]}, resources=resources)
+    (found,) = caught.value.lines
+    assert line in found
+
+
+def test_the_plan_says_when_gpus_stay_idle_or_are_shared_by_a_gang() -> None:
+    nodes: Nodes = [{"CPU": 8, "GPU": 2}]
+    (idle,) = placement_notes(ResourcesConfig(), nodes)
+    assert "2 GPU stay idle" in idle
+    (shared,) = placement_notes(ResourcesConfig(workers=2, gpus_per_worker=0.5), nodes)
+    assert "gloo" in shared
+    assert placement_notes(ResourcesConfig(workers=2, gpus_per_worker=1), nodes) == []

@@ -1,0 +1,115 @@
+"""What is found before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import Sweep, SweepError
+from orchestrator.preflight.plan import make_plan
+from orchestrator.sweep.differences import differences
+from results import RunDirectory
+
+NODES = [{"CPU": 4.0, "GPU": 0.0}]
+
+
+def make_sweep(**fields: Any) -> Sweep:
+    return Sweep(**{"name": "test", "sweep": {"space.splitting": [1, 2, 4]}} | fields)
+
+
+def test_the_plan_counts_trials_points_and_epochs() -> None:
+    sweep = make_sweep(trial={"search": {"epochs": 2}, "train": {"epochs": 3}})
+    plan = make_plan(sweep, None, NODES)
+    assert (plan.trials, plan.to_run, plan.rungs, plan.epochs, plan.at_a_time) == (3, 3, 5, 15, 3)
+
+
+def test_trials_that_differ_in_their_training_only_are_planned_with_one_search() -> None:
+    lambdas = {"feature_maps.regularization": [0.0, 0.01, 0.1], "space.splitting": [1, 2, 4]}
+    epochs: dict[str, Any] = {"search": {"epochs": 10}, "train": {"epochs": 1}}
+    plan = make_plan(make_sweep(trial=epochs, sweep=lambdas), None, NODES)
+    assert (plan.trials, plan.searches, plan.epochs) == (9, 3, 3 * 10 + 9)
+    within = epochs | {"feature_maps": {"in_search": True}}
+    assert make_plan(make_sweep(trial=within, sweep=lambdas), None, NODES).searches == 9
+
+
+def test_the_plan_says_when_the_order_of_arrival_matters() -> None:
+    notes = make_plan(make_sweep(strategy={"searcher": "tpe"}), None, NODES).notes
+    assert any("order of arrival" in note for note in notes)
+    alone = make_sweep(strategy={"searcher": "tpe"}, resources={"max_concurrent": 1})
+    assert make_plan(alone, None, NODES).notes == []
+
+
+def test_missing_data_is_named_before_anything_starts(tmp_path: Path) -> None:
+    sweep = make_sweep(trial={"data": {"name": "parquet", "path": str(tmp_path / "none.parquet")}})
+    with pytest.raises(SweepError) as caught:
+        make_plan(sweep, None, NODES)
+    assert str(tmp_path / "none.parquet") in str(caught.value)
+
+
+def test_images_that_are_too_small_for_the_network_are_refused() -> None:
+    sweep = make_sweep(trial={"space": {"name": "attention", "patch_size": 3, "channels": 8}})
+    with pytest.raises(SweepError, match="`patch_size` must divide the image's 8x8 pixels"):
+        make_plan(sweep, None, NODES)
+
+
+def test_another_budget_and_more_values_are_the_same_sweep() -> None:
+    stored = make_sweep().model_dump(mode="json")
+    more = make_sweep(
+        sweep={"space.splitting": [1, 2, 4]}, strategy={"trials": 2}, retries=5,
+        resources={"max_concurrent": 1},
+    )  # fmt: skip
+    assert differences(stored, more) == []
+    older = {name: value for name, value in stored.items() if name != "constraints"}
+    assert differences(older, more) == []
+    less = make_sweep(sweep={"space.splitting": [1, 2]}).model_dump(mode="json")
+    assert differences(less, make_sweep()) == []
+
+
+def test_a_different_sweep_is_refused_by_the_fields_that_differ(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    directory.write_sweep(make_sweep().model_dump(mode="json"), {})
+    other = make_sweep(
+        seed=1,
+        trial={"train": {"epochs": 7}, "seed": 0},
+        sweep={"space.splitting": [1, 2], "search.epochs": [3]},
+        objectives={"accuracy": "max"},
+    )
+    with pytest.raises(SweepError) as caught:
+        make_plan(other, directory, NODES)
+    named = [line.partition("different sweep: ")[2] for line in caught.value.lines]
+    assert "`trial.train.epochs` is 20 there, but 7 here" in named
+    assert "`seed` is 0 there, but 1 here" in named
+    assert "`sweep.space.splitting` is [1, 2, 4] there, but [1, 2] here" in named
+    assert "`sweep.search.epochs` is not given there, but [3] here" in named
+    assert "`objectives.macs` is 'min' there, but not given here" in named
+
+
+def test_a_bound_that_no_network_can_keep_is_refused() -> None:
+    refused = r"a network must have macs <= 10, but the least that a search can find is [\d,]+"
+    with pytest.raises(SweepError, match=refused):
+        make_plan(make_sweep(constraints=["macs <= 10"]), None, NODES)
+
+
+def test_sizes_of_network_that_cannot_keep_a_bound_are_noted() -> None:
+    sweep = make_sweep(sweep={"space.channels": [4, 64]}, constraints=["flops <= 5e5"])
+    [note] = [note for note in make_plan(sweep, None, NODES).notes if "not searched" in note]
+    assert note.startswith("1 of 2 sizes of network are not searched: a network must have flops <= 500000")
+
+
+@pytest.mark.parametrize(
+    ("halving", "training", "said"),
+    [
+        ({"first_epochs": 2, "eta": 2}, {}, "compares after epoch 4, 8 (search: 1 to 3, training: 4 to 9)"),
+        ({"objectives": {"expected_macs": "min"}}, {}, "compares after epoch 1, 3 ("),
+        ({"objectives": {"accuracy": "max"}}, {}, "compares after epoch 1, 3, 9 ("),
+        ({"objectives": {"validation_accuracy": "max"}}, {}, "compares after epoch 1, 3 ("),
+        ({"objectives": {"validation_accuracy": "max"}}, {"validation_share": 0.1}, "compares after epoch 1, 3, 9 ("),
+        ({"first_epochs": 4, "objectives": {"expected_macs": "min"}}, {}, "compares never, and stops nothing"),
+    ],
+)  # fmt: skip
+def test_where_halving_compares_is_said(halving: dict[str, Any], training: dict[str, Any], said: str) -> None:
+    trial = {"search": {"epochs": 3}, "train": {"epochs": 6, **training}}
+    sweep = make_sweep(trial=trial, strategy={"scheduler": "halving", "halving": halving})
+    assert any(said in note for note in make_plan(sweep, None, NODES).notes)

@@ -1,0 +1,73 @@
+"""Gangs whose trials are stopped early, by the hundred: what they reserved is given back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from orchestrator.launch import conduct
+from tests.orchestrator.conftest import small_sweep
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore::UserWarning:ray"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def test_two_hundred_stopped_gangs_leak_no_placement_group_and_no_process(
+    cluster: Any, tmp_path: Path
+) -> None:
+    sweep = small_sweep(
+        trial={"search": {"epochs": 1}, "train": {"epochs": 8}, "ladder": {"threshold": [0.0]}},
+        sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
+        strategy={
+            "searcher": "random",
+            "trials": 240,
+            "scheduler": "halving",
+            "halving": {"eta": 9},
+        },
+        resources={"workers": 2, "cpus_per_worker": 0.5},
+    )
+    before = set(groups(cluster))
+    outcome = conduct(sweep, tmp_path / "run", trial="tests.doubles.fake_trials:quick_trial")
+    states = outcome.run.trials()["state"].astype(str).value_counts()
+    assert outcome.complete
+    assert states["stopped"] >= 200
+    assert states.sum() == 240
+    assert wait_until(lambda: set(groups(cluster)) == before and not trial_processes())
+    assert cluster.available_resources()["CPU"] == 2.0
+
+
+def groups(ray: Any) -> list[str]:
+    """Return the placement groups that hold resources or wait for some."""
+    table = ray.util.placement_group_table()
+    return [group for group, state in table.items() if state["state"] != "REMOVED"]
+
+
+def trial_processes() -> list[str]:
+    """Return the processes of trials and of their workers below this one."""
+    names = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            names.append(" ".join(process.cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+    return [name for name in names if name.startswith(("ray::ImplicitFunc", "ray::Worker"))]
+
+
+def wait_until(holds: Callable[[], bool], timeout_s: float = 30.0) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True

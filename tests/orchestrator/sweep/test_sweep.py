@@ -1,0 +1,289 @@
+"""Sweep files: what is read, and every fault at once, one line each."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import Sweep, SweepError
+from orchestrator.preflight.placement import this_machine
+from orchestrator.preflight.plan import make_plan
+from orchestrator.searchers.proposals import make_searcher
+from orchestrator.sweep.dimensions import as_text
+
+SWEPT = {"space.splitting": [1, 2, 4]}
+
+
+def faults(**fields: Any) -> list[str]:
+    with pytest.raises(SweepError) as caught:
+        Sweep(**{"name": "test", "sweep": SWEPT} | fields)
+    assert all("\n" not in line for line in caught.value.lines)
+    return caught.value.lines
+
+
+def from_text(tmp_path: Path, text: str, overrides: tuple[str, ...] = ()) -> Sweep:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    return Sweep.from_yaml(path, overrides)
+
+
+def test_only_name_and_sweep_are_required() -> None:
+    sweep = Sweep(name="test", sweep=SWEPT)
+    assert sweep.budget == 3
+    assert sweep.maximize == ["accuracy"]
+    assert sweep.minimize == ["macs", "memory_bytes"]
+
+
+def test_a_number_with_exponent_and_no_dot_is_a_number(tmp_path: Path) -> None:
+    sweep = from_text(
+        tmp_path,
+        "name: a\ntrial: {search: {learning_rate: 1e-2}}\n"
+        "sweep: {feature_maps.regularization: {low: 1e-6, high: 1E-3, log: true}}",
+    )
+    assert sweep.trial.search.learning_rate == 0.01
+    assert sweep.dimensions[0].at(0.0) == pytest.approx(1e-6)
+    assert sweep.dimensions[0].at(1.0) == pytest.approx(1e-3)
+
+
+def test_the_seed_is_that_of_every_trial_unless_the_trial_says_otherwise() -> None:
+    assert Sweep(name="a", sweep=SWEPT, seed=7).trial.seed == 7
+    assert Sweep(name="a", sweep=SWEPT, seed=7, trial={"seed": 3}).trial.seed == 3
+
+
+def test_a_stored_sweep_comes_back_equal() -> None:
+    sweep = Sweep(name="a", seed=5, sweep=SWEPT | {"train.epochs": {"low": 2, "high": 8}})
+    assert Sweep.from_mapping(sweep.model_dump(mode="json")) == sweep
+
+
+def test_overrides_set_values_anywhere(tmp_path: Path) -> None:
+    overrides = ("strategy.trials=2", "sweep.space.splitting=[1, 2]", "trial.train.epochs=3")
+    sweep = from_text(tmp_path, "name: a\nsweep: {space.splitting: [1]}", overrides)
+    assert sweep.budget == 2
+    assert sweep.trial.train.epochs == 3
+
+
+@pytest.mark.parametrize("text", ["nonsense", "=3", "name.x=3"])
+def test_an_override_that_is_no_assignment_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SweepError):
+        from_text(tmp_path, "name: a\nsweep: {space.splitting: [1]}", (text,))
+
+
+def test_every_fault_of_a_file_is_reported_at_once() -> None:
+    lines = faults(
+        name="a b",
+        seeed=1,
+        objectives={"acuracy": "max"},
+        trial={"space": {"cells": "many", "node": 4}, "search": {"epochs": -1}},
+        sweep={"space.splittin": [1], "train.epochs": {"low": 9, "high": 2}, "space.nodes": []},
+        strategy={"searcher": "gird"},
+        resources={"workers": 0},
+    )
+    text = "\n".join(lines)
+    for part in [
+        "`name` must match pattern",
+        "unknown key `seeed`; did you mean `seed`?",
+        "no numeric column `acuracy`; did you mean `accuracy`?",
+        "`trial.space.cells` must be a valid integer",
+        "unknown key `trial.space.node`; did you mean `nodes`?",
+        "`trial.search.epochs` must be greater than or equal to 0, but got -1",
+        "unknown path `sweep.space.splittin`; did you mean `space.splitting`?",
+        "`sweep.train.epochs` must have low < high, but got low=9, high=2",
+        "`sweep.space.nodes` must name at least one value, but got []",
+        "`strategy.searcher` must be 'grid', 'random', 'nsga2' or 'tpe', but got 'gird'",
+        "`resources.workers` must be greater than 0, but got 0",
+    ]:
+        assert part in text
+    assert len(lines) == 11
+
+
+def test_a_splitting_that_does_not_divide_is_one_line_for_all_combinations() -> None:
+    lines = faults(sweep={"space.splitting": [1, 2, 3], "space.channels": [8, 16, 24]})
+    assert lines == [
+        "sweep: `splitting` must divide the 4 concatenated nodes, but got splitting=3 "
+        "(with space.splitting=3, space.channels=8; 3 of 9 combinations of sizes)"
+    ]
+
+
+def test_many_impossible_sizes_are_reported_without_exploding() -> None:
+    lines = faults(
+        trial={"space": {"output_node": "channel_groups"}},
+        sweep={"space.channels": {"low": 3, "high": 300}, "space.splitting": {"low": 1, "high": 64}},
+    )
+    assert len(lines) == 6
+    assert "more such rules" in lines[-1]
+
+
+def test_every_width_that_a_growth_range_can_round_to_is_checked() -> None:
+    trial = {"space": {"output_node": "channel_groups", "splitting": 2}}
+    assert any("width of 9 channels" in line for line in faults(
+        trial=trial, sweep={"space.width_growth": {"low": 1.0, "high": 1.2}}
+    ))  # fmt: skip
+    Sweep(name="a", trial=trial, sweep={"space.width_growth": {"low": 1.0, "high": 1.01}})
+
+
+@pytest.mark.parametrize(
+    ("swept", "line"),
+    [
+        ({"space.splitting": ["two"]}, "`sweep.space.splitting[0]` must be a valid integer"),
+        ({"space.splitting": 2}, "`sweep.space.splitting` must be a list"),
+        ({"space.splitting": [1, 1]}, "must not name a value twice"),
+        ({"space.output_node": {"low": 1, "high": 2}}, "`sweep.space.output_node` is no number"),
+        ({"space.output_node": ["concatenate"]}, "`sweep.space.output_node[0]` must be 'concat'"),
+        ({"train.epochs": {"low": 1}}, "`sweep.train.epochs.high` must be given"),
+        ({"train.epochs": {"low": 1, "hihg": 2}}, "did you mean `high`?"),
+        ({"train.epochs": {"low": 1, "high": 4, "int": False}}, "must be whole numbers"),
+        ({"train.epochs": {"low": 1, "high": 4, "step": 0}}, "must be greater than 0, but got 0"),
+        ({"feature_maps.regularization": {"low": 0, "high": 1, "log": True}}, "low > 0 with log: true"),
+        ({"feature_maps.regularization": {"low": "x", "high": 1}}, "must be a valid number"),
+        ({"ladder.threshold": [0.1]}, "makes rungs, not trials"),
+        ({"space": [{}]}, "unknown path `sweep.space`"),
+        ({}, "`sweep` must"),
+    ],
+)
+def test_a_fault_in_what_is_swept_is_named(swept: dict[str, Any], line: str) -> None:
+    assert any(line in fault for fault in faults(sweep=swept))
+
+
+def test_a_grid_needs_values_that_can_be_counted() -> None:
+    lines = faults(
+        sweep={"feature_maps.regularization": {"low": 0.1, "high": 1}}, strategy={"searcher": "grid"}
+    )
+    assert lines == [
+        "a grid must have lists or steps, but `sweep.feature_maps.regularization` is a range from 0.1 to 1.0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: [", "line 1: must be YAML"),
+        ("- 1", "must be a mapping of keys to values, but got list"),
+        ("", "but got an empty file"),
+        ("name: a\nname: b", "line 2: must be YAML, but the key `name` is given twice"),
+        ("1: 2", "unknown key `1`"),
+    ],
+)
+def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    with pytest.raises(SweepError) as caught:
+        from_text(tmp_path, text)
+    assert any(line in fault for fault in caught.value.lines)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"none\.yaml: No such file"):
+        Sweep.from_yaml(tmp_path / "none.yaml")
+
+
+def test_the_error_survives_pickling() -> None:
+    assert pickle.loads(pickle.dumps(SweepError(["a", "b"]))).lines == ["a", "b"]  # noqa: S301
+
+
+def test_ranges_count_and_map_onto_their_bounds() -> None:
+    sweep = Sweep(
+        name="a",
+        sweep={
+            "train.epochs": {"low": 1, "high": 7, "step": 3},
+            "search.epochs": {"low": 1, "high": 100, "log": True},
+            "train.drop_path": {"low": 0.0, "high": 0.3, "step": 0.1},
+        },
+    )
+    stepped, log, fraction = sweep.dimensions
+    assert [stepped.value(i) for i in range(3)] == [1, 4, 7]
+    assert (log.at(0.0), log.at(0.9999999)) == (1, 100)
+    assert [fraction.value(i) for i in range(4)] == [0.0, 0.1, 0.2, 0.3]
+    assert sweep.combinations is None
+
+
+def test_an_unknown_key_hides_no_other_fault_of_its_block() -> None:
+    fields = {"space": {"chanels": 8, "splitting": 3}, "ladder": {"weight_bits": [12]}}
+    with pytest.raises(SweepError) as caught:
+        Sweep(name="a", trial=fields, sweep={"seed": [0, 1]})
+    faults = str(caught.value)
+    assert "unknown key `trial.space.chanels`; did you mean `channels`?" in faults
+    assert "`splitting` must divide the 4 concatenated nodes, but got splitting=3" in faults
+    assert "`weight_bits` must be 2 to 8, or 32 for off, but got 12" in faults
+    assert len(faults.splitlines()) == 3
+
+
+def test_parts_of_a_trial_that_do_not_fit_together_are_one_fault() -> None:
+    trial = {"space": {"channels": 6}, "search": {"algorithm": "pc_darts"}}
+    assert faults(trial=trial) == ["trial: `partial_channels` must divide the node width 6, but got 4"]
+
+
+def test_a_faulty_value_of_a_list_is_one_fault() -> None:
+    assert faults(trial={"ladder": {"threshold": [-0.1]}}) == [
+        "`trial.ladder.threshold[0]` must be greater than or equal to 0, but got -0.1"
+    ]
+    (line,) = faults(trial={"ladder": {"threshold": []}})
+    assert "at least 1 item" in line
+
+
+def test_patterns_that_stand_for_no_feature_map_are_named_by_the_plan() -> None:
+    sweep = Sweep(name="test", trial={"feature_maps": {"taps": ["*.qeury"]}}, sweep={"seed": [0]})
+    with pytest.raises(
+        SweepError, match=r"must match a feature map, but got '\*\.qeury'; the nearest tap is"
+    ):
+        make_plan(sweep, None, [{"CPU": 1.0}])
+
+
+@pytest.mark.parametrize(
+    ("constraint", "line"),
+    [
+        ("macs < 3e8", "must be COLUMN <= NUMBER or COLUMN >= NUMBER, but got 'macs < 3e8'"),
+        ("mac <= 3e8", "did you mean `macs`"),
+        ("genotype <= 3", "genotype"),
+    ],
+)
+def test_a_constraint_that_bounds_no_number_of_a_point_is_refused(constraint: str, line: str) -> None:
+    with pytest.raises(SweepError, match=re.escape(line)) as error:
+        Sweep(name="test", sweep={"space.splitting": [1, 2]}, constraints=[constraint])
+    assert len(error.value.lines) == 1
+
+
+def test_constraints_are_read_as_bounds() -> None:
+    sweep = Sweep(name="test", sweep={"space.splitting": [1, 2]}, constraints=["macs <= 3e8"])
+    assert [str(bound) for bound in sweep.bounds] == ["macs <= 3e+08"]
+    assert Sweep.from_mapping(sweep.model_dump(mode="json")) == sweep
+
+
+# --- fields that are swept together ---
+
+READINGS = "space.output_node, space.splitting"
+
+
+def test_fields_swept_together_have_the_combinations_given_and_no_others() -> None:
+    together = {READINGS: [["concat", 1], ["node_groups", 2], ["partial", 4]], "seed": [0, 1]}
+    sweep = Sweep(name="a", sweep=together, strategy={"searcher": "grid"})
+    searcher = make_searcher(sweep)
+    spaces = [sweep.config(assignment).space for assignment in searcher.candidates(0)]
+    found = [(space.output_node, space.splitting) for space in spaces]
+    assert found == [("concat", 1)] * 2 + [("node_groups", 2)] * 2 + [("partial", 4)] * 2
+    assert make_plan(sweep, None, this_machine()).searches == 6
+
+
+def test_what_fields_swept_together_are_proposed_as_is_found_again_in_the_ledger() -> None:
+    sweep = Sweep(name="a", sweep={READINGS: [["concat", 1], ["partial", 4]]})
+    for assignment in make_searcher(sweep).candidates(0):
+        stored = json.loads(json.dumps(sweep.config(assignment).model_dump(mode="json")))
+        assert as_text(sweep.assignment(stored)) == as_text(assignment)
+
+
+@pytest.mark.parametrize(
+    ("swept", "rule"),
+    [
+        ({READINGS: [["concat"]]}, "must be a list of 2 values, but got"),
+        ({READINGS: "concat"}, "must be a list with a value for each of the 2 paths, but got 'concat'"),
+        ({READINGS: [["concat", 0]]}, "must be greater than or equal to 1|greater than 0"),
+        ({READINGS: [["node_groups", 3]]}, "`splitting` must divide the 4 concatenated nodes"),
+        ({READINGS: [["concat", 1], ["concat", 1]]}, "must not name a combination twice"),
+        ({READINGS: [["concat", 1]], "space.splitting": [1, 2]}, "must not name space.splitting twice"),
+        ({"space.output_node, space.spliting": [["concat", 1]]}, "unknown path .* did you mean"),
+    ],
+)
+def test_faults_of_fields_swept_together_are_named(swept: dict[str, Any], rule: str) -> None:
+    assert any(re.search(rule, line) for line in faults(sweep=swept)), faults(sweep=swept)

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from results import ResultsError, Run, RunDirectory, UnknownColumnError
+from results.plots.fronts import DRAWN, front_figure
+from results.plots.genotype_layout import lay_out, read_cells
+from results.plots.plots import genotype_svg
+from results.plots.style import MANY, PALETTE, SYMBOLS, look, number_text, safe
+from tests.results.pictures import GENOTYPES, night
+from tests.results.rows import point_rows
+
+SVG = "{http://www.w3.org/2000/svg}"
+PICTURES = {
+    "front": lambda run: run.plot_front(),
+    "front against memory by tau": lambda run: run.plot_front("memory_bytes", color="threshold"),
+    "fronts": lambda run: run.plot_fronts(by="regularization"),
+    "attainment": lambda run: run.plot_attainment(),
+    "sparsity": lambda run: run.plot_sparsity(),
+    "hypervolume": lambda run: run.plot_hypervolume("wall_s"),
+    "learning curves": lambda run: run.plot_learning_curves(by="space.splitting"),
+    "learning curves of all": lambda run: run.plot_learning_curves("loss"),
+    "parallel": lambda run: run.plot_parallel(),
+}
+
+
+@pytest.fixture
+def run(local: RunDirectory) -> Run:
+    return night(local)
+
+
+def test_results_is_imported_without_plotly() -> None:
+    code = "import sys, results; sys.exit(bool({'plotly', 'torch', 'ray'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_picture_has_traces_a_transparent_ground_and_titles(name: str, run: Run) -> None:
+    figure = PICTURES[name](run)
+    assert len(figure.data) > 0
+    assert figure.layout.template.layout.paper_bgcolor == "rgba(0,0,0,0)"
+    assert json.loads(figure.to_json())
+    if name != "parallel":
+        assert figure.layout.xaxis.title.text
+        assert figure.layout.yaxis.title.text
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_of_an_empty_run_are_empty_figures(name: str, local: RunDirectory) -> None:
+    figure = PICTURES[name](night(local, trials=0))
+    assert all(not len(trace.x if trace.type != "parcoords" else trace.dimensions) for trace in figure.data)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_of_one_trial(name: str, local: RunDirectory) -> None:
+    assert json.loads(PICTURES[name](night(local, trials=1)).to_json())
+
+
+def test_all_points_are_in_the_front_picture_once(run: Run) -> None:
+    figure = run.plot_front()
+    dots = [trace for trace in figure.data if trace.mode == "markers"]
+    labels = [row[0] for trace in dots for row in trace.customdata]
+    assert sorted(labels) == sorted(run.points()["point"])
+    large = [row[0] for trace in dots if trace.marker.size == 11 for row in trace.customdata]
+    assert sorted(large) == sorted(run.front()["point"])
+
+
+def test_each_value_is_named_once_in_the_legend(run: Run) -> None:
+    shown = [trace.name for trace in run.plot_front().data if trace.showlegend]
+    assert shown == ["front of these two", "s = 1", "s = 2", "s = 4"]
+
+
+def test_many_different_numbers_are_a_scale(local: RunDirectory) -> None:
+    points = pd.concat([pd.DataFrame(point_rows(index)) for index in range(20)], ignore_index=True)
+    points["regularization"] = np.geomspace(1e-6, 1e-2, len(points))
+    figure = front_figure(points, np.zeros(len(points), dtype=bool), {}, color="regularization")
+    marker = figure.data[-1].marker
+    assert (marker.cmin, marker.cmax) == (-6.0, -2.0)
+    assert marker.colorbar.ticktext[0] == "1e-6"
+
+
+def test_large_pictures_are_drawn_by_webgl_and_keep_the_whole_front() -> None:
+    count = 2 * DRAWN
+    points = pd.DataFrame(point_rows(0)).iloc[np.arange(count) % 2].reset_index(drop=True)
+    front = np.zeros(count, dtype=bool)
+    front[::100] = True
+    figure = front_figure(points, front, {})
+    assert {trace.type for trace in figure.data if trace.mode == "markers"} == {"scattergl"}
+    drawn = [len(trace.x) for trace in figure.data if trace.mode == "markers"]
+    assert DRAWN / 2 < sum(drawn) <= DRAWN + front.sum()
+    assert drawn[-1] == front.sum()
+    assert count > MANY
+
+
+def test_points_without_a_value_on_an_axis_are_left_out(run: Run) -> None:
+    figure = run.plot_front("latency_1_ms")
+    assert [len(trace.x) for trace in figure.data] in ([], [0])
+
+
+def test_the_band_is_between_the_levels(run: Run) -> None:
+    band, median, dots = run.plot_attainment().data
+    assert band.fill == "toself"
+    assert min(band.y) <= min(median.y)
+    assert max(band.y) >= max(median.y)
+    assert set(dots.x) <= set(median.x)
+
+
+def test_hypervolume_ends_at_all_of_it(run: Run) -> None:
+    (trace,) = run.plot_hypervolume().data
+    assert trace.y[-1] == 1.0
+    assert list(trace.x) == list(range(1, 13))
+
+
+def test_sparsity_has_a_mean_for_each_lambda_and_its_networks(run: Run) -> None:
+    thin, bold = (
+        [trace for trace in run.plot_sparsity().data if bool(trace.name) == named] for named in (False, True)
+    )
+    assert [trace.name for trace in bold] == ["λ = 0", "λ = 0.001"]
+    assert [len(trace.x) for trace in bold] == [3, 3]
+    assert [int(np.isnan(trace.x).sum()) for trace in thin] == [6, 6]  # a gap behind each network
+
+
+def test_costs_over_decades_are_on_a_logarithmic_axis(local: RunDirectory) -> None:
+    points = pd.concat([pd.DataFrame(point_rows(i, macs=10 ** (3 + i))) for i in range(4)], ignore_index=True)
+    front = np.zeros(len(points), dtype=bool)
+    assert front_figure(points, front, {}).layout.xaxis.type == "log"
+    assert front_figure(points, front, {}, x="memory_bytes").layout.xaxis.type is None
+
+
+def test_unknown_columns_are_named(run: Run) -> None:
+    for draw in (
+        lambda: run.plot_front("mac"),
+        lambda: run.plot_front(color="spliting"),
+        lambda: run.plot_fronts(by="spliting"),
+        lambda: run.plot_learning_curves("acuracy"),
+        lambda: run.plot_learning_curves(by="spliting"),
+        lambda: run.plot_parallel("acuracy"),
+        lambda: run.plot_hypervolume("trial"),
+    ):
+        with pytest.raises(UnknownColumnError, match="did you mean"):
+            draw()
+
+
+def test_where_keeps_points(run: Run) -> None:
+    figure = run.plot_front(where="splitting == 2")
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["front of these two", "s = 2"]
+
+
+def test_several_runs_do_not_share_lines(local: RunDirectory) -> None:
+    run = Run([night(local).directory, local], ["a", "b"])
+    first = run.plot_sparsity().data[0]
+    assert {row[1].split("/")[0] for row in first.customdata if row[1]} == {"a", "b"}
+    assert len(run.plot_hypervolume().data) == 2
+
+
+def test_colours_and_symbols_tell_alternatives_apart() -> None:
+    assert len(set(PALETTE)) == len(set(SYMBOLS)) == len(PALETTE)
+    assert len({tuple(look(place).values()) for place in range(len(PALETTE))}) == len(PALETTE)
+
+
+def test_text_is_safe_for_plotly() -> None:
+    assert safe("<b>%{x}</b> & more") == "&lt;b&gt;&#37;{x}&lt;/b&gt; &amp; more"
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "expected"),
+    [(0.5, "accuracy", "50.0 %"), (1_234_567, "macs", "1.23M"), (9_999, "macs", "9999"), (12_345, "", "12.3k"),
+     (-2.5e9, "", "-2.5G"), (pd.NA, "", "not measured"), ("best", "codec", "best"), (float("inf"), "", "inf")],
+)  # fmt: skip
+def test_numbers_are_short(value: Any, column: str, expected: str) -> None:
+    assert number_text(value, column) == expected
+
+
+# --- genotypes ---
+
+
+@pytest.mark.parametrize("genotype", GENOTYPES)
+def test_a_genotype_is_well_formed_svg_with_each_operation_and_its_words(genotype: dict[str, Any]) -> None:
+    root = ElementTree.fromstring(genotype_svg(json.dumps(genotype)))
+    assert root.tag == f"{SVG}svg"
+    assert root.get("role") == "img"
+    words = root.get("aria-label") or ""
+    titles = [title.text for title in root.iter(f"{SVG}title")]
+    edges = [edge for kind in ("normal", "reduce") for edge in genotype.get(kind, [])]
+    assert sorted(str(title).split(" of ")[0] for title in titles) == sorted(name for name, _ in edges)
+    assert words.startswith("normal cell: node 0 = ")
+    assert words == (root.find(f"{SVG}desc").text if root.find(f"{SVG}desc") is not None else None)
+
+
+def test_nothing_of_a_layout_overlaps_or_leaves_it() -> None:
+    edges = [[f"sep_conv_{i}x{i}", max(0, i - back)] for i in range(2, 12) for back in (1, 4)]
+    (cell,) = read_cells({"normal": edges, "normal_concat": [2, 5, 8, 11]}).values()
+    layout = lay_out(cell, dict.fromkeys(range(2, cell.output), 120.0))
+    rows: dict[int, list[tuple[float, float]]] = {}
+    for (node, layer), x in layout.x.items():
+        half = layout.widths[node] / 2 if layout.layer[node] == layer else 1.0
+        rows.setdefault(layer, []).append((x - half, x + half))
+    for spans in rows.values():
+        spans.sort()
+        assert all(left[1] < right[0] for left, right in itertools.pairwise(spans))
+        assert spans[0][0] > 0
+        assert spans[-1][1] < layout.width
+    assert all(
+        layout.layer[node] > layout.layer[source] for node in range(2, 13) for source in cell.sources(node)
+    )
+
+
+def test_one_cell_can_be_drawn_alone() -> None:
+    assert "reduce cell" not in genotype_svg(GENOTYPES[0], "normal")
+    with pytest.raises(ResultsError, match="must have the cell"):
+        genotype_svg(GENOTYPES[1], "reduce")
+
+
+def test_hostile_names_are_inert() -> None:
+    edges = [["<script>alert(1)</script>", 0], ["\"'><b>", 1]]
+    root = ElementTree.fromstring(genotype_svg({"normal": edges, "normal_concat": [2]}))
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} == {
+        "svg",
+        "desc",
+        "g",
+        "path",
+        "rect",
+        "title",
+        "text",
+    }
+
+
+@pytest.mark.parametrize(
+    "genotype",
+    [
+        "", "{}", "[]", "null", "{", '{"normal": [], "normal_concat": [2]}', "[" * 100_000,
+        {"normal": [["skip_connect", 0]], "normal_concat": [2]},
+        {"normal": [["skip_connect", 0], ["skip_connect", 2]], "normal_concat": [2]},
+        {"normal": [["skip_connect", 0], ["skip_connect", -1]], "normal_concat": [2]},
+        {"normal": [["skip_connect", 0], ["skip_connect", 1]], "normal_concat": [3]},
+        {"normal": [["skip_connect", 0], ["skip_connect", 1]], "normal_concat": []},
+        {"normal": [["skip_connect", 0], ["skip_connect", 1]] * 100, "normal_concat": [2]},
+    ],
+)  # fmt: skip
+def test_what_is_no_genotype_is_refused_in_one_line(genotype: Any) -> None:
+    with pytest.raises(ResultsError) as caught:
+        genotype_svg(genotype)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 300

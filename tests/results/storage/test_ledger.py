@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from results import BrokenFileError, LedgerEntry, ResultsError
+from results.storage.ledger import Failure
+
+ENTRY = LedgerEntry(
+    index=7,
+    key="ab12",
+    seed=3,
+    config={"space": {"s": 2}},
+    failures=[Failure(kind="MemoryError", message="out of memory")],
+)
+
+
+def test_an_entry_survives_its_file() -> None:
+    assert LedgerEntry.from_json(ENTRY.to_json()) == ENTRY
+
+
+def test_keys_of_a_later_version_are_kept() -> None:
+    text = ENTRY.to_json().replace('"seed": 3', '"seed": 3, "priority": 9')
+    entry = LedgerEntry.from_json(text)
+    assert entry.extra == {"priority": 9}
+    assert LedgerEntry.from_json(entry.to_json()).extra == {"priority": 9}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"index": -1}', '"x"', "\x00", ENTRY.to_json()[:40]])
+def test_what_is_no_entry_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(BrokenFileError, match="this is no ledger entry") as caught:
+        LedgerEntry.from_json(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1, 2}])
+def test_only_plain_json_can_be_stored(value: object) -> None:
+    with pytest.raises(ResultsError, match="plain JSON, but trial 0"):
+        LedgerEntry(index=0, key="a", seed=0, config={"x": value}).to_json()
+
+
+def test_unknown_fields_are_errors() -> None:
+    with pytest.raises(ValueError, match="stat"):
+        LedgerEntry(index=0, key="a", seed=0, config={}, stat="failed")  # type: ignore[call-arg]
+
+
+def test_failures_of_version_0_1_are_read_as_records() -> None:
+    text = '{"index": 7, "key": "ab12", "seed": 3, "config": {}, "state": "failed", "failures": ["TrialError: nan"]}'
+    entry = LedgerEntry.from_json(text)
+    assert entry.failures == [Failure(message="TrialError: nan")]
+    assert entry.reason == "TrialError: nan"
+    assert LedgerEntry.from_json(entry.to_json()) == entry

@@ -1,0 +1,115 @@
+"""Storage that fails for a while: a full disk, a server that restarts, a connection that is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from results import RunDirectory
+from results.storage.retrying_storage import RetryingStorage
+from results.storage.storage import LocalStorage
+from tests.results.rows import key_of, point_rows
+
+
+class Failing(LocalStorage):
+    """A local disk whose next operations fail, as often as ``failures`` says."""
+
+    failures: Iterator[OSError] = iter(())
+
+    def write(self, path: str, *parts: bytes) -> None:
+        for error in self.failures:
+            raise error
+        super().write(path, *parts)
+
+    def move(self, path: str, target: str) -> None:
+        super().move(path, target)
+        for error in self.failures:  # it has moved, and the answer is lost
+            raise error
+
+
+def failing(place: Path, failures: int, error: OSError | None = None) -> Failing:
+    storage = Failing(place)
+    reason = error or OSError(28, "No space left on device")
+    object.__setattr__(storage, "failures", iter([reason] * failures))
+    return storage
+
+
+def test_it_is_waited_for_longer_and_longer(tmp_path: Path) -> None:
+    waits: list[float] = []
+    RetryingStorage(failing(tmp_path, 3), sleep=waits.append).write("file", b"content")
+    assert waits == [0.2, 0.4, 0.8]
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_one_that_stays_away_is_given_up(tmp_path: Path) -> None:
+    waits: list[float] = []
+    with pytest.raises(OSError, match="No space left"):
+        RetryingStorage(failing(tmp_path, 10_000), sleep=waits.append).write("file", b"content")
+    assert 300 <= sum(waits) < 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+    storage = RetryingStorage(LocalStorage(tmp_path), sleep=never)
+    with pytest.raises(FileNotFoundError):
+        storage.read("file")
+    with pytest.raises(FileNotFoundError):
+        storage.move("file", "other")
+
+
+def test_a_move_whose_answer_was_lost_has_moved(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    waits: list[float] = []
+    RetryingStorage(failing(tmp_path, 1), sleep=waits.append).move("file", "quarantine/file")
+    assert len(waits) == 1
+    assert (tmp_path / "quarantine" / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda storage: storage.write("file", b"new"),
+        lambda storage: storage.move("file", "other"),
+        lambda storage: storage.remove("file"),
+        lambda storage: storage.remove_folder("folder"),
+        lambda storage: storage.make_folder("more"),
+    ],
+)
+def test_nothing_is_changed_without_leave(tmp_path: Path, change: Callable[[RetryingStorage], None]) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+
+    def refuse() -> None:
+        raise ValueError("not yours any more")
+
+    with pytest.raises(ValueError, match="not yours"):
+        change(RetryingStorage(LocalStorage(tmp_path), refuse, sleep=never))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+    assert RetryingStorage(LocalStorage(tmp_path), refuse).read("file") == b"old"
+
+
+def test_a_run_directory_on_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+    waits: list[float] = []
+    directory = RunDirectory(failing(tmp_path, 2)).retrying(sleep=waits.append)
+    directory.write_points(key_of(0), point_rows(0))
+    assert len(waits) == 2
+    assert directory.finished_keys() == {key_of(0)}
+    assert directory.scratch == tmp_path / "ray"
+
+
+def test_a_storage_that_fails_does_not_make_a_finished_trial_unfinished(tmp_path: Path) -> None:
+    RunDirectory(tmp_path).write_points(key_of(0), point_rows(0))
+
+    class Unreadable(LocalStorage):
+        def ends(self, path: str, count: int) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        RunDirectory(Unreadable(tmp_path)).finished_keys()
+
+
+def never(seconds: float) -> Any:
+    raise AssertionError("this is not to be waited for")

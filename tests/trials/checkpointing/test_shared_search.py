@@ -1,0 +1,68 @@
+"""Trials that differ only in their training search once: what is taken over, what is not, and that nothing shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trials.test_trial import assert_same_trial
+from tests.trials.tiny import context_in, tiny_config
+from trials import TrialConfig, run_trial
+from trials.search.search import Search
+
+PLAIN = tiny_config()
+REGULARIZED = tiny_config(feature_maps={"regularization": 0.01})
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[TrialConfig]:
+    """The trials that have searched for themselves."""
+    begun: list[TrialConfig] = []
+    original = Search.__init__
+
+    def begin(self: Search, config: TrialConfig, *arguments: Any) -> None:
+        begun.append(config)
+        original(self, config, *arguments)
+
+    monkeypatch.setattr(Search, "__init__", begin)
+    return begun
+
+
+def test_another_lambda_takes_the_search_over_and_nothing_shows(
+    tmp_path: Path, searches: list[TrialConfig]
+) -> None:
+    shared, alone = context_in(tmp_path / "shared"), context_in(tmp_path / "alone")
+    rows: list[tuple[str, int]] = []
+    run_trial(PLAIN, shared)
+    told = context_in(tmp_path / "shared", report=lambda row: rows.append((row["trial_key"], row["step"])))
+    run_trial(REGULARIZED, told)
+    assert searches == [PLAIN]
+    run_trial(REGULARIZED, alone)
+    assert searches == [PLAIN, REGULARIZED]
+    assert_same_trial(shared.directory, alone.directory, REGULARIZED)
+    assert rows == [(REGULARIZED.trial_key(), step) for step in (1, 2, 3, 4)]
+
+
+def test_what_decides_a_search_is_in_its_key() -> None:
+    same = [PLAIN, REGULARIZED, tiny_config(train={"epochs": 5}), tiny_config(ladder={"threshold": [0.5]})]
+    assert len({config.search_key() for config in same}) == 1
+    others = [
+        tiny_config(space={"splitting": 2}),
+        tiny_config(search={"epochs": 3}),
+        tiny_config(data={"train_images": 64}),
+        tiny_config(feature_maps={"regularization": 0.01, "in_search": True}),
+        tiny_config(feature_maps={"regularization": 0.01}, search={"regularize_alphas": True}),
+        PLAIN.model_copy(update={"seed": 4}),
+    ]
+    assert len({config.search_key() for config in [PLAIN, *others]}) == 1 + len(others)
+
+
+def test_a_damaged_search_is_done_again(tmp_path: Path, searches: list[TrialConfig]) -> None:
+    context = context_in(tmp_path)
+    run_trial(PLAIN, context)
+    (stored,) = (tmp_path / "checkpoints" / PLAIN.search_key()).iterdir()
+    stored.write_bytes(stored.read_bytes()[:-100])
+    run_trial(REGULARIZED, context)
+    assert searches == [PLAIN, REGULARIZED]

@@ -1,0 +1,110 @@
+"""Fashion-MNIST: 60,000 training and 10,000 test images of 28x28, in the gzipped IDX files of its authors."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trials.data.sources.arrays import Arrays, Labels, Pixels, Shape, check_labels
+from trials.data.sources.errors import DataError
+from trials.data.sources.standard import Standard
+
+CLASSES = 10
+SIDE = 28
+MOST_IMAGES = 1_000_000  # a header that says more is broken, and must not fill the memory
+
+FASHION_MNIST = Standard(
+    name="fashion_mnist",
+    files=(
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    ),
+    folders=("fashion_mnist",),
+    server="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    downloads={
+        "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    },
+)
+
+
+@dataclass(frozen=True)
+class FashionMnist:
+    """The four IDX files, in the folder ``path`` or in a usual place; any data set of the same form will do."""
+
+    path: str | None = None
+
+    def locate(self) -> None:
+        """Check that the files are there or can be fetched."""
+        FASHION_MNIST.locate(self.path)
+
+    def image_shape(self) -> Shape:
+        """Return [C, H, W]."""
+        return 1, SIDE, SIDE
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that ``read`` reads, fetched first where that is needed."""
+        folder = FASHION_MNIST.folder(self.path)
+        return tuple(folder / file for file in FASHION_MNIST.files)
+
+    def read(self) -> Arrays:
+        """Return all images; DataError for a file that is no IDX file of this form, or ends too early."""
+        train_images, train_labels, test_images, test_labels = self.files()
+        train = _read_split(train_images, train_labels)
+        test = _read_split(test_images, test_labels)
+        return Arrays(*train, *test, classes=CLASSES)
+
+
+def _read_split(images: Path, labels: Path) -> tuple[Pixels, Labels]:
+    pixels = read_idx(images, SIDE, SIDE)
+    numbers = read_idx(labels).astype(np.int64)
+    if len(numbers) != len(pixels):
+        raise DataError(
+            f"images and labels must be equally many, but got {len(pixels)} and {len(numbers)} in {labels}"
+        )
+    check_labels(numbers, CLASSES, str(labels))
+    return pixels[:, None], numbers  # [N, 1, H, W]
+
+
+def read_idx(path: Path, *sides: int) -> Pixels:
+    """Return a gzipped IDX file as uint8 [N, *sides]: a magic number, one size a dimension, then the bytes.
+
+    Format: http://yann.lecun.com/exdb/mnist. Raises DataError for anything else.
+    """
+    try:
+        with gzip.open(path) as file:
+            sizes = _sizes(file.read(4 + 4 * (1 + len(sides))), sides, path)
+            expected = math.prod(sizes)
+            content = bytearray(file.read(expected + 1))  # one byte more shows a file that is too long
+    except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
+        raise DataError(f"an IDX file must be whole and gzipped, but {path} is not: {fault}") from fault
+    if len(content) != expected:
+        held = "more" if len(content) > expected else str(len(content))
+        raise DataError(f"{path} must hold {expected} bytes after its header, but holds {held}")
+    return np.frombuffer(content, dtype=np.uint8).reshape(sizes)
+
+
+def _sizes(header: bytes, sides: tuple[int, ...], path: Path) -> tuple[int, ...]:
+    dimensions = 1 + len(sides)
+    magic = bytes([0, 0, 0x08, dimensions])  # 0x08: unsigned bytes
+    if header[:4] != magic:
+        raise DataError(
+            f"an IDX file of {dimensions} dimensions must start with 0x{magic.hex()}, but {path} starts with "
+            f"0x{header[:4].hex()}"
+        )
+    sizes = tuple(int(size) for size in np.frombuffer(header[4 : len(header) // 4 * 4], dtype=">u4"))
+    if len(sizes) < dimensions or not 0 < sizes[0] <= MOST_IMAGES or sizes[1:] != sides:
+        rule = " x ".join(["N", *map(str, sides)])
+        raise DataError(
+            f"the sizes in an IDX header must be {rule} with N up to {MOST_IMAGES:,}, but {path} has {list(sizes)}"
+        )
+    return sizes

@@ -1,0 +1,8 @@
+"""How a worker computes: device, number format, threads, ranks, memory.
+
+Here: what depends on the machine. Not here: what is computed. Read first: ``compute.py``, then ``parallel.py``.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

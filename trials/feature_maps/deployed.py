@@ -1,0 +1,127 @@
+"""The network as it is deployed with quantized weights: batch norms folded first, then every layer quantized."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from search_space.attention import MLP, SelfAttention
+from search_space.normalization import BatchNorm
+from search_space.primitives import ConvBlock, FactorizedReduce
+from trials import coding
+from trials.feature_maps.quantization import OFF, fold_batch_norm, quantize_weight
+
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A network in evaluation mode, and how many bits its weights take under each codec.
+
+    Attributes:
+        network: computes with the weights as stored.
+        symbols: the quantized weights, a layer each; empty with 32 bits.
+        other_values: float32 numbers stored beside them: scales, biases, norms, position tables.
+        bits: bits of a weight.
+    """
+
+    network: nn.Module
+    symbols: tuple[Tensor, ...]
+    other_values: int
+    bits: int
+
+    def weight_bytes(self, codec: str) -> float:
+        """Return the bytes of all parameters as stored.
+
+        Quantized weights are coded layer by layer; ``none`` packs them at their bits. Unquantized ones take 4 bytes
+        each; with ``zero_value`` a mask and 4 bytes for each that is not zero, with ``best`` the smaller of both.
+        """
+        if self.bits == OFF:
+            values = torch.cat([p.detach().flatten() for p in self.network.parameters()])
+            return float_bits(values.numel(), int((values != 0).sum()), codec) / 8
+        stored = sum(symbol_bits(one, codec, self.bits) for one in self.symbols)
+        return (stored + FLOAT_BITS * self.other_values) / 8
+
+    def sparsity(self) -> float:
+        """Return the share of zeros among the weights that multiply feature maps."""
+        if self.symbols:
+            return sum(int((s == 0).sum()) for s in self.symbols) / sum(s.numel() for s in self.symbols)
+        weights = [m.weight for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
+
+
+def deploy(network: nn.Module, bits: int) -> Deployed:
+    """Return ``network`` with its weights at ``bits`` bits; it stays as it is.
+
+    With 32 bits nothing is folded and nothing changes, bit for bit. Otherwise every batch norm is folded into the
+    layer before it, weights of convolutions and linear layers are quantized symmetrically per output channel, and
+    everything else stays float32.
+    """
+    twin = deepcopy(network).eval()
+    if bits == OFF:
+        return Deployed(twin, (), 0, bits)
+    fold(twin)
+    symbols: list[Tensor] = []
+    scales = 0
+    for module in twin.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            quantized = quantize_weight(module.weight, bits)
+            module.weight.data.copy_(quantized.dequantize())
+            symbols.append(quantized.symbols)
+            scales += quantized.scale.numel()
+    values = sum(parameter.numel() for parameter in twin.parameters())
+    return Deployed(twin, tuple(symbols), values - sum(one.numel() for one in symbols) + scales, bits)
+
+
+@torch.no_grad()
+def fold(network: nn.Module) -> None:
+    """Fold every batch norm of ``network`` (evaluation mode) into the layer before it, in place."""
+    for module in list(network.modules()):
+        if isinstance(module, ConvBlock):
+            _fold_into(module.pointwise or module.conv, module.bn)
+            module.add_module("bn", nn.Identity())
+        elif isinstance(module, FactorizedReduce):
+            half = module.even.out_channels
+            _fold_into(module.even, module.bn, slice(0, half))
+            _fold_into(module.odd, module.bn, slice(half, None))
+            module.add_module("bn", nn.Identity())
+        elif isinstance(module, SelfAttention | MLP):
+            _fold_into(module.out_projection if isinstance(module, SelfAttention) else module.down, module.bn)
+            module.add_module("bn", nn.Identity())
+        elif isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], BatchNorm):
+            _fold_into(module[0], module[1])
+            module[1] = nn.Identity()
+
+
+def _fold_into(layer: nn.Module, bn: nn.Module, channels: slice | None = None) -> None:
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    assert isinstance(bn, BatchNorm)
+    weight, bias = fold_batch_norm(layer.weight, bn if channels is None else _part(bn, channels))
+    layer.weight.data.copy_(weight)
+    layer.bias = nn.Parameter(bias)
+
+
+def _part(bn: BatchNorm, channels: slice) -> BatchNorm:
+    """Return the batch norm of some of the channels."""
+    assert bn.running_mean is not None
+    assert bn.running_var is not None
+    part = BatchNorm(len(bn.running_mean[channels]))
+    part.to(bn.running_mean)
+    part.running_mean, part.running_var = bn.running_mean[channels], bn.running_var[channels]
+    part.weight.data, part.bias.data = bn.weight[channels].data, bn.bias[channels].data
+    return part.eval()
+
+
+def symbol_bits(symbols: Tensor, codec: str, bits: int) -> int:
+    """Return the bits of integer symbols under ``codec``; ``none`` packs each at ``bits`` bits."""
+    return symbols.numel() * bits if codec == "none" else coding.size_in_bits(symbols, codec)
+
+
+def float_bits(values: int, present: int, codec: str) -> int:
+    """Return the bits of float32 values of which ``present`` are not zero."""
+    dense = FLOAT_BITS * values
+    masked = values + FLOAT_BITS * present
+    return {"zero_value": masked, "best": min(dense, masked)}.get(codec, dense)

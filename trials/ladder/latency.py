@@ -1,0 +1,41 @@
+"""How long one inference takes on this device: warm-up, then the median of timed runs."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import torch
+from torch import nn
+
+from trials.device.compute import Compute
+
+WARM_UP, RUNS = 3, 15
+
+
+@torch.no_grad()
+def latency_ms(network: nn.Module, image_shape: tuple[int, int, int], batch: int, compute: Compute) -> float:
+    """Return the median time in milliseconds of ``network`` (evaluation mode) on ``batch`` random images."""
+    images = torch.randn(
+        batch,
+        *image_shape,
+        device=compute.device,
+        dtype=compute.dtype,
+        generator=torch.Generator(compute.device),
+    )
+    images = images.contiguous(memory_format=torch.channels_last)
+    network.eval()
+    times = []
+    for _ in range(WARM_UP + RUNS):
+        _wait(compute)
+        start = time.perf_counter()
+        with compute.autocast():
+            network(images)
+        _wait(compute)
+        times.append(time.perf_counter() - start)
+    return 1000 * median(times[WARM_UP:])
+
+
+def _wait(compute: Compute) -> None:
+    if compute.device.type == "cuda":
+        torch.cuda.synchronize(compute.device)

@@ -1,0 +1,9 @@
+"""The bilevel search on the supernet: one file a search algorithm.
+
+Here: how alphas move, and what is known of an architecture before it is trained. Not here: the supernet itself
+(``search_space.supernet``). Read first: ``search.py``, then ``darts.py``, which holds the interface of all algorithms.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

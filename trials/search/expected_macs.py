@@ -1,0 +1,90 @@
+"""The macs of the supernet's architecture in expectation over the primitives' weights, differentiable in the alphas.
+
+Every edge takes one primitive with the probability that its softmax gives; macs add up, so the expectation is
+
+    fixed + sum over kinds of cell, edges e and primitives p of  weight[e, p] x macs[e, p],
+
+with macs[e, p] summed over all cells of that kind. ``fixed`` is what no alpha decides: stem, preprocessing, classifier.
+With edge weights beta (PC-DARTS) the edges compete: each of the two that a node will keep is drawn with the probability
+beta, and then its primitive. Primitives count at the full width of a node, with partial channels as well: that is the
+width that the derived network gives them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from search_space import Supernet
+from search_space.genotype import EDGES_PER_NODE
+from search_space.primitives import primitive
+from trials.cost.cost import count_layers
+
+
+class ExpectedMacs:
+    """Callable that returns the expected macs of one image, a scalar with a graph to the alphas.
+
+    Args:
+        supernet: whose alphas.
+        input_shape: [C, H, W] of an image.
+    """
+
+    def __init__(self, supernet: Supernet, input_shape: tuple[int, int, int]) -> None:
+        self.supernet = supernet
+        self.fixed, self.tables = mac_tables(supernet, input_shape)
+
+    def __call__(self) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for kind, table in self.tables.items():
+            weights = self.supernet.edge_weights(kind)
+            if kind in self.supernet.betas:
+                weights = EDGES_PER_NODE * weights
+            total = total.to(weights.device) + (weights.double() * table.to(weights.device)).sum()
+        return total + self.fixed
+
+
+def mac_tables(supernet: Supernet, input_shape: tuple[int, int, int]) -> tuple[int, dict[str, Tensor]]:
+    """Return the fixed macs and, for each kind of cell, macs[e, p] summed over its cells: [E, P] float64."""
+    names = supernet.space.primitives
+    tables = {kind: torch.zeros(alpha.shape, dtype=torch.float64) for kind, alpha in supernet.alphas.items()}
+    image = torch.empty(1, *input_shape, device="meta")
+    fixed, x = count_layers(supernet.stem, image)
+    before = previous = x
+    for index, kind in enumerate(supernet.kinds):
+        cell = supernet.cell(index)
+        macs0, state0 = count_layers(cell.preprocess0, before)
+        macs1, state1 = count_layers(cell.preprocess1, previous)
+        fixed += macs0 + macs1
+        edge, node_map = 0, state1
+        states = [state0, state1]
+        for mixed in cell.mixed_nodes():
+            for source, stride in enumerate(mixed.strides):
+                for place, name in enumerate(names):
+                    macs, out = _primitive_macs(name, states[source], stride)
+                    tables[kind][edge, place] += macs
+                    node_map = node_map if out is None else out
+                edge += 1
+            states.append(node_map)
+        before, previous = previous, cell.output(states[2:])
+    macs, _ = count_layers(supernet.classifier, previous)
+    return fixed + macs, tables
+
+
+def _primitive_macs(name: str, x: Tensor, stride: int) -> tuple[int, Tensor | None]:
+    """Return the macs of a primitive on ``x`` and its output."""
+    if name == "none":
+        return 0, None
+    macs, shape = _counted(name, tuple(x.shape), stride)
+    return macs, torch.empty(shape, device="meta")
+
+
+@lru_cache(maxsize=1024)
+def _counted(name: str, shape: tuple[int, ...], stride: int) -> tuple[int, tuple[int, ...]]:
+    """Return the macs of a primitive on a map of ``shape`` and the shape of its output; the same for many edges."""
+    with torch.device("meta"):
+        module: nn.Module = primitive(name, shape[1], stride)
+        x = torch.empty(shape)
+    macs, out = count_layers(module, x)
+    return macs, tuple(out.shape)

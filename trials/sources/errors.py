@@ -1,7 +1,0 @@
-"""What can be wrong with the images of a trial."""
-
-from __future__ import annotations
-
-
-class DataError(ValueError):
-    """Images that are missing, or are not what their source says. One line: the rule and what was found."""
