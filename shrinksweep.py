@@ -1,11 +1,12 @@
-"""shrinksweep in one import: the names that most people need, from the four packages that hold them.
+"""The names of shrinksweep that most users need, in one import.
 
 >>> import shrinksweep as ss
 >>> ss.Sweep(name="example", sweep={"space.splitting": [1, 2]}).budget
 2
 
-``results``, ``trials``, ``orchestrator`` and ``search_space`` are everyday names: where another module of such a name
-is in front of ours, every import from here says which file it is.
+Each name is imported on first use from one of the four packages ``orchestrator``, ``trials``, ``search_space`` and
+``results``. These are common names: if Python finds another module of such a name first, the import fails and names its
+file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator import Sweep as Sweep
@@ -57,14 +58,14 @@ __all__ = ["ShrinksweepError", "__version__", *_HOMES]
 
 
 class ShrinksweepError(Exception):
-    """Base of every error that shrinksweep raises on purpose: one line, the rule and the value received."""
+    """Base class of the errors of shrinksweep. The message is one line: the rule, and the value that breaks it."""
 
 
 class ForeignModuleError(ShrinksweepError, ImportError):
-    """A module of somebody else's that has the name of one of our packages, and is found before it."""
+    """Another module has the name of one of our packages, and Python finds it first."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     refuse_foreign_modules()
@@ -77,21 +78,31 @@ def __dir__() -> list[str]:
 
 
 def refuse_foreign_modules() -> None:
-    """Check that our four packages are the ones that Python finds.
+    """Check that Python finds our own four packages.
 
     Raises:
         ForeignModuleError: it finds another module first; the message names its file.
     """
     own = Path(__file__).resolve().parent
     for name in _PACKAGES:
-        module = sys.modules.get(name)
-        spec = module.__spec__ if module is not None else find_spec(name)
-        origin = spec.origin if spec is not None else None
-        if origin is None or Path(origin).resolve().parent != own / name:
+        location = _location(name)
+        if location is None or location.resolve().parent != own / name:
             raise ForeignModuleError(
-                f"the package `{name}` must be that of shrinksweep, but Python finds {origin or 'none'} first: "
-                "rename it, or take its folder out of PYTHONPATH"
+                f"the package `{name}` must be that of shrinksweep, but Python finds "
+                f"{location or 'a module without a file'} first: rename it, or take its folder out of PYTHONPATH"
             )
+
+
+def _location(name: str) -> Path | None:
+    """Return the file of a module, imported or not, or the folder of a package without ``__init__.py``."""
+    module = sys.modules.get(name)
+    spec = find_spec(name) if module is None else getattr(module, "__spec__", None)
+    if spec is None:  # not found, or not made by an import
+        file = getattr(module, "__file__", None)
+        return None if file is None else Path(file)
+    if spec.origin is not None:
+        return Path(spec.origin)
+    return next(map(Path, spec.submodule_search_locations or ()), None)
 
 
 def main() -> None:
@@ -99,15 +110,11 @@ def main() -> None:
     try:
         refuse_foreign_modules()
     except ForeignModuleError as error:
-        sys.exit(_refused(error))
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     from orchestrator.cli import main as run
 
     run()
-
-
-def _refused(error: ForeignModuleError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
 """Benchmarks: ``python -m benchmarks.NAME [--quick] [--json FILE] [--save]``; all: ``python -m benchmarks``.
 
-A benchmark is a module of this folder that ends in an ``if __name__ == "__main__":`` with ``harness.main``.
+A benchmark is a module of this folder whose ``if __name__ == "__main__":`` block calls ``harness.main``.
 """

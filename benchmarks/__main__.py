@@ -1,6 +1,6 @@
-"""Run every benchmark, one after the other, and end with one table: ``python -m benchmarks [--quick]``.
+"""Run all benchmarks one after the other, and print one table at the end: ``python -m benchmarks [--quick]``.
 
-Each one runs in a process of its own, so that threads, caches and peak memory of one never touch the next.
+Each benchmark runs in a process of its own: its threads, caches and peak memory do not affect the next.
 """
 
 from __future__ import annotations
@@ -11,37 +11,36 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from benchmarks.harness import figure_table, write_json
+from benchmarks.harness import FigureJson, Report, figure_table, write_json
 
 FOLDER = Path(__file__).parent
 APART = ("faults", "feature_maps")
-"""No benchmarks of speed, and an hour long: each is run on its own."""
+"""Not benchmarks of speed, and an hour long: each is run on its own."""
 
 
 def benchmark_names(folder: Path = FOLDER) -> list[str]:
-    """Return the modules of the folder that run as a script, in alphabetical order, but those that run apart."""
+    """Return the modules of a folder that run as scripts, in alphabetical order, without those in ``APART``."""
     modules = (p for p in sorted(folder.glob("*.py")) if not p.name.startswith("_"))
     modules = (p for p in modules if p.stem not in APART)
     return [p.stem for p in modules if '\nif __name__ == "__main__":' in p.read_text(encoding="utf-8")]
 
 
-def run(name: str, quick: bool, folder: Path) -> dict[str, Any] | None:
-    """Run one benchmark and return its report; None where it failed."""
+def run(name: str, quick: bool, folder: Path) -> Report | None:
+    """Run one benchmark and return its report, or None if it failed."""
     target = folder / f"{name}.json"
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(target)] + ["--quick"] * quick
     finished = subprocess.run(command, cwd=FOLDER.parent, check=False)
     if finished.returncode or not target.exists():
         return None
-    content: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    content: Report = json.loads(target.read_text(encoding="utf-8"))
     return content
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return 0 when every benchmark ran, 1 when one failed; a missed target is shown and is no failure."""
+    """Return 0 if every benchmark ran, 1 if one failed. A missed target is shown, but is not a failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the list of reports to FILE")
@@ -50,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         reports = {name: run(name, options.quick, Path(folder)) for name in benchmark_names()}
     done = [r for r in reports.values() if r is not None]
     failed = [name for name, content in reports.items() if content is None]
-    figures = [f | {"name": f"{r['benchmark']}.{f['name']}"} for r in done for f in r["figures"]]
+    figures: list[FigureJson] = [
+        {**figure, "name": f"{r['benchmark']}.{figure['name']}"} for r in done for figure in r["figures"]
+    ]
     Console().print(figure_table("all benchmarks", figures))
     if options.json:
         write_json({"reports": done, "failed": failed}, options.json)

@@ -1,7 +1,7 @@
-"""How fast the codecs are on one core, and how close they come to the Shannon entropy and to zstd.
+"""Speed of the codecs on one core, and their sizes against the Shannon entropy and zstd.
 
-Maps of 8-bit symbols: ``relu`` (60% zeros, the others geometric), ``signed`` (the same, two-sided)
-and ``dense`` (a Gaussian of standard deviation 30). MB/s are 10^6 symbols of one byte a second.
+Maps of 8-bit symbols: ``relu`` (60% zeros, the others geometric), ``signed`` (the same, two-sided) and ``dense`` (a
+Gaussian of standard deviation 30). One MB/s is 10^6 symbols of one byte a second.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from benchmarks.harness import Figure, Measured, Table, Timings, interleaved
 from trials import coding
 
 TARGETS = {"encode": 100.0, "decode": 100.0, "size_in_bits": 500.0}
-"""MB/s of the slowest codec on the slowest map."""
+"""MB/s that the slowest codec must reach on the slowest map."""
 ALL = (*coding.CODECS, coding.BEST)
 ZSTD_LEVELS = (3, 19)
 ZSTD_SYMBOLS = 1 << 21
-"""zstd gets so many symbols of each map at once: more change nothing, and level 19 is slow."""
+"""Symbols of each map given to zstd: level 19 is slow, and more symbols do not change its ratio."""
 
 
 def maps(symbols: int) -> dict[str, Tensor]:
-    """Return the three maps, [symbols] each, the same ones every time."""
+    """Return the three maps by name, [symbols] each; always the same."""
     generator = torch.Generator().manual_seed(0)
     kept = torch.rand(symbols, generator=generator) > 0.6
     magnitude = torch.empty(symbols).geometric_(0.12, generator=generator) * kept
@@ -53,7 +53,7 @@ def measure(quick: bool) -> Measured:
 
 
 def check(given: dict[str, Tensor]) -> None:
-    """Assert that every codec is lossless, as long as it says, and no shorter than the entropy."""
+    """Assert for every codec: it is lossless, its size is as computed, and not below the entropy."""
     for name, symbols in given.items():
         for codec in ALL:
             stream = coding.encode(symbols, codec)
@@ -103,7 +103,7 @@ def _speed_table(timings: Timings, given: dict[str, Tensor]) -> Table:
 
 
 def _size_table(given: dict[str, Tensor]) -> Table:
-    """Return bits a symbol: the code alone for a codec, the whole compressed buffer for zstd."""
+    """Return bits a symbol: of a codec the code without header, of zstd the whole compressed buffer."""
     sizes = {"entropy": [coding.entropy_in_bits(s) / s.numel() for s in given.values()]}
     for codec in ALL:
         sizes[codec] = [coding.size_in_bits(s, codec) / s.numel() for s in given.values()]

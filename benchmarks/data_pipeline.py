@@ -1,7 +1,7 @@
-"""How many training images a second come out of the data pipeline, so that no step waits for its images.
+"""Training images a second out of the data pipeline: no step should wait for its images.
 
-Held images (3x32x32 bytes on the device) go through crop, mirror, cutout and normalization a batch at a time, on one
-CPU thread and on the GPU where there is one; ``per_image`` does the same one image at a time, as most loaders do.
+Images that lie on the device (3x32x32 bytes) go through crop, mirror, cutout and normalization a batch at a time, on
+one CPU thread, and on the GPU if there is one. ``per_image`` does the same one image at a time, as most loaders do.
 ``readers`` decodes JPEG files in two processes.
 """
 
@@ -37,7 +37,7 @@ SHAPE = (3, 32, 32)
 AUGMENTATION = Augmentation(crop_padding=4, flip=True, cutout=16)
 BATCH_SIZES = (64, 256)
 TARGET = 20_000.0
-"""Images a second of one CPU thread: hundreds of times what it trains a supernet on."""
+"""Images a second on one CPU thread: hundreds of times as many as the training of a supernet takes."""
 READERS = 2
 FILE_CLASSES = 4
 
@@ -60,7 +60,7 @@ def measure(quick: bool) -> Measured:
 
 
 def check() -> None:
-    """Assert that a batch comes out as it does one image at a time."""
+    """Assert that a batch is augmented as one image at a time is."""
     images = held(64, torch.device("cpu"))
     draws = AUGMENTATION.draw(64, SHAPE, np.random.default_rng(0))
     normalize = Normalization(images.mean, images.std, torch.float32)
@@ -70,7 +70,7 @@ def check() -> None:
 
 
 def held(count: int, device: torch.device) -> ImageSet:
-    """Return ``count`` random images on a device."""
+    """Return ``count`` random images that lie on a device."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8, generator=generator).to(device)
     return ImageSet(pixels, torch.zeros(count, dtype=torch.int64, device=device), *statistics(pixels))
@@ -131,7 +131,7 @@ def _exhaust(batches: Batches) -> None:
 
 
 def _readers(count: int, rounds: int) -> Iterator[Figure]:
-    """Decode 3x32x32 JPEG files in reader processes that run already."""
+    """Decode 3x32x32 JPEG files in reader processes that have started before."""
     with tempfile.TemporaryDirectory() as folder:
         _write_files(Path(folder), count)
         config = DataConfig(name="image_folder", path=folder, loader_workers=READERS)

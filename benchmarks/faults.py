@@ -1,13 +1,13 @@
 """Kill parts of one sweep at random moments, launch again where needed, and count what was lost.
 
-The trials compute nothing but leave every record (``fake_trials.counted_trial``). Every kill is SIGKILL, to what chance
-chooses: the driver alone, the driver with all its processes, the raylet, or the process of one trial. The sweep is
-long enough for all kills; after the last one it is left alone until it ends, and its points are compared with those
-of an undisturbed run.
+The trials compute nothing, but write every record (``fake_trials.counted_trial``). Every kill is a SIGKILL to a random
+target: the driver alone, the driver with all its processes, the raylet, or the process of one trial. The sweep lasts
+longer than all kills. After the last kill it runs to its end, and its points are compared with those of an undisturbed
+run.
 
-An epoch is *lost* if it was on storage before a kill and is not there with the same time stamp in the end; *doubled* if
-it has two rows; *repeated* if it was begun more than once. A kill may repeat the epochs that it interrupts, one for
-each trial under way: ``repeated_epochs`` is how many there were for each of those.
+An epoch is *lost* if it was on storage before a kill, and has no row with the same time stamp at the end. It is
+*doubled* if it has two rows, and *repeated* if it was started more than once. A kill may repeat the epochs that it
+interrupts, one for each running trial: ``repeated_epochs`` is the number of repeated epochs for each of those.
 """
 
 from __future__ import annotations
@@ -20,21 +20,24 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import psutil
 
 from benchmarks import harness
-from benchmarks.harness import Figure, Measured, Table
+from benchmarks.harness import Cell, Figure, Measured, Table
 from results import RunDirectory, open_run
 from results.schema import POINTS, volatile_columns
+
+if TYPE_CHECKING:
+    from orchestrator import Sweep
 
 KILLS, QUICK_KILLS = 100, 6
 EPOCHS_A_TRIAL = 20
 TRIALS_A_KILL = 4
 MOMENT_S = (0.0, 3.0)
-"""A kill comes so long after the last one has been got over: a new row has been written."""
+"""Shortest and longest time from the first new row after a kill to the next kill."""
 
 TARGETS = ("driver", "driver and its processes", "raylet", "trial")
 
@@ -47,8 +50,8 @@ sys.exit(0 if outcome.complete and not outcome.failed else 1)
 """
 
 
-def sweep(kills: int) -> Any:
-    """Return a grid that lasts longer than ``kills`` kills take."""
+def sweep(kills: int) -> Sweep:
+    """Return a grid that lasts longer than all kills."""
     from orchestrator import Sweep
 
     return Sweep(
@@ -66,17 +69,17 @@ def sweep(kills: int) -> Any:
 
 @dataclass
 class Disturbed:
-    """What was seen while a sweep was disturbed."""
+    """What was observed while a sweep was disturbed."""
 
     kills: Counter[str] = field(default_factory=Counter)
     interrupted: int = 0
-    """Trials that were under way when something that they needed was killed."""
+    """Trials that ran when something that they needed was killed."""
     seen: list[pd.DataFrame] = field(default_factory=list)
-    """The epochs that were on storage after each kill."""
+    """The epochs on storage after each kill."""
 
 
 def measure(quick: bool) -> Measured:
-    """Kill, count, and compare with an undisturbed run."""
+    """Kill, count what was lost, and compare with an undisturbed run."""
     kills = QUICK_KILLS if quick else KILLS
     with tempfile.TemporaryDirectory() as folder:
         disturbed, calm = Path(folder, "disturbed"), Path(folder, "calm")
@@ -101,7 +104,7 @@ def measure(quick: bool) -> Measured:
         Figure("identical", float(identical), "1 = yes", 1),
     ]
     configuration = {"trials": len(expected) // EPOCHS_A_TRIAL, "epochs": EPOCHS_A_TRIAL}
-    rows = [[target, found.kills[target]] for target in TARGETS]
+    rows: list[list[Cell]] = [[target, found.kills[target]] for target in TARGETS]
     return Measured(figures, configuration, [Table("what was killed", ["target", "times"], rows)])
 
 
@@ -119,12 +122,12 @@ def _disturb(run_dir: Path, kills: int) -> Disturbed:
         if driver.poll() is not None:
             break  # the sweep has ended
         if not victims:
-            continue  # no trial is under way just now
+            continue  # no trial runs at this moment
         for victim in victims:
             victim.kill()
-        under_way = int((open_run(run_dir).trials()["state"] == "running").sum())
+        running = int((open_run(run_dir).trials()["state"] == "running").sum())
         found.kills[target] += 1
-        found.interrupted += 1 if target == "trial" else max(1, under_way)
+        found.interrupted += 1 if target == "trial" else max(1, running)
         if target != "trial":
             driver.wait()
         found.seen.append(open_run(run_dir).progress()[["trial_key", "step", "at"]])
@@ -136,7 +139,7 @@ def _disturb(run_dir: Path, kills: int) -> Disturbed:
 
 
 def _victims(driver: subprocess.Popen[bytes], target: str) -> list[psutil.Process]:
-    """Return the processes to be killed; none where there are none."""
+    """Return the processes to kill; empty if the target has none."""
     try:
         process = psutil.Process(driver.pid)
         below = process.children(recursive=True)
@@ -158,7 +161,7 @@ def _runs_a_trial(process: psutil.Process) -> bool:
 
 def _finish(run_dir: Path, kills: int) -> None:
     if _start(run_dir, kills).wait() != 0:
-        raise RuntimeError(f"the sweep in {run_dir} must end without failed trials, but it did not")
+        raise RuntimeError(f"the sweep in {run_dir} must end without failed trials, but did not")
 
 
 def _start(run_dir: Path, kills: int) -> subprocess.Popen[bytes]:

@@ -1,8 +1,8 @@
 """What lambda and tau do to accuracy, sparsity, effective macs and coded bytes: Fashion-MNIST, three seeds.
 
-The trials are those of ``examples/attention.yaml`` and ``examples/hybrid.yaml``, in sizes of their own, at four lambdas
-and three seeds; the run directories are kept under ``runs/``, so that a second call, or one after a kill, goes on where
-the last one was. Over an hour on two cores.
+The trials are those of ``examples/attention.yaml`` and ``examples/hybrid.yaml`` in other sizes, at four lambdas and
+three seeds. The run directories are kept under ``runs/``: a second call, or one after a kill, resumes them. Over an
+hour on two cores.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import harness
-from benchmarks.harness import Figure, Measured, Table
+from benchmarks.harness import Cell, Figure, Measured, Table
 from orchestrator import Sweep, launch
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -27,7 +27,7 @@ MEASURED = ("accuracy", "sparsity", "effective_share", "feature_map_bytes", "ent
 
 
 def measure(quick: bool) -> Measured:
-    """Launch both sweeps, or go on with them, and tabulate means over seeds with their standard deviation."""
+    """Launch or resume both sweeps, and tabulate means over seeds with their standard deviations."""
     if "SHRINKSWEEP_DATA" not in os.environ:
         raise SystemExit("the images must be in the folder that SHRINKSWEEP_DATA names, but it is not set")
     figures: list[Figure] = []
@@ -54,20 +54,20 @@ def _points(space: str, quick: bool) -> pd.DataFrame:
 
 
 def table(points: pd.DataFrame, title: str) -> Table:
-    """Return a row for every lambda and threshold: the mean over seeds of what was measured, and its deviation."""
+    """Return a row for every lambda and threshold: means over seeds, standard deviations in brackets."""
     keys = ["regularization", "threshold_mode", "threshold"]
-    rows: list[list[str | float | None]] = []
-    for place, part in points.groupby(keys, observed=True):
-        cells = [f"{part[name].mean():.4g} ({part[name].std():.2g})" for name in MEASURED]
-        rows.append([*place, *cells])
+    rows: list[list[Cell]] = []
+    for _, part in points.groupby(keys, observed=True):
+        levels: list[Cell] = [part[key].iloc[0] for key in keys]
+        rows.append([*levels, *(f"{part[name].mean():.4g} ({part[name].std():.2g})" for name in MEASURED)])
     return Table(title, [*keys, *MEASURED], rows)
 
 
 def figures_of(points: pd.DataFrame, space: str) -> list[Figure]:
-    """Return, for each lambda, how few effective macs and coded bytes are left at one point of accuracy lost.
+    """Return, for each lambda, the smallest shares of effective macs and coded bytes at a loss of 0.01 in accuracy.
 
-    The loss is against the mean accuracy at lambda = 0 and tau = 0; the threshold is the one, of either mode, that
-    loses at most 0.01 in the mean over seeds and leaves the fewest.
+    Both are means over seeds, against lambda = 0 and tau = 0. The smallest share is taken over the thresholds of both
+    modes that lose at most 0.01.
     """
     keys = ["regularization", "threshold_mode", "threshold"]
     means = points.groupby(keys, observed=True)[list(MEASURED)].mean().reset_index()

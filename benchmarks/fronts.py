@@ -1,7 +1,7 @@
 """Reading a large run: a million points opened as a data frame, their front, and thousands of small files.
 
-The points are those of 50,000 trials of 20 rungs, each with its configuration and genotype, as a compacted run
-holds them. The front (accuracy, macs, memory) is checked against the plain definition on a part of the points.
+The points are those of 50,000 trials of 20 rungs, with configuration and genotype, in one compacted file. The front
+(accuracy, macs, memory) is checked against the definition on a sample of the points.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import json
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 import results
 from benchmarks import harness
@@ -23,13 +24,21 @@ from results.schema import POINTS
 from results.storage import parquet
 from results.tables.where import where_mask
 
-OBJECTIVES = {"maximize": ["accuracy"], "minimize": ["macs", "memory_bytes"]}
+
+class Objectives(TypedDict):
+    """The objectives of a front, as its functions take them."""
+
+    maximize: list[str]
+    minimize: list[str]
+
+
+OBJECTIVES: Objectives = {"maximize": ["accuracy"], "minimize": ["macs", "memory_bytes"]}
 RUNGS = 20
 TAPS = 12
 
 
 def measure(quick: bool) -> Measured:
-    """Measure how fast a large run is read and how fast its front is found."""
+    """Measure how fast a large run is read, and how fast its front is computed."""
     points, rounds = 1_000_000, 3 if quick else 7
     files = 300 if quick else 3_000
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +83,7 @@ def _compacted_run(folder: Path, points: int) -> results.Run:
 
 
 def _run_of_small_files(folder: Path, files: int, compacted: int = 0) -> results.Run:
-    """Return a run of so many trials; a launch that is under way has compacted all but its last 500."""
+    """Return a run of ``files`` trials; the first ``compacted`` are compacted, as in a running launch."""
     (folder / "points").mkdir(parents=True)
     table = _table(np.arange(files))
     for trial in range(files):
@@ -85,8 +94,8 @@ def _run_of_small_files(folder: Path, files: int, compacted: int = 0) -> results
     return results.open_run(folder)
 
 
-def _compact_labels(table: Any) -> Any:
-    """Return a slice with dictionaries of its own values only, as a trial writes them."""
+def _compact_labels(table: pa.Table) -> pa.Table:
+    """Return a slice whose dictionaries hold only its own values, as a trial writes them."""
     columns = [
         column.cast(column.type.value_type).dictionary_encode()
         if pa.types.is_dictionary(column.type)
@@ -96,7 +105,7 @@ def _compact_labels(table: Any) -> Any:
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def _table(trials: np.ndarray) -> Any:
+def _table(trials: NDArray[np.int64]) -> pa.Table:
     """Return ``RUNGS`` points of each trial, with objectives that trade off against each other."""
     rng = np.random.default_rng(0)
     rows = len(trials) * RUNGS
@@ -118,14 +127,24 @@ def _table(trials: np.ndarray) -> Any:
     return pa.Table.from_arrays(arrays, schema=POINTS)
 
 
-def _column(field: Any, values: Any, trials: np.ndarray, trial: np.ndarray, rng: np.random.Generator) -> Any:
+def _column(
+    field: pa.Field,
+    values: NDArray[np.generic] | None,
+    trials: NDArray[np.int64],
+    trial: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> pa.Array:
+    """Return ``values`` as a column; without values, realistic ones for the field.
+
+    Shapes: ``trials`` [trials]; ``values`` and ``trial`` (the trial of each row) [rows].
+    """
     rows = len(trial)
     if values is not None:
         return pa.array(values, field.type)
     if field.name in ("trial_key", "point"):
         keys = [f"{index:016x}" for index in trials]
         is_key = field.name == "trial_key"
-        suffixes = ["" if is_key else f"-{place:02d}" for place in range(RUNGS)]
+        suffixes = ["" if is_key else f"-{rung:02d}" for rung in range(RUNGS)]
         return pa.array([key + suffix for key in keys for suffix in suffixes], pa.string())
     if field.name in ("config", "genotype"):
         codes = pa.array(trial - trials[0], pa.int32())
@@ -146,16 +165,16 @@ def _column(field: Any, values: Any, trials: np.ndarray, trial: np.ndarray, rng:
 
 
 def _text(name: str, index: int) -> str:
-    """Return a configuration or genotype as long as real ones are, different for every trial."""
+    """Return a configuration or genotype of realistic length, different for every trial."""
     if name == "genotype":
-        return json.dumps({"normal": [["sep_conv_3x3", int(index + place) % 5] for place in range(16)]})
-    fields = {f"field_{place}": place / 7 for place in range(60)}
+        return json.dumps({"normal": [["sep_conv_3x3", int(index + edge) % 5] for edge in range(16)]})
+    fields = {f"field_{number}": number / 7 for number in range(60)}
     return json.dumps({"seed": int(index), "space": {"splitting": int(2 ** (index % 3))}, "train": fields})
 
 
-def _taps(kind: Any, rows: int, rng: np.random.Generator) -> Any:
+def _taps(kind: pa.DataType, rows: int, rng: np.random.Generator) -> pa.Array:
     count = rows * TAPS
-    names = pa.array([f"cell{place // 4}.node{place % 4}.out" for place in range(TAPS)] * rows)
+    names = pa.array([f"cell{tap // 4}.node{tap % 4}.out" for tap in range(TAPS)] * rows)
     parts = [names] + [
         pa.array(rng.random(count) if pa.types.is_floating(field.type) else np.full(count, 512), field.type)
         for field in list(kind.value_type)[1:]
@@ -165,7 +184,7 @@ def _taps(kind: Any, rows: int, rng: np.random.Generator) -> Any:
 
 
 def _check_front(frame: pd.DataFrame) -> None:
-    """Compare the front of a part of the points with the plain definition."""
+    """Assert that the front of some points follows the definition of dominance."""
     costs = frame[["macs", "memory_bytes", "accuracy"]].to_numpy(dtype=float) * [1, 1, -1]
     dominated = [((costs <= row).all(axis=1) & (costs < row).any(axis=1)).any() for row in costs]
     front = results.pareto_front(frame, **OBJECTIVES)

@@ -1,11 +1,11 @@
-"""What every benchmark shares: figures against targets, interleaved timing, the report and its three forms.
+"""The harness of all benchmarks: figures with targets, interleaved timing, reports.
 
 A benchmark is one function ``measure(quick: bool) -> Measured`` and one line::
 
     if __name__ == "__main__":
         harness.main("coding", measure)
 
-It prints a table; ``--json FILE`` writes the report, ``--save`` keeps it under ``benchmarks/results/``.
+It prints a table. ``--json FILE`` writes the report to a file, ``--save`` keeps it under ``benchmarks/results/``.
 """
 
 from __future__ import annotations
@@ -21,20 +21,52 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from rich.console import Console
-from rich.table import Table as RichTable
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from benchmarks import machine
+
+if TYPE_CHECKING:  # imported where a table is printed: a GPU machine may lack it
+    from rich.console import Console
+    from rich.table import Table as RichTable
 
 RESULTS = Path(__file__).parent / "results"
 """Where ``--save`` keeps reports."""
 
+Cell = str | float | None
+"""A cell of a table; None: not measured."""
+
+
+class FigureJson(TypedDict):
+    """A figure in a report."""
+
+    name: str
+    value: float | None
+    unit: str
+    target: float | None
+    met: bool | None
+
+
+class TableJson(TypedDict):
+    """A table in a report: each row maps column titles to cells."""
+
+    title: str
+    rows: list[dict[str, Cell]]
+
+
+class Report(TypedDict):
+    """A whole report, as it is written to a file."""
+
+    benchmark: str
+    machine: machine.Machine
+    versions: dict[str, str]
+    configuration: dict[str, object]
+    figures: list[FigureJson]
+    tables: NotRequired[list[TableJson]]
+
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number; ``value`` is None where not measured, ``target`` where nothing is promised."""
+    """One measured number. ``value`` is None if it was not measured, ``target`` is None if there is none."""
 
     name: str
     value: float | None
@@ -50,42 +82,48 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Return whether the target is reached; None without a target or without a value."""
+        """Whether the target is reached; None without a target or a value."""
         if self.target is None or self.value is None:
             return None
         return self.value >= self.target if self.better == "higher" else self.value <= self.target
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the figure as the contract writes it."""
-        return {n: getattr(self, n) for n in ("name", "value", "unit", "target", "met")}
+    def to_json(self) -> FigureJson:
+        """Return the figure as a report holds it."""
+        return {
+            "name": self.name,
+            "value": self.value,
+            "unit": self.unit,
+            "target": self.target,
+            "met": self.met,
+        }
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that belong to a report but hold no target; a cell is text, a number, or None for not measured."""
+    """Further results of a benchmark, without targets."""
 
     title: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[str | float | None]]
+    rows: Sequence[Sequence[Cell]]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the table as title and one object a row."""
+    def to_json(self) -> TableJson:
+        """Return the table as a report holds it."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
         return {"title": self.title, "rows": rows}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a benchmark hands back: its figures and the configuration that they were measured in."""
+    """What a benchmark returns: its figures, and the configuration in which they were measured."""
 
     figures: Sequence[Figure]
-    configuration: Mapping[str, Any] = field(default_factory=dict)
+    configuration: Mapping[str, object] = field(default_factory=dict)
     tables: Sequence[Table] = ()
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds of each candidate in each round, in the order of the rounds."""
+    """Seconds of each candidate, one number a round."""
 
     seconds: Mapping[str, Sequence[float]]
 
@@ -94,15 +132,15 @@ class Timings:
         return statistics.median(self.seconds[name])
 
     def median_ratio(self, a: str, b: str) -> float:
-        """Return the median over the rounds of a's time / b's time: how many times faster b is than a."""
+        """Return how many times faster ``b`` is than ``a``: the median over the rounds of the ratio of their times."""
         return statistics.median(x / y for x, y in zip(self.seconds[a], self.seconds[b], strict=True))
 
 
 def interleaved(candidates: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1) -> Timings:
-    """Time every candidate once a round, so that a slow moment of the machine hits all of them alike.
+    """Time every candidate once a round, so that a slow phase of the machine affects all of them alike.
 
-    Each round starts with another candidate; the first ``warmup`` rounds are dropped; the garbage collector
-    rests meanwhile, and a GPU in use is waited for before each reading of the clock.
+    Each round starts with the next candidate. The first ``warmup`` rounds are dropped. The garbage collector is off,
+    and a GPU in use is synchronized before each reading of the clock.
     """
     if rounds < 1 or warmup < 0:
         raise ValueError(
@@ -124,7 +162,7 @@ def interleaved(candidates: Mapping[str, Callable[[], object]], rounds: int, war
 
 
 def one_thread() -> ExitStack:
-    """Set torch to one CPU thread now; as ``with one_thread():`` the old number comes back at the end."""
+    """Set torch to one CPU thread; leaving the returned context restores the former number."""
     import torch
 
     stack = ExitStack()
@@ -133,34 +171,43 @@ def one_thread() -> ExitStack:
     return stack
 
 
-def report(name: str, measured: Measured) -> dict[str, Any]:
-    """Return the report: benchmark, machine, versions, configuration, then the figures (and tables)."""
-    tables = {"tables": [t.to_json() for t in measured.tables]} if measured.tables else {}
-    return {
+def report(name: str, measured: Measured) -> Report:
+    """Return the report of a benchmark; it has ``tables`` only if there are any."""
+    content: Report = {
         "benchmark": name,
         "machine": machine.describe(),
         "versions": machine.versions(),
         "configuration": dict(measured.configuration),
-        "figures": [f.to_json() for f in measured.figures],
-    } | tables
+        "figures": [figure.to_json() for figure in measured.figures],
+    }
+    if measured.tables:
+        content["tables"] = [table.to_json() for table in measured.tables]
+    return content
 
 
-def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write a report as JSON; NaN and infinity are refused."""
+def write_json(content: Mapping[str, object], path: Path) -> None:
+    """Write a report as JSON.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def save(content: Mapping[str, Any], theme: str | None = None, folder: Path = RESULTS) -> Path:
-    """Keep a report as ``THEME-HARDWARE-DATE.json``; ``theme`` defaults to the benchmark's name."""
+def save(content: Report, theme: str | None = None, folder: Path = RESULTS) -> Path:
+    """Write a report to ``THEME-HARDWARE-DATE.json`` in ``folder``; ``theme`` defaults to the benchmark's name."""
     hardware = machine.slug(content["machine"])
     path = folder / f"{theme or content['benchmark']}-{hardware}-{content['machine']['date'][:10]}.json"
     write_json(content, path)
     return path
 
 
-def show(content: Mapping[str, Any], console: Console | None = None) -> None:
+def show(content: Report, console: Console | None = None) -> None:
     """Print a report as tables."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
     console = console or Console()
     console.print(figure_table(content["benchmark"], content["figures"]))
     for table in content.get("tables", ()):
@@ -171,8 +218,10 @@ def show(content: Mapping[str, Any], console: Console | None = None) -> None:
         console.print(out)
 
 
-def figure_table(title: str, figures: Sequence[Mapping[str, Any]]) -> RichTable:
-    """Return figures in their JSON form as a table; a missed target is red."""
+def figure_table(title: str, figures: Sequence[FigureJson]) -> RichTable:
+    """Return the figures of a report as a table for the terminal; a missed target is red."""
+    from rich.table import Table as RichTable
+
     out = RichTable("figure", "value", "unit", "target", "met", title=title, title_justify="left")
     words = {True: "yes", False: "no", None: "-"}
     for f in figures:
@@ -182,7 +231,7 @@ def figure_table(title: str, figures: Sequence[Mapping[str, Any]]) -> RichTable:
 
 
 def main(name: str, measure: Callable[[bool], Measured], arguments: Sequence[str] | None = None) -> None:
-    """Run one benchmark from the command line. A target that is missed is shown, and is no failure."""
+    """Run one benchmark from the command line. A missed target is shown, but is not a failure."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=measure.__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE")
@@ -199,14 +248,14 @@ def main(name: str, measure: Callable[[bool], Measured], arguments: Sequence[str
         print(f"saved {save(content)}")
 
 
-def _settings(measured: Measured, quick: bool) -> dict[str, Any]:
+def _settings(measured: Measured, quick: bool) -> dict[str, object]:
     return {"quick": quick} | dict(measured.configuration)
 
 
 def _seconds(candidate: Callable[[], object]) -> float:
     _wait_for_gpu()
     start = time.perf_counter()
-    result = candidate()  # kept until after the clock is read: freeing it is not what is timed
+    result = candidate()  # freed after the clock is read, so that freeing it is not timed
     _wait_for_gpu()
     elapsed = time.perf_counter() - start
     del result
@@ -219,11 +268,11 @@ def _wait_for_gpu() -> None:
         torch.cuda.synchronize()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Cell) -> str:
     if value is None:
         return "-"
     return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1e4 else _whole(value)
 
 
-def _whole(value: Any) -> str:
+def _whole(value: str | float) -> str:
     return f"{value:,.0f}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

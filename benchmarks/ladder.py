@@ -1,7 +1,7 @@
-"""What a rung of the ladder costs: a pass in which every map is pruned, quantized and counted, against a plain one.
+"""Cost of a rung of the ladder: a pass that prunes, quantizes and counts every map, against a plain pass.
 
-The networks are those of the regularization benchmark, and one as small as the study's. ``torch_way`` is the same pass
-with each step of it an operation of torch: what a GPU runs, and what the CPU ran before maps were looked at once.
+The networks are those of the regularization benchmark, and one of the study's size. ``torch_way`` is the same pass with
+one torch operation a step: what runs on a GPU, and ran on the CPU before each map was processed in one compiled pass.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RUNGS = {
 
 
 def measure(quick: bool) -> Measured:
-    """Measure one rung without and one with threshold and precision, on each network."""
+    """Measure a rung without and a rung with threshold and quantization, on each network."""
     rounds, images = (3, IMAGES // 4) if quick else (9, IMAGES)
     figures = []
     with harness.one_thread():
@@ -57,7 +57,7 @@ def measure(quick: bool) -> Measured:
 def passes(
     rung: Rung, images: int, space: str, genotype: Genotype, channels: int, cells: int, side: int
 ) -> dict[str, Callable[[], object]]:
-    """Return a plain pass over images, the same at a rung, and the same as torch does it."""
+    """Return a plain pass over the images, a pass at a rung, and the same with one torch operation a step."""
     torch.manual_seed(0)
     network = Network(genotype, channels=channels, cells=cells, classes=CLASSES, space=space, splitting=1)
     COMPUTE.place(network)
@@ -83,7 +83,7 @@ def passes(
 
 @torch.no_grad()
 def plain_pass(network: Network, test: Iterable[Batch]) -> int:
-    """Return how many images are classified right."""
+    """Return the number of images that are classified right."""
     network.eval()
     return sum(int((network(images).argmax(1) == labels).sum()) for images, labels in test)
 

@@ -1,4 +1,4 @@
-"""What a report says of the machine and of the versions that its figures were measured with."""
+"""The machine and the versions that the figures of a report were measured with."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 PACKAGES = ("shrinksweep", "torch", "ray", "numpy", "numba", "pandas", "pyarrow", "optuna", "moocore")
-"""Packages whose version a report holds, where they are installed."""
+"""Packages whose versions a report holds, if they are installed."""
 
 
-def describe() -> dict[str, Any]:
-    """Return cpu, cores (usable by this process), python, os, date (UTC); and gpu where torch is loaded."""
-    out: dict[str, Any] = {
+class Machine(TypedDict):
+    """The machine of a report."""
+
+    cpu: str
+    cores: int
+    """Cores that the process may use."""
+    python: str
+    os: str
+    date: str
+    """UTC, ISO 8601."""
+    gpu: NotRequired[str | None]
+    """Present if torch is loaded; None without a GPU."""
+
+
+def describe() -> Machine:
+    """Return this machine, and the time."""
+    out: Machine = {
         "cpu": _cpu(),
         "cores": _cores(),
         "python": platform.python_version(),
@@ -33,7 +46,7 @@ def describe() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages that count and the commit (``+`` marks local changes)."""
+    """Return the versions of ``PACKAGES``, and the commit; a ``+`` after the commit marks local changes."""
     found = {}
     for package in PACKAGES:
         try:
@@ -44,8 +57,8 @@ def versions() -> dict[str, str]:
     return found | ({"commit": commit} if commit else {})
 
 
-def slug(machine: Mapping[str, Any]) -> str:
-    """Return the hardware as a part of a file name, such as ``amd-epyc-2-cores``."""
+def slug(machine: Machine) -> str:
+    """Return the hardware for use in a file name, such as ``amd-epyc-2-cores``."""
     hardware = machine.get("gpu") or f"{machine['cpu']} {machine['cores']} cores"
     return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
 

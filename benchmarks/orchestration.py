@@ -1,8 +1,9 @@
 """What orchestration costs: no-op trials from end to end, with every record written.
 
-Ray Tune with reused actors and no loggers runs the same number of trials that report one row and write nothing:
-that is what ``vs_bare_ray`` compares with. ``overhead_1s_trials`` is what is spent beyond one second a trial once every
-slot has ended its first; ``first_1s_trials_s`` is how long after the launch that is, with the start of the processes.
+``vs_bare_ray`` compares with Ray Tune alone: the same number of trials with reused actors and no loggers, each of which
+reports one row and writes nothing. ``overhead_1s_trials`` is the time beyond one second a trial, after every core has
+finished its first trial. ``first_1s_trials_s`` is the time from the launch to that moment, with the start of the
+processes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured
@@ -30,7 +30,7 @@ from results import RunDirectory, open_run
 
 
 def sweep_of(trials: int) -> Sweep:
-    """Return a sweep of so many no-op trials."""
+    """Return a sweep of ``trials`` no-op trials."""
     return Sweep(
         name="noop",
         trial={"ladder": {"threshold": [0.0]}},
@@ -44,11 +44,10 @@ def sweep_of(trials: int) -> Sweep:
 
 
 def measure(quick: bool) -> Measured:
-    """Measure no-op trials a second, the driver's memory, and the start of a launch that goes on."""
+    """Measure no-op trials a second, the memory of the driver, and the start of a resumed launch."""
     count, early = (600, 200) if quick else (10_000, 1_000)
     with tempfile.TemporaryDirectory() as folder, ray_session(None):
-        place = Path(folder) / "run"
-        run_ours(place, 50, "noop_trial")  # starts the actors' code on its way
+        run_ours(Path(folder) / "run", 50, "noop_trial")  # warms up the actors
         ours = _long(Path(folder) / "long", count, early)
         bare = _bare_rate(min(count, 600))
         resume = _resume_seconds(Path(folder) / "long", count)
@@ -56,8 +55,8 @@ def measure(quick: bool) -> Measured:
         start = datetime.now(UTC)
         run_ours(Path(folder) / "seconds", seconds, "second_trial")
         ends = open_run(Path(folder) / "seconds").progress()["at"].sort_values()
-        first = ends.iloc[_slots() - 1]
-        overhead = (ends.iloc[-1] - first).total_seconds() / (seconds / _slots() - 1) - 1
+        first = ends.iloc[_cores() - 1]
+        overhead = (ends.iloc[-1] - first).total_seconds() / (seconds / _cores() - 1) - 1
     figures = [
         Figure("noop_trials_per_s", ours.rate, "1/s", target=50.0),
         Figure("bare_ray_trials_per_s", bare, "1/s"),
@@ -71,42 +70,42 @@ def measure(quick: bool) -> Measured:
     return Measured(figures, {"trials": count, "growth_from": early, "one_second_trials": seconds})
 
 
-def run_ours(place: Path, trials: int, function: str) -> None:
-    """Run so many trials to their end."""
-    outcome = conduct(sweep_of(trials), place, trial=f"tests.doubles.fake_trials:{function}")
-    assert outcome.complete, "the sweep has to end"
+def run_ours(run_dir: Path, trials: int, function: str) -> None:
+    """Run ``trials`` trials to their end."""
+    outcome = conduct(sweep_of(trials), run_dir, trial=f"tests.doubles.fake_trials:{function}")
+    assert outcome.complete, "the sweep must complete"
     assert not outcome.failed, "no trial may fail"
 
 
 @dataclass(frozen=True)
 class Long:
-    """What one long launch came to, from its trial ``early`` on."""
+    """Results of one long launch, from its trial ``early`` on."""
 
     rate: float
     """Trials a second."""
     slow_down: float
-    """How much longer the last tenth of the trials took than the tenth that begins with ``early``, as a share."""
+    """How much longer the last tenth of the trials took than the tenth that begins with ``early``, as a fraction."""
     growth: float
-    """MB by which the driver's memory grew."""
+    """Growth of the driver's memory in MB."""
 
 
-def _long(place: Path, count: int, early: int) -> Long:
-    """Run ``count`` no-op trials in one launch; no figure knows of its start."""
+def _long(run_dir: Path, count: int, early: int) -> Long:
+    """Run ``count`` no-op trials in one launch; no figure includes its start."""
     noted: list[float] = []
 
     def note_memory() -> None:
-        points = place / "points"
+        points = run_dir / "points"
         while not points.exists() or sum(1 for _ in points.iterdir()) < early:
             time.sleep(0.2)
         noted.append(_memory_MB())
 
     watch = threading.Thread(target=note_memory, daemon=True)
     watch.start()
-    run_ours(place, count, "noop_trial")
+    run_ours(run_dir, count, "noop_trial")
     watch.join()
     grown = _memory_MB() - noted[0]  # before the records are read below
-    assert len(RunDirectory(place).finished_keys()) == count
-    ends = open_run(place).progress()["at"].sort_values().reset_index(drop=True)
+    assert len(RunDirectory(run_dir).finished_keys()) == count
+    ends = open_run(run_dir).progress()["at"].sort_values().reset_index(drop=True)
 
     def seconds(first: int, last: int) -> float:
         return float((ends[last - 1] - ends[first - 1]).total_seconds())
@@ -117,10 +116,10 @@ def _long(place: Path, count: int, early: int) -> Long:
 
 
 def _bare_rate(trials: int) -> float:
-    """Return trials a second of Ray Tune alone."""
+    """Return the trials a second of Ray Tune alone."""
     from ray import tune
 
-    def nothing(config: dict[str, Any]) -> None:
+    def nothing(config: dict[str, object]) -> None:
         tune.report({"done": True})
 
     with tempfile.TemporaryDirectory() as folder, _environment():
@@ -132,15 +131,15 @@ def _bare_rate(trials: int) -> float:
         return trials / (time.perf_counter() - start)
 
 
-def _resume_seconds(place: Path, count: int) -> float:
-    """Return how long a launch that goes on takes until its first trial is handed to Tune."""
+def _resume_seconds(run_dir: Path, count: int) -> float:
+    """Return the seconds until a resumed launch proposes its first trial."""
     start = time.perf_counter()
-    entry = Conductor(sweep_of(count + 1), RunDirectory(place), Monitor()).next()
+    entry = Conductor(sweep_of(count + 1), RunDirectory(run_dir), Monitor()).next()
     assert entry is not None
     return time.perf_counter() - start
 
 
-def _slots() -> int:
+def _cores() -> int:
     return os.cpu_count() or 1
 
 

@@ -1,7 +1,7 @@
-"""What the feature-map term costs: a training step of a discrete network with it, against the same step without.
+"""Cost of the feature-map term: a training step of a discrete network with it, against the same step without.
 
-The network is the published DARTS_V2 cell (and a cell of the attention space) at a size that trains on a CPU; all taps
-take part. A step is forward, backward and SGD.
+The networks are of the published DARTS_V2 cells, and of a cell of the attention space, at a size that trains on a CPU.
+All taps take part. A step is forward, backward and SGD.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMPUTE = Compute(torch.device("cpu"), "float32")
 
 
 def measure(quick: bool) -> Measured:
-    """Measure every measure on a network of convolutions and on one of attention."""
+    """Time every measure of the term, on a network of convolutions and on one of attention."""
     rounds = 5 if quick else 15
     figures = []
     with harness.one_thread():

@@ -1,11 +1,11 @@
 """Searchers and halving on a simulated clock: the hypervolume that a budget buys, on the table of NAS-Bench-201.
 
 The objects are those of a launch (``Proposals``, ``Halving``); only the clock and the trials are simulated. Four
-trials run at a time; an epoch takes one unit of time; a trial reports after 12 epochs and after 200. Objectives:
-CIFAR-10 validation accuracy after 200 epochs (max) and macs (min). Hypervolume is that of the fully trained
-trials, as a fraction of the whole table's, up to 60% and 1.01 x the largest macs.
+trials run at a time, an epoch takes one unit of time, and a trial reports after 12 epochs and after 200. Objectives:
+CIFAR-10 validation accuracy after 200 epochs (max) and macs (min). The hypervolume is that of the fully trained trials,
+as a fraction of the whole table's; its reference point is an accuracy of 60% and 1.01 x the largest macs.
 
-The table is at ``$SHRINKSWEEP_DATA/nasbench201.parquet`` and is no part of this project.
+The table is read from ``$SHRINKSWEEP_DATA/nasbench201.parquet``, and is not part of this project.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import heapq
 import os
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 import moocore
 import numpy as np
@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks import harness
-from benchmarks.harness import Figure, Measured, Table
+from benchmarks.harness import Cell, Figure, Measured, Table
 from orchestrator.schedulers.halving import Halving, Report, Rules
 from orchestrator.searchers.base import Searcher
 from orchestrator.searchers.optuna_searcher import OptunaSearcher
@@ -36,24 +36,30 @@ from orchestrator.sweep.dimensions import Assignment, Values
 FIRST, LAST = 12, 200
 WORKERS = 4
 ETA = 10
-FULL = LAST / WORKERS  # time of one full training, when all workers are busy
+FULL = LAST / WORKERS
+"""Time of one full training when all workers are busy."""
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = [Values(f"edge_{i}", OPERATIONS) for i in range(6)]
 COMBINATIONS = len(OPERATIONS) ** len(EDGES)
+Kind = Literal["random", "nsga2", "tpe"]
+KINDS: tuple[Kind, ...] = ("random", "nsga2", "tpe")
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The table: costs [n, 2] (accuracy negated, macs) after 12 and after 200 epochs, by operations."""
+    """The table: costs [n, 2] (negated accuracy, macs) of every architecture after 12 and after 200 epochs."""
 
     rows: dict[tuple[str, ...], int]
+    """Row of an architecture, by the operations of its six edges."""
     early: NDArray[np.float64]
     final: NDArray[np.float64]
     reference: NDArray[np.float64]
     best: float
+    """Hypervolume of the whole table after 200 epochs."""
 
     @classmethod
     def load(cls, path: Path) -> Bench:
+        """Read the table from a Parquet file."""
         columns = ["arch", "cifar10_valid_acc_12ep", "cifar10_valid_acc_200ep_1run", "flops_M_cifar10"]
         frame = pd.read_parquet(path, columns=columns)
         rows = {tuple(re.findall(r"(\w+)~\d", arch)): i for i, arch in enumerate(frame["arch"])}
@@ -65,12 +71,13 @@ class Bench:
         return cls(rows, early, final, reference, float(moocore.hypervolume(final, ref=reference)))
 
     def row(self, assignment: Assignment) -> int:
-        return self.rows[tuple(assignment[edge.path] for edge in EDGES)]
+        """Return the row of a proposed architecture."""
+        return self.rows[tuple(str(assignment[edge.path]) for edge in EDGES)]
 
 
 @dataclass
 class Curve:
-    """How the hypervolume grew: times and fractions of the whole table's."""
+    """Growth of the hypervolume, as fractions of the whole table's."""
 
     times: list[float]
     values: list[float]
@@ -78,12 +85,12 @@ class Curve:
     horizon: float = float("inf")
 
     def at(self, moment: float) -> float:
-        """Return the fraction reached by a time."""
-        place = int(np.searchsorted(self.times, moment, side="right")) - 1
-        return self.values[place] if place >= 0 else 0.0
+        """Return the fraction that is reached by a time."""
+        index = int(np.searchsorted(self.times, moment, side="right")) - 1
+        return self.values[index] if index >= 0 else 0.0
 
     def reaches(self, value: float) -> float | None:
-        """Return when a fraction was reached; None: not in this run."""
+        """Return the time at which a fraction is reached, or None."""
         reached = np.flatnonzero(np.array(self.values) >= value)
         return self.times[int(reached[0])] if len(reached) else None
 
@@ -128,16 +135,15 @@ def simulate(bench: Bench, searcher: Searcher, horizon: float, halving: Halving 
     return curve
 
 
-def searcher_of(kind: str, seed: int) -> Searcher:
-    """Return a fresh searcher over the six edges."""
+def searcher_of(kind: Kind, seed: int) -> Searcher:
+    """Return a new searcher over the six edges."""
     if kind == "random":
         return RandomSearcher(EDGES, seed)
-    named = "nsga2" if kind == "nsga2" else "tpe"
-    return OptunaSearcher(EDGES, directions=["max", "min"], kind=named, population=20, rungs=1, seed=seed)
+    return OptunaSearcher(EDGES, directions=["max", "min"], kind=kind, population=20, rungs=1, seed=seed)
 
 
 def halving_of(seed: int) -> Halving:
-    """Return a fresh halving: one in ten goes on after 12 epochs."""
+    """Return a new halving: after 12 epochs the best tenth continues."""
     return Halving(Rules(first=FIRST, eta=ETA, signs=(1.0, 1.0), seed=seed))
 
 
@@ -146,12 +152,12 @@ def measure(quick: bool) -> Measured:
     bench = Bench.load(_table())
     seeds = range(3 if quick else 20)
     curves: dict[str, list[Curve]] = {}
-    for kind in ("random", "nsga2", "tpe"):
+    for kind in KINDS:
         for halved in (False, True):
             full = 400 if not halved or kind == "random" else 120
-            make: Callable[[int], Halving | None] = halving_of if halved else lambda seed: None
             curves[f"{kind}{' + halving' if halved else ''}"] = [
-                simulate(bench, searcher_of(kind, seed), full * FULL, make(seed)) for seed in seeds
+                simulate(bench, searcher_of(kind, seed), full * FULL, halving_of(seed) if halved else None)
+                for seed in seeds
             ]
     target = float(np.median([curve.at(400 * FULL) for curve in curves["random"]]))
     ratios = {name: _ratio(found, target) for name, found in curves.items()}
@@ -170,7 +176,7 @@ def measure(quick: bool) -> Measured:
 
 
 def _ratio(curves: list[Curve], target: float) -> float | None:
-    """Return the median time to ``target`` as a fraction of 400 full trainings; None if most never got there."""
+    """Return the median time to ``target`` as a fraction of 400 full trainings; None if it is infinite."""
     times = sorted(
         float("inf") if (reached := curve.reaches(target)) is None else reached for curve in curves
     )
@@ -180,11 +186,11 @@ def _ratio(curves: list[Curve], target: float) -> float | None:
 
 def _bands(curves: dict[str, list[Curve]]) -> Table:
     moments = (10, 25, 50, 100, 200, 400)
-    rows = []
+    rows: list[list[Cell]] = []
     for name, found in curves.items():
         for moment in moments:
             if moment * FULL > found[0].horizon:
-                break  # not simulated that far
+                break  # beyond the simulated time
             values = [curve.at(moment * FULL) for curve in found]
             quarter, half, most = np.quantile(values, [0.25, 0.5, 0.75])
             rows.append([name, moment, float(quarter), float(half), float(most)])

@@ -1,20 +1,19 @@
 """The first-order DARTS step of the supernet against the textbook formula: time and activation memory.
 
-Both are given the same weights and asserted equal (logits and alpha gradients, float64) before anything is timed. A
-step is an alpha step and a weight step: two forward and two backward passes, no optimizer. The textbook computes all
-gradients in both, as the published codes do.
+Both have the same weights, and are asserted equal (logits and alpha gradients, float64) before anything is timed. A
+step is an alpha step and a weight step: two forward and two backward passes, without optimizers. The textbook computes
+all gradients in both, as published implementations do.
 
-Activation memory is counted, not sampled: the bytes of all tensors but parameters and images that are alive after any
-operation of a weight step, forward and backward; the largest of these numbers. What recomputation brings back, and
-gradients on their way, are in it.
+Activation memory is counted, not sampled: after every operation of a weight step, forward and backward, the bytes of
+all live tensors but parameters and images; the figure is the largest. Recomputed maps and intermediate gradients count.
 
-On a GPU, where there is one: images a second and the allocator's peak of the same two steps, waited for.
+If there is a GPU: images a second and the allocator's peak of the same two steps, synchronized.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -29,9 +28,19 @@ from tests.oracles.plain_darts import PlainSupernet
 from trials.cost.liveness import LiveStorages
 from trials.search.darts import frozen
 
-WIDE: dict[str, Any] = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 16}
-NARROW: dict[str, Any] = {"cells": 5, "channels": 8, "image": (1, 16, 16), "batch": 32}
-ON_GPU: dict[str, Any] = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 64}
+
+class Size(TypedDict):
+    """Size of a supernet and its batch; ``image`` is [C, H, W]."""
+
+    cells: int
+    channels: int
+    image: tuple[int, int, int]
+    batch: int
+
+
+WIDE: Size = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 16}
+NARROW: Size = {"cells": 5, "channels": 8, "image": (1, 16, 16), "batch": 32}
+ON_GPU: Size = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 64}
 CLASSES = 10
 
 
@@ -77,13 +86,14 @@ def measure(quick: bool) -> Measured:
 
 
 def check_equal() -> None:
-    """Assert that fast and textbook supernets agree in float64, recomputed or not."""
+    """Assert that fast and textbook supernets agree in float64, with and without recomputation."""
     torch.manual_seed(0)
-    options: dict[str, Any] = {"cells": 3, "channels": 4, "classes": CLASSES, "output_node": "concat"}
-    plain = PlainSupernet("darts", **options).double()
+    plain = PlainSupernet("darts", cells=3, channels=4, classes=CLASSES, output_node="concat").double()
     images, labels = torch.randn(4, 3, 16, 16).double(), torch.randint(0, CLASSES, (4,))
     for recompute in (False, True):
-        fast = Supernet("darts", recompute=recompute, **options).double()
+        fast = Supernet(
+            "darts", cells=3, channels=4, classes=CLASSES, output_node="concat", recompute=recompute
+        ).double()
         copy_to_plain(fast, plain)
         plain.zero_grad()
         for network in (plain, fast):
@@ -95,7 +105,7 @@ def check_equal() -> None:
 
 
 def gpu_figures(rounds: int) -> list[Figure]:
-    """Return speed and peak memory of the same steps on the GPU; not measured where there is none."""
+    """Return speed and peak memory of the same steps on the GPU; without a GPU, not measured."""
     names = ("plain", "fast", "recompute")
     speed, rates, peaks = None, dict.fromkeys(names), dict.fromkeys(names)
     if torch.cuda.is_available():
@@ -112,22 +122,18 @@ def gpu_figures(rounds: int) -> list[Figure]:
 
 
 class Setting:
-    """One size, with the three networks that are compared."""
+    """One size, and the three networks that are compared at it."""
 
-    def __init__(self, size: dict[str, Any], device: str = "cpu") -> None:
+    def __init__(self, size: Size, device: str = "cpu") -> None:
         torch.manual_seed(0)
-        options = {
-            "cells": size["cells"],
-            "channels": size["channels"],
-            "classes": CLASSES,
-            "output_node": "concat",
-        }
-        options["image_channels"] = size["image"][0]
         self.networks: dict[str, nn.Module] = {
-            "plain": PlainSupernet("darts", **options),
-            "fast": Supernet("darts", **options),
-            "recompute": Supernet("darts", recompute=True, **options),
-        }
+            "plain": PlainSupernet(
+                "darts", cells=size["cells"], channels=size["channels"], classes=CLASSES,
+                output_node="concat", image_channels=size["image"][0],
+            ),
+            "fast": _supernet(size, recompute=False),
+            "recompute": _supernet(size, recompute=True),
+        }  # fmt: skip
         for network in self.networks.values():
             network.to(device)
         self.images = torch.randn(size["batch"], *size["image"]).to(device)
@@ -156,7 +162,7 @@ class Setting:
         return plain if name == "plain" else fast
 
     def activation_bytes(self) -> dict[str, int]:
-        """Return the most bytes that are alive at any moment of a weight step of each network."""
+        """Return the largest number of live bytes in a weight step of each network."""
         return {name: self._activation_bytes(network) for name, network in self.networks.items()}
 
     def _activation_bytes(self, network: nn.Module) -> int:
@@ -168,14 +174,14 @@ class Setting:
         return live.most
 
     def gpu_peak_bytes(self, name: str) -> int:
-        """Return the most bytes that one step of a network takes on top of what lies on the GPU before it."""
+        """Return the peak of GPU memory in one step of a network, in bytes above what was allocated before."""
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         self._step(name)()
         return torch.cuda.max_memory_allocated() - before
 
     def operators(self) -> list[tuple[str, float, int]]:
-        """Return the operators of one fast step that take at least 1% of its time, the largest first."""
+        """Return name, share of the time and calls of the operators that take at least 1% of a fast step."""
         step = self._step("fast")
         step()
         with profile(activities=[ProfilerActivity.CPU]) as trace:
@@ -184,6 +190,13 @@ class Setting:
         total = sum(row.self_cpu_time_total for row in rows)
         shares = [(row.key, row.self_cpu_time_total / total, row.count) for row in rows]
         return sorted((row for row in shares if row[1] >= 0.01), key=lambda row: -row[1])
+
+
+def _supernet(size: Size, recompute: bool) -> Supernet:
+    return Supernet(
+        "darts", cells=size["cells"], channels=size["channels"], classes=CLASSES, output_node="concat",
+        image_channels=size["image"][0], recompute=recompute,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,6 +1,16 @@
-"""Launch = resume: run what the ledger says is unfinished, then go on to the budget.
+"""Launch = resume.
 
-The run directory is the record. Ray Tune places gangs, starts and stops them; what it remembers is scratch.
+A launch keeps no state of its own: everything that must survive it is in the run directory. There is one ledger entry
+for every trial that was proposed, written before the trial starts, and a points file for every trial that has
+finished. So each launch does the same:
+
+1. Check the sweep (``make_plan``). If every trial has finished, stop here.
+2. Start Ray or connect to it, and take the lease on the run directory: one launch writes at a time.
+3. Read the ledger. Run the entries that have not finished, each from its last checkpoint; then propose new trials up to
+   the number that the sweep asks for. The ``Conductor`` decides; Ray Tune only starts and stops the trials.
+4. Write the front, and compact the points.
+
+In an empty directory that is a first launch, after a kill a resume. Tune's own experiment state is never read.
 """
 
 from __future__ import annotations
@@ -21,10 +31,10 @@ from orchestrator.conductor.conductor import Conductor, is_finished
 from orchestrator.conductor.lease import Holder, holding, refuse_held
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.errors import LaunchError
-from orchestrator.preflight.placement import held, this_machine
+from orchestrator.preflight.placement import gang_capacity, this_machine
 from orchestrator.preflight.plan import make_plan, open_directory
 from orchestrator.ray_backend.cluster import living_nodes, ray_session
-from orchestrator.status.progress import View, open_view
+from orchestrator.status.views import View, open_view
 from orchestrator.sweep.differences import refuse_different
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refresh_front
@@ -32,24 +42,24 @@ from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refr
 logger = logging.getLogger(__name__)
 
 RUN_TRIAL = "trials.trial:run_trial"
-"""The function that runs a trial, ``module:name``: each process imports it for itself."""
+"""The function that runs a trial, as ``module:name``: every process of the sweep imports it itself."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a launch came to."""
+    """The result of a launch."""
 
     directory: RunDirectory
     failed: list[LedgerEntry]
-    """Trials given up, with their reasons."""
+    """Trials that were given up, with their reasons."""
     complete: bool
-    """False when the launch was interrupted: launching again goes on."""
+    """False if the launch was interrupted; the next launch resumes it."""
     started: bool = True
-    """False when there was nothing left to do."""
+    """False if all trials had finished before."""
 
     @property
     def run(self) -> Run:
-        """The run, to be read."""
+        """The run, for reading."""
         return open_run(self.directory)
 
 
@@ -60,14 +70,21 @@ def launch(
     address: str | None = None,
     retry_failed: bool = False,
 ) -> Run:
-    """Run a sweep, or go on with it, and return the run.
+    """Run a sweep, or resume it, and return the run.
 
-    ``run_dir`` is a folder or a URI (default ``runs/NAME``); ``address`` that of a Ray cluster (default: Ray
-    is started on this machine for as long as it takes). Failed trials are in ``run.trials()``, with their
-    reasons; ``retry_failed`` gives them another chance.
+    A trial that fails does not end the launch: ``run.trials()`` has its state and the reason.
 
-    Errors: ``SweepError``, every fault at once, before anything starts; ``LaunchError`` for a cluster that
-    cannot be reached, or storage that stays away.
+    Args:
+        sweep: what to run. To resume a run it must be the sweep of that run; other resources, another number of
+            trials or retries, and more values in its lists are allowed.
+        run_dir: the run directory, a folder or a URI such as ``s3://bucket/runs/digits``. Default: ``runs/NAME``.
+        address: the Ray cluster, ``auto`` or ``host:port``. Default: the environment variable ``RAY_ADDRESS``, or else
+            Ray is started on this machine and ended with the launch.
+        retry_failed: run the trials again that earlier launches gave up.
+
+    Raises:
+        SweepError: the sweep cannot run here; holds every fault. Nothing has started.
+        LaunchError: another launch holds the run directory, the cluster cannot be reached, or storage stays away.
     """
     console = Console(stderr=True)
     return conduct(sweep, run_dir, address=address, console=console, retry_failed=retry_failed).run
@@ -82,7 +99,10 @@ def conduct(
     trial: str = RUN_TRIAL,
     retry_failed: bool = False,
 ) -> Outcome:
-    """As ``launch``, and say what it came to. ``trial`` names the function that runs a trial."""
+    """Do what ``launch`` does, with any function that runs a trial, and return the outcome.
+
+    ``console`` shows the progress (None: nothing); ``trial`` is ``module:name``.
+    """
     directory = open_directory(sweep, run_dir)
     check_data = trial == RUN_TRIAL
     address = address or os.environ.get("RAY_ADDRESS") or None
@@ -90,66 +110,83 @@ def conduct(
         make_plan(sweep, directory, this_machine(), check_data=check_data)
     refuse_held(directory)
     if directory.read_sweep() is not None and is_finished(sweep, directory, retry_failed=retry_failed):
-        refuse_different(sweep, directory)
-        if directory.finished_keys():  # a kill may have come before the last front
-            refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
-        return _outcome(directory, directory.read_ledger(), complete=True, started=False)
+        return _nothing_to_run(sweep, directory)
     monitor = Monitor()
     view = open_view(monitor, console)
     try:
         view.say("starting Ray" if address is None else f"connecting to Ray at {address}")
         with ray_session(address) as nodes:
-            from orchestrator.ray_backend import nodes as ask  # loads Ray
+            from orchestrator.ray_backend import nodes as node_checks  # loads Ray
 
             make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
             if address is not None:
-                ask.check_nodes(sweep, check_data=check_data)
-            with _writing(directory, view) as holder:
-                _prepare(directory, sweep)
+                node_checks.check_nodes(sweep, check_data=check_data)
+            with _lease(directory, view) as holder:
+                _store_sweep(directory, sweep)
                 if address is not None:
-                    ask.check_run_directory(directory)
+                    node_checks.check_run_directory(directory)
                 retrying = directory.retrying(holder.check)
                 conductor = Conductor(sweep, retrying, monitor, retry_failed=retry_failed)
-                _tune(conductor, directory.retrying(), trial, view)
+                _run_trials(conductor, directory.retrying(), trial, view)
                 return _finish(sweep, directory, conductor)
     finally:
         view.close()
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide a result."""
+    return {name: metadata.version(name) for name in ("shrinksweep", "torch", "ray", "optuna", "numpy")}
+
+
+def _nothing_to_run(sweep: Sweep, directory: RunDirectory) -> Outcome:
+    refuse_different(sweep, directory)
+    if directory.finished_keys():  # the last launch may have been killed before it wrote the front
+        refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
+    failed = [entry for entry in directory.read_ledger() if entry.state == "failed"]
+    return Outcome(directory, failed, complete=True, started=False)
+
+
 @contextmanager
-def _writing(directory: RunDirectory, view: View) -> Iterator[Holder]:
-    """Hold the lease on a run directory that can be written to."""
-    with ExitStack() as held:
+def _lease(directory: RunDirectory, view: View) -> Iterator[Holder]:
+    """Create the run directory and hold its lease.
+
+    Raises:
+        LaunchError: another launch holds it, or the directory cannot be written to.
+    """
+    with ExitStack() as stack:
         try:
             directory.make_folders()
-            holder = held.enter_context(holding(directory, view.say))
+            holder = stack.enter_context(holding(directory, view.say))
         except OSError as error:
             raise LaunchError(f"the run directory must be writable, but {directory.uri}: {error}") from None
         yield holder
 
 
-def _prepare(directory: RunDirectory, sweep: Sweep) -> None:
-    """Store the sweep, and set aside what is broken."""
+def _store_sweep(directory: RunDirectory, sweep: Sweep) -> None:
+    """Write ``sweep.yaml``, and move broken files to ``quarantine/``: their trials run again."""
     for problem in directory.quarantine_broken():
-        logger.warning("%s was set aside: %s", problem.path, problem.reason)
+        logger.warning("%s was moved to quarantine/: %s", problem.path, problem.reason)
     directory.write_sweep(sweep.model_dump(mode="json"), versions())
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what decides a result."""
-    return {name: metadata.version(name) for name in ("shrinksweep", "torch", "ray", "optuna", "numpy")}
+def _run_trials(conductor: Conductor, directory: RunDirectory, trial: str, view: View) -> None:
+    """Let Ray Tune run the conductor's trials until none is left.
 
-
-def _tune(conductor: Conductor, directory: RunDirectory, trial: str, view: View) -> None:
+    Raises:
+        LaunchError: storage failed for too long.
+        Exception: whatever else has made the conductor give up.
+    """
     from ray import tune
 
     from orchestrator.ray_backend import tune_adapters as adapters
-    from orchestrator.ray_backend.gang import Job
+    from orchestrator.ray_backend.job import Job
 
     sweep = conductor.sweep
     job = Job(directory, sweep.name, sweep.resources, trial, sweep.bounds)
-    search = adapters.LedgerSearch(conductor, Capacity(lambda: held(sweep.resources, living_nodes())))
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are the conductor's to tell
+    search = adapters.LedgerSearch(
+        conductor, Capacity(lambda: gang_capacity(sweep.resources, living_nodes()))
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the conductor reports failures
     with _scratch(job.directory) as scratch:
         tune.run(
             adapters.trainable(job),
@@ -160,7 +197,7 @@ def _tune(conductor: Conductor, directory: RunDirectory, trial: str, view: View)
             search_alg=search,
             scheduler=adapters.LedgerScheduler(conductor, search),
             stop=adapters.Halt(conductor),
-            callbacks=[adapters.Housekeeping(conductor, search, view.tick)],
+            callbacks=[adapters.Housekeeping(conductor, search, view.refresh)],
             reuse_actors=True,
             raise_on_failed_trial=False,
             verbose=0,
@@ -176,27 +213,21 @@ def _tune(conductor: Conductor, directory: RunDirectory, trial: str, view: View)
 
 @contextmanager
 def _scratch(directory: RunDirectory) -> Iterator[Path]:
-    """Give Tune a fresh folder for what nobody reads."""
+    """Yield an empty folder for Tune's own files. It is deleted afterwards."""
     try:
         parent = directory.scratch
         parent.mkdir(parents=True, exist_ok=True)
-    except ResultsError:  # a remote run directory
+    except ResultsError:  # the run directory is not on a local disk
         parent = Path(tempfile.gettempdir())
     with tempfile.TemporaryDirectory(dir=parent, prefix="tune-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 def _finish(sweep: Sweep, directory: RunDirectory, conductor: Conductor) -> Outcome:
+    """Write the front and, after the last trial, compact the points."""
     complete = conductor.done
     if directory.finished_keys():
         refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
         if complete:
             directory.compact()
-    return _outcome(directory, conductor.failed_trials(), complete=complete)
-
-
-def _outcome(
-    directory: RunDirectory, entries: list[LedgerEntry], *, complete: bool, started: bool = True
-) -> Outcome:
-    failed = [entry for entry in entries if entry.state == "failed"]
-    return Outcome(directory, failed, complete, started)
+    return Outcome(directory, conductor.failed_trials(), complete)

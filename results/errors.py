@@ -1,4 +1,4 @@
-"""What can be wrong with a run's files and with questions about them: one family of errors, one line each."""
+"""Errors of this package. Each message is one line: the rule and the value received."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from shrinksweep import ShrinksweepError
 
 
 class ResultsError(ShrinksweepError, ValueError):
-    """Base of every error that this room raises for its user: one line, the rule and the value received."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class SchemaError(ResultsError):
-    """Rows that do not fit their table: an unknown, missing or wrongly typed column."""
+    """Rows do not fit the schema of their table: an unknown or missing column, or a value of another type."""
 
 
 class UnknownColumnError(ResultsError):
-    """A question about a column that the table does not have."""
+    """The table has no column of this name."""
 
 
 class WhereError(ResultsError):
-    """A ``where`` that is no expression over the columns."""
+    """A ``where`` text is not an expression over the columns."""
 
 
 class NoRunError(ResultsError):
-    """A path at which there is no run."""
+    """There is no run at a path."""
 
 
 class NotStoredError(ResultsError):
-    """Something that this run did not store, such as the network of a trial."""
+    """The run did not store something, such as the network of a trial."""
 
 
 class BrokenFileError(ResultsError):
-    """A file of the run that cannot be read as what its name says it is."""
+    """A file of the run does not hold what its name says."""
 
 
 def one_line(error: object, limit: int = 2000) -> str:
-    """Return the text of an error in one line of at most ``limit`` characters.
+    r"""Return the text of an error as one line of at most ``limit`` characters.
 
-    >>> one_line(ValueError("no such\\n   thing"))
+    >>> one_line(ValueError("no such\n   thing"))
     'no such thing'
     """
     return " ".join(str(error).split())[:limit]
@@ -53,14 +53,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("zzz", ["accuracy", "macs"])
     ''
     """
-    known = list(known)
     folded = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    if not close:  # a part of the name often helps where the whole is too long: `memory` -> `memory_bytes`
+    if not close:  # fall back to names that contain it: `memory` -> `memory_bytes`
         close = [candidate for candidate in folded if name and name.casefold() in candidate][:1]
     return f"; did you mean `{folded[close[0]]}`?" if close else ""
 
 
 def unknown_column(name: str, known: Iterable[str]) -> UnknownColumnError:
-    """Return the error for a column ``name`` that is not among ``known``, with the nearest one as a hint."""
+    """Return the error for a column ``name`` that is not one of ``known``; its message suggests the nearest."""
     return UnknownColumnError(f"there is no column `{name}`{nearest(name, known)}")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow.fs as pafs
 
@@ -16,58 +15,66 @@ from results.run import Run
 from results.storage.remote_storage import split_uri
 from results.storage.run_directory import RunDirectory
 
-Place = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
+"""A local path or a URI."""
 
 
-def open_run(path: Place | RunDirectory, *, filesystem: Any = None) -> Run:
+def open_run(path: PathLike | RunDirectory, *, filesystem: pafs.FileSystem | None = None) -> Run:
     """Open a run by its local path, its ``pyarrow.fs`` URI, or its path in an explicit ``filesystem``.
 
-    Works while the sweep runs, and on runs that ended half-way. Error: ``NoRunError`` when there is none.
+    The sweep may still be running, or may have ended early.
+
+    Raises:
+        NoRunError: there is no run at the path.
     """
     return Run([_existing(path, filesystem)])
 
 
-def open_runs(places: Place | Iterable[Place], *, filesystem: Any = None) -> Run:
-    """Open several runs as one; their frames begin with a column ``run``, the name of the run's folder.
+def open_runs(paths: PathLike | Iterable[PathLike], *, filesystem: pafs.FileSystem | None = None) -> Run:
+    """Open several runs as one; their data frames begin with a column ``run``, the folder name of the run.
 
-    ``places`` is a list of paths or URIs, or a pattern such as ``runs/*`` or ``s3://bucket/runs/night-*``
-    (over a network with wildcards in the last part only); what a pattern finds that is no run is left out.
-    Error: ``NoRunError`` when there is no run at all, or a place listed is none.
+    ``paths`` is a list of paths or URIs, or a pattern such as ``runs/*`` or ``s3://bucket/runs/night-*``. A pattern
+    ignores folders that are no run; for remote paths it may have wildcards in the last part only.
+
+    Raises:
+        NoRunError: there is no run at all, or a listed path is none.
     """
-    if isinstance(places, (str, os.PathLike)):
-        pattern = os.fspath(places)
-        found = [RunDirectory(place, filesystem=filesystem) for place in _matches(pattern, filesystem)]
+    if isinstance(paths, (str, os.PathLike)):
+        pattern = os.fspath(paths)
+        found = [RunDirectory(path, filesystem=filesystem) for path in _matches(pattern, filesystem)]
         directories = [directory for directory in found if directory.exists()]
         if not directories:
-            raise NoRunError(f"there must be a run at least, but none matches {pattern!r}")
+            raise NoRunError(f"there must be at least one run, but none matches {pattern!r}")
     else:
-        directories = [_existing(place, filesystem) for place in places]
+        directories = [_existing(path, filesystem) for path in paths]
         if not directories:
-            raise NoRunError("there must be a run at least, but got an empty list")
+            raise NoRunError("there must be at least one run, but got an empty list")
     return Run(directories, _names(directories))
 
 
-def _existing(path: Place | RunDirectory, filesystem: Any) -> RunDirectory:
+def _existing(path: PathLike | RunDirectory, filesystem: pafs.FileSystem | None) -> RunDirectory:
     directory = path if isinstance(path, RunDirectory) else RunDirectory(path, filesystem=filesystem)
     if not directory.exists():
         raise NoRunError(f"a run must have a sweep.yaml, ledger/ or points/, but got {directory.uri}")
     return directory
 
 
-def _matches(pattern: str, filesystem: Any) -> list[str]:
+def _matches(pattern: str, filesystem: pafs.FileSystem | None) -> list[str]:
+    """Return the folders that match the pattern, by name."""
     if filesystem is None and "://" not in pattern:
         return sorted(path for path in glob.glob(str(Path(pattern).expanduser())) if os.path.isdir(path))
     path, query = split_uri(pattern)
     parent, _, last = path.rstrip("/").rpartition("/")
-    known, folder = (
-        (filesystem, parent) if filesystem is not None else pafs.FileSystem.from_uri(parent + query)
-    )
-    entries = known.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    if filesystem is None:
+        filesystem, folder = pafs.FileSystem.from_uri(parent + query)
+    else:
+        folder = parent
+    entries = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
     names = (entry.base_name for entry in entries if entry.type == pafs.FileType.Directory)
     return [f"{parent}/{name}{query}" for name in sorted(names) if fnmatch.fnmatchcase(name, last)]
 
 
-def _names(directories: list[RunDirectory]) -> list[str]:
-    """Return the folders' names; where two are alike, the whole paths."""
+def _names(directories: Sequence[RunDirectory]) -> list[str]:
+    """Return the folder name of each run; its whole path or URI if two have the same folder name."""
     names = [split_uri(directory.uri)[0].rstrip("/").rpartition("/")[2] for directory in directories]
     return [d.uri if names.count(name) > 1 else name for name, d in zip(names, directories, strict=True)]

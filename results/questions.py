@@ -1,9 +1,9 @@
-"""Questions about a run: its front, hypervolume, knee, effects. Answers are data frames, no pictures."""
+"""Questions about a run: front, hypervolume, knee, effects. Answers are data frames, not figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -16,17 +16,20 @@ from results.tables.run_tables import RunTables
 from results.tables.where import where_mask
 
 RUNG = ["threshold", "threshold_mode", "weight_bits", "feature_map_bits", "codec"]
-"""Columns that differ between the points of one trained network."""
+"""Columns that identify a ladder rung: they differ between the points of one trained network."""
 
 
 class RunQuestions(RunTables):
     """Questions about one run, or about several at once.
 
-    In every question ``maximize`` and ``minimize`` name columns, or one column. With neither, the objectives are those
-    of the sweep file, and points that break its constraints are left out. ``where`` keeps the points for which an
-    expression is true, see ``results.tables.where``.
+    ``maximize`` and ``minimize`` name one column or several. Without both, the objectives are those of the sweep file,
+    and points that violate its constraints are left out. ``where`` keeps the points for which an expression is true,
+    see ``results.tables.where``.
 
-    Errors: ``UnknownColumnError`` with the nearest column, ``WhereError``, and others.
+    Raises:
+        UnknownColumnError: a name is no column; suggests the nearest one.
+        WhereError: ``where`` is not an expression over the columns.
+        ResultsError: the objectives or the reference point are not valid.
     """
 
     def front(
@@ -38,10 +41,10 @@ class RunQuestions(RunTables):
         by: Columns | None = None,
         epsilon: Mapping[str, float] | None = None,
     ) -> pd.DataFrame:
-        """Return the points that no other dominates, best first in the first objective.
+        """Return the points that no other point dominates, sorted by the first objective, best first.
 
-        ``by`` gives a front for each value (or combination of values) of its columns; ``epsilon`` thins the
-        front out, see ``pareto_front``.
+        ``by`` gives one front for each value, or combination of values, of its columns. ``epsilon`` thins the front,
+        see ``results.pareto_front``.
 
         >>> run.front(where="splitting in (2, 4)")[["accuracy", "macs"]]
            accuracy  macs
@@ -51,13 +54,12 @@ class RunQuestions(RunTables):
         >>> run.front(minimize="macs", maximize="accuracy", by="splitting").groupby("splitting").size().to_dict()
         {1: 2, 2: 2, 4: 1}
         """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
+        points, objectives = self._select(maximize, minimize, where)
         names = column_list(by)
-        chosen = np.zeros(len(points), dtype=bool)
+        on_front = np.zeros(len(points), dtype=bool)
         for _, rows in groups(points, names):
-            chosen[rows] = pareto.front_mask(points.iloc[rows], objectives, epsilon)
-        front = points[chosen]
+            on_front[rows] = pareto.front_mask(points.iloc[rows], objectives, epsilon)
+        front = points[on_front]
         ascending = [True] * len(names) + [not more for more in objectives.maximize]
         order = [*names, *objectives.names]
         return front.sort_values(order, ascending=ascending, kind="stable", ignore_index=True)
@@ -65,15 +67,36 @@ class RunQuestions(RunTables):
     def rank(
         self, maximize: Columns | None = None, minimize: Columns | None = None, *, where: str | None = None
     ) -> pd.DataFrame:
-        """Return the points with a column ``rank``: 1 on the front, 2 on the front of the rest; best first.
+        """Return the points with a column ``rank``, best first: 1 on the front, 2 on the front of the rest, ...
 
         >>> run.rank()["rank"].tolist()
         [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3]
         """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
+        points, objectives = self._select(maximize, minimize, where)
         points = points.assign(rank=pareto.layers(points, objectives))
         return points.sort_values("rank", kind="stable", ignore_index=True)
+
+    @overload
+    def hypervolume(
+        self,
+        maximize: Columns | None = None,
+        minimize: Columns | None = None,
+        *,
+        where: str | None = None,
+        by: None = None,
+        reference: Mapping[str, float] | None = None,
+    ) -> float: ...
+
+    @overload
+    def hypervolume(
+        self,
+        maximize: Columns | None = None,
+        minimize: Columns | None = None,
+        *,
+        where: str | None = None,
+        by: Columns,
+        reference: Mapping[str, float] | None = None,
+    ) -> pd.Series[float]: ...
 
     def hypervolume(
         self,
@@ -83,28 +106,27 @@ class RunQuestions(RunTables):
         where: str | None = None,
         by: Columns | None = None,
         reference: Mapping[str, float] | None = None,
-    ) -> Any:
-        """Return the volume that the points dominate, a float; with ``by``, a Series of one for each group.
+    ) -> float | pd.Series[float]:
+        """Return the volume that the points dominate; with ``by``, a Series with the volume of each group.
 
-        ``reference``: see ``pareto.hypervolume``; None is the worst value of each objective among all the
-        points kept by ``where``, the same for all groups.
+        ``reference``: see ``results.hypervolume``. None takes the worst value of each objective over all points that
+        ``where`` keeps, the same for all groups.
 
         >>> round(run.hypervolume(reference={"accuracy": 0.5, "macs": 1000}), 6)
         150.0
         >>> run.hypervolume(by="splitting", reference={"accuracy": 0.5, "macs": 1000}).round(6).to_dict()
         {1: 111.0, 2: 147.0, 4: 76.0}
         """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
+        points, objectives = self._select(maximize, minimize, where)
         reference = dict(reference) if reference is not None else pareto.worst(points, objectives)
         if by is None:
             return pareto.hypervolume_of(points, objectives, reference)
         names = column_list(by)
-        found = {
+        by_value = {
             value: pareto.hypervolume_of(points.iloc[rows], objectives, reference)
             for value, rows in groups(points, names)
         }
-        volumes = pd.Series(found, name="hypervolume", dtype="float64")
+        volumes = pd.Series(by_value, name="hypervolume", dtype="float64")
         return volumes.rename_axis(index=list(names))
 
     def hypervolume_history(
@@ -117,42 +139,41 @@ class RunQuestions(RunTables):
     ) -> pd.DataFrame:
         """Return the hypervolume after each finished trial, against trials, epochs and wall time.
 
-        Columns: see ``results.pareto.history``. Several runs are followed one by one, with the same ``reference``.
+        Columns: see ``results.pareto.history``. Several runs are listed one after the other, with the same
+        ``reference``.
 
         >>> run.hypervolume_history()[["trials", "epochs", "wall_s"]].tail(2)
            trials  epochs  wall_s
         4       5      25   270.0
         5       6      30   330.0
         """
-        objectives = self._objectives(maximize, minimize)
-        points, progress = self._asked(maximize, minimize, where), self.progress()
+        points, objectives = self._select(maximize, minimize, where)
+        progress = self.progress()
         limits = pareto.worst(points, objectives) if reference is None else reference
         if self.names is None:
             return history.hypervolume_history(points, progress, objectives, limits)
-        found = []
+        histories = []
         for name, rows in groups(points, ("run",)):
-            own = history.hypervolume_history(
+            of_run = history.hypervolume_history(
                 points.iloc[rows], progress[progress["run"] == name], objectives, limits
             )
-            own.insert(0, "run", name)
-            found.append(own)
-        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+            of_run.insert(0, "run", str(name))
+            histories.append(of_run)
+        return pd.concat(histories, ignore_index=True) if histories else pd.DataFrame()
 
     def knee(
         self, maximize: Columns | None = None, minimize: Columns | None = None, *, where: str | None = None
-    ) -> pd.Series[Any]:
-        """Return the point of the front that bulges out most, see ``results.knee``."""
-        return choosing.knee_of(self._asked(maximize, minimize, where), self._objectives(maximize, minimize))
+    ) -> pd.Series:
+        """Return the point of the front with the best compromise between the objectives, see ``results.knee``."""
+        return choosing.knee_of(*self._select(maximize, minimize, where))
 
-    def best(
-        self, maximize: Columns = (), minimize: Columns = (), *, where: str | None = None
-    ) -> pd.Series[Any]:
-        """Return the best point in the first column named; of equal ones the best in the second, and so on.
+    def best(self, maximize: Columns = (), minimize: Columns = (), *, where: str | None = None) -> pd.Series:
+        """Return the best point by the first objective; the next objectives break ties, in order.
 
         >>> run.best(minimize="macs", where="accuracy > 0.87")["macs"]
         800
         """
-        return choosing.best(_kept(self.points(), where), maximize=maximize, minimize=minimize)
+        return choosing.best(_filter(self.points(), where), maximize=maximize, minimize=minimize)
 
     def compare(
         self,
@@ -163,13 +184,13 @@ class RunQuestions(RunTables):
         where: str | None = None,
         reference: Mapping[str, float] | None = None,
     ) -> pd.DataFrame:
-        """Return indicators of this run (column ``a``) against another (``b``), see ``results.compare``.
+        """Compare this run (column ``a``) with another (column ``b``) by several indicators, see ``results.compare``.
 
         >>> run.compare(run).loc["coverage"].tolist()
         [1.0, 1.0]
         """
-        objectives = self._objectives(maximize, minimize)
-        a, b = (run._asked(maximize, minimize, where) for run in (self, other))
+        a, objectives = self._select(maximize, minimize, where)
+        b = _points(other, maximize, minimize, where)
         return comparing.compare_sets(a, b, objectives, reference)
 
     def attainment(
@@ -181,45 +202,51 @@ class RunQuestions(RunTables):
         over: Columns = "seed",
         levels: Sequence[float] = attainment.LEVELS,
     ) -> pd.DataFrame:
-        """Return the fronts that shares ``levels`` of the seeds attain, see ``results.attainment``.
+        """Return the attainment surfaces over the seeds, one for each of ``levels``, see ``results.attainment``.
 
         >>> run.attainment(levels=[0.5]).columns.tolist()
         ['level', 'accuracy', 'macs']
         """
-        objectives = self._objectives(maximize, minimize)
-        points = self._asked(maximize, minimize, where)
+        points, objectives = self._select(maximize, minimize, where)
         return attainment.attainment_of(points, objectives, over, levels)
 
     def effect(
         self, factor: str, objectives: Columns | None = None, *, where: str | None = None
     ) -> pd.DataFrame:
-        """Return what each value of ``factor`` does to each objective, all other factors held equal.
+        """Return the effect of each value of ``factor`` on each objective, with all other factors held equal.
 
-        ``factor`` is a swept field or column: ``"splitting"``, ``"regularization"``, ``"threshold"``, ...
-        Held equal are the other swept fields, the seed, the run, and the rung; a factor of the ladder is
-        compared within each trained network. Columns: see ``results.pareto.effects``.
+        ``factor`` is a swept field or a column: ``"splitting"``, ``"regularization"``, ``"threshold"``, ... The other
+        factors are the remaining swept fields, the seed, the run and the rung; a factor of the ladder is compared
+        within each trained network. Columns: see ``results.pareto.effects``.
 
         >>> run.effect("threshold", "accuracy")[["threshold", "objective", "change", "strata"]].round(3)
            threshold objective  change  strata
         0       0.00  accuracy    0.00       6
         1       0.05  accuracy   -0.05       6
         """
-        points, column = _kept(self.points(), where), column_of_path(factor)
-        wanted = tuple(self.objectives()) if objectives is None else column_list(objectives)
+        points, column = _filter(self.points(), where), column_of_path(factor)
+        names = tuple(self.objectives()) if objectives is None else column_list(objectives)
         swept = ["trial_key"] if column in RUNG else [*map(column_of_path, self.swept()), "seed"]
         others = [name for name in ["run", *swept, *RUNG] if name in points.columns and name != column]
-        return effects.effect(points, column, objectives=wanted, others=list(dict.fromkeys(others)))
+        return effects.effect(points, column, objectives=names, others=list(dict.fromkeys(others)))
 
-    def _objectives(self, maximize: Columns | None, minimize: Columns | None) -> Objectives:
+    def _select(
+        self, maximize: Columns | None, minimize: Columns | None, where: str | None
+    ) -> tuple[pd.DataFrame, Objectives]:
+        """Return the points and the objectives of a question."""
         if maximize is None and minimize is None:
-            return Objectives.of_sweep(self.objectives())
-        return Objectives.of(maximize, minimize)
-
-    def _asked(self, maximize: Columns | None, minimize: Columns | None, where: str | None) -> pd.DataFrame:
-        """Return the points of a question; those of the sweep's own objectives keep its constraints."""
-        points = self.feasible_points() if maximize is None and minimize is None else self.points()
-        return _kept(points, where)
+            objectives = Objectives.of_sweep(self.objectives())
+        else:
+            objectives = Objectives.of(maximize, minimize)
+        return _points(self, maximize, minimize, where), objectives
 
 
-def _kept(points: pd.DataFrame, where: str | None) -> pd.DataFrame:
+def _points(
+    run: RunQuestions, maximize: Columns | None, minimize: Columns | None, where: str | None
+) -> pd.DataFrame:
+    """Return the points of a question; for the objectives of the sweep file, those that satisfy its constraints."""
+    return _filter(run.feasible_points() if maximize is None and minimize is None else run.points(), where)
+
+
+def _filter(points: pd.DataFrame, where: str | None) -> pd.DataFrame:
     return points if where is None else points[where_mask(points, where)].reset_index(drop=True)

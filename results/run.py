@@ -1,4 +1,4 @@
-"""A run as its reader sees it: tables, questions and pictures. plotly is loaded when the first picture is drawn."""
+"""A run for its readers: tables, questions and figures. plotly is imported when the first figure is drawn."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ if TYPE_CHECKING:
 
 
 class Run(RunQuestions):
-    """One run, or several at once (then every frame begins with a column ``run``).
+    """One run, or several at once: then every data frame begins with a column ``run``.
 
-    Each call reads what is on storage now, so it works while the sweep runs and on runs that ended half-way.
-    Broken files are skipped, with a warning in the log, and listed by ``problems()``. Made by ``open_run``
-    and ``open_runs``.
+    Made by ``open_run`` and ``open_runs``. Each call reads the files anew, so the sweep may still be running. Broken
+    files are skipped, logged as warnings, and listed by ``problems()``.
 
-    The tables are described in ``results.tables.run_tables``, the questions in ``results.questions``, the pictures,
-    which are plotly figures, in ``results.plots``.
+    ``results.tables.run_tables`` describes the tables, ``results.questions`` the questions, ``results.plots`` the
+    plotly figures.
     """
 
     def plot_front(
         self, x: str = "macs", y: str = "accuracy", *, color: str = "splitting", where: str | None = None
     ) -> go.Figure:
-        """Return the points in the plane of two columns, those on the front large.
+        """Return a scatter plot of the points over two columns; markers on the front are large.
 
         >>> run.plot_front("memory_bytes", color="threshold").layout.yaxis.title.text
         'accuracy (share of test images)'
@@ -36,7 +35,7 @@ class Run(RunQuestions):
     def plot_fronts(
         self, x: str = "macs", y: str = "accuracy", *, by: str = "splitting", where: str | None = None
     ) -> go.Figure:
-        """Return the front in the plane of two columns for each value of ``by``."""
+        """Return the front over two columns for each value of ``by``."""
         from results.plots import plots
 
         return plots.plot_fronts(self, x, y, by=by, where=where)
@@ -44,7 +43,7 @@ class Run(RunQuestions):
     def plot_attainment(
         self, x: str = "macs", y: str = "accuracy", *, over: str = "seed", where: str | None = None
     ) -> go.Figure:
-        """Return the median front over the seeds, and the band of the middle half."""
+        """Return the median front over the seeds, with the band between the quartiles."""
         from results.plots import plots
 
         return plots.plot_attainment(self, x, y, over=over, where=where)
@@ -52,25 +51,25 @@ class Run(RunQuestions):
     def plot_sparsity(
         self, y: str = "accuracy", *, by: str = "regularization", where: str | None = None
     ) -> go.Figure:
-        """Return the sparsity of feature maps against ``y`` along tau, for each lambda."""
+        """Return the sparsity of the feature maps against ``y``: a curve along tau for each lambda."""
         from results.plots import plots
 
         return plots.plot_sparsity(self, y, by=by, where=where)
 
     def plot_hypervolume(self, x: str = "trials", *, where: str | None = None) -> go.Figure:
-        """Return how the hypervolume grew against ``trials``, ``epochs`` or ``wall_s``."""
+        """Return the hypervolume over ``trials``, ``epochs`` or ``wall_s``."""
         from results.plots import plots
 
         return plots.plot_hypervolume(self, x, where=where)
 
     def plot_learning_curves(self, value: str = "accuracy", *, by: str | None = None) -> go.Figure:
-        """Return a curve of a progress column for each trial over its epochs, coloured by a swept field."""
+        """Return a progress column over the epochs, one curve a trial, coloured by a swept field."""
         from results.plots import plots
 
         return plots.plot_learning_curves(self, value, by=by)
 
     def plot_parallel(self, color: str = "accuracy", *, where: str | None = None) -> go.Figure:
-        """Return parallel coordinates of what the points differ in."""
+        """Return parallel coordinates of the columns in which the points differ."""
         from results.plots import plots
 
         return plots.plot_parallel(self, color, where=where)

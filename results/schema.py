@@ -1,27 +1,27 @@
-"""The columns of the tables: name, type, unit and meaning, one explicit Arrow schema a table.
+"""The columns of the tables: name, type, unit and meaning, in one explicit Arrow schema a table.
 
-Text with few different values is dictionary-encoded, so that pandas reads it as a categorical. A column is
-nullable only where "not measured" is possible; not measured is null, never 0 or -1. Columns that hold a time
-or a host are *volatile*: they alone may differ between two identical runs.
+Text with few different values is dictionary-encoded, so pandas reads it as a categorical. A column is nullable only if
+it may not be measured; "not measured" is null, never 0 or -1. Columns that hold a time or a host are *volatile*: only
+they may differ between two identical runs.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import pyarrow as pa
 
 from results.states import MEANINGS
 
 VERSION = 1
-"""Version of the three schemas; a later version only ever adds columns."""
+"""Version of the three schemas. A later version only adds columns."""
 
 VERSION_KEY = b"shrinksweep.schema_version"
 TABLE_KEY = b"shrinksweep.table"
 
 TEXT = pa.string()
-LABEL = pa.dictionary(pa.int32(), pa.string())  # text with few different values
+LABEL = pa.dictionary(pa.int32(), pa.string())
+"""Text with few different values."""
 INT = pa.int32()
 LONG = pa.int64()
 REAL = pa.float64()
@@ -29,15 +29,21 @@ TIME = pa.timestamp("us", tz="UTC")
 
 
 def _column(
-    name: str, kind: Any, description: str, *, unit: str = "", null: bool = False, volatile: bool = False
-) -> Any:
+    name: str,
+    kind: pa.DataType,
+    description: str,
+    *,
+    unit: str = "",
+    null: bool = False,
+    volatile: bool = False,
+) -> pa.Field:
     metadata = {"description": description, "unit": unit}
     if volatile:
         metadata["volatile"] = "true"
     return pa.field(name, kind, nullable=null, metadata=metadata)
 
 
-def _table(name: str, *columns: Any) -> Any:
+def _table(name: str, *columns: pa.Field) -> pa.Schema:
     return pa.schema(columns, metadata={TABLE_KEY: name.encode(), VERSION_KEY: str(VERSION).encode()})
 
 
@@ -62,8 +68,8 @@ POINTS = _table(
     "points",
     _column("point", TEXT, "name of the point: `<trial_key>-<rung>`, the rung with two digits"),
     _column("trial_key", TEXT, "name of the trial: 16 hex digits of its configuration and seed"),
-    _column("trial_index", INT, "place of the trial in the ledger, from 0"),
-    _column("rung", INT, "place of the point in the trial's ladder, from 0"),
+    _column("trial_index", INT, "index of the trial in the ledger, from 0"),
+    _column("rung", INT, "index of the point in the trial's ladder, from 0"),
     _column("seed", LONG, "seed of weights, data order and augmentation"),
     _column("sweep", LABEL, "name of the sweep"),
     _column("space", LABEL, "search space"),
@@ -82,11 +88,11 @@ POINTS = _table(
     _column("regularization", REAL, "lambda: weight of the feature-map term in the loss"),
     _column("measure", LABEL, "what the feature-map term sums over the taps"),
     _column("threshold", REAL, "tau: features of smaller magnitude are zero at inference", unit="feature"),
-    _column("threshold_mode", LABEL, "tau as it is, or times each tap's mean magnitude"),
-    _column("weight_bits", INT, "bits of a weight; 32 is not quantized", unit="bits"),
-    _column("feature_map_bits", INT, "bits of a feature; 32 is not quantized", unit="bits"),
-    _column("codec", LABEL, "how quantized weights and feature maps are stored"),
-    _column("accuracy", REAL, "share of the test images classified right", unit="fraction"),
+    _column("threshold_mode", LABEL, "`absolute`: tau; `relative`: tau x mean magnitude of each tap"),
+    _column("weight_bits", INT, "bits of a weight; 32: not quantized", unit="bits"),
+    _column("feature_map_bits", INT, "bits of a feature; 32: not quantized", unit="bits"),
+    _column("codec", LABEL, "code of the quantized weights and feature maps"),
+    _column("accuracy", REAL, "share of the test images classified correctly", unit="fraction"),
     _column("loss", REAL, "mean cross-entropy on the test images", unit="nats"),
     _column("macs", LONG, "multiply-adds of one inference", unit="macs/image"),
     _column("flops", LONG, "floating-point operations of one inference: 2 x macs", unit="flops/image"),
@@ -99,7 +105,7 @@ POINTS = _table(
     _column(
         "peak_bytes",
         REAL,
-        "largest set of live feature maps + weights, one image, dense, float32 unless quantized",
+        "weights + largest set of live feature maps, one image, dense, float32 unless quantized",
         unit="bytes",
     ),
     _column("memory_bytes", REAL, "weights as stored + peak live feature maps as stored", unit="bytes"),
@@ -109,24 +115,24 @@ POINTS = _table(
         "entropy_bytes", REAL, "Shannon bound of the quantized feature maps", unit="bytes/image", null=True
     ),
     _column(
-        "latency_1_ms", REAL, "time of a batch of 1 at inference, median", unit="ms", null=True, volatile=True
+        "latency_1_ms", REAL, "median inference time of a batch of 1", unit="ms", null=True, volatile=True
     ),
     _column(
         "latency_64_ms",
         REAL,
-        "time of a batch of 64 at inference, median",
+        "median inference time of a batch of 64",
         unit="ms",
         null=True,
         volatile=True,
     ),
-    _column("search_peak_bytes", LONG, "the accelerator's peak in the search", unit="bytes", null=True),
+    _column("search_peak_bytes", LONG, "peak accelerator memory in the search", unit="bytes", null=True),
     _column("skip_share", REAL, "share of skip connections among the genotype's edges", unit="fraction"),
-    _column("genotype", LABEL, "the derived architecture, JSON"),
-    _column("config", LABEL, "the whole trial configuration, canonical JSON"),
+    _column("genotype", LABEL, "the derived architecture, as JSON"),
+    _column("config", LABEL, "the complete trial configuration, as canonical JSON"),
     _column(
-        "taps", pa.list_(pa.field("item", _POINT_TAP, nullable=False)), "each feature-map tap on its own"
+        "taps", pa.list_(pa.field("item", _POINT_TAP, nullable=False)), "measurements of each feature-map tap"
     ),
-    _column("versions", LABEL, "versions of what computed the point, JSON"),
+    _column("versions", LABEL, "versions of the software that computed the point, as JSON"),
     _column("device", LABEL, "device the trial ran on", volatile=True),
     _column("host", LABEL, "host of the trial's first worker", volatile=True),
     _column("search_s", REAL, "wall time of the search", unit="s", volatile=True),
@@ -134,22 +140,22 @@ POINTS = _table(
     _column("ladder_s", REAL, "wall time of the whole ladder", unit="s", volatile=True),
     _column("finished_at", TIME, "when the trial's points were computed", unit="UTC", volatile=True),
 )
-"""One row a ladder rung: what one trained network is worth at one threshold, precision and codec."""
+"""One row a ladder rung: one trained network at one threshold, precision and codec."""
 
 PROGRESS = _table(
     "progress",
     _column("trial_key", TEXT, "name of the trial"),
-    _column("trial_index", INT, "place of the trial in the ledger, from 0"),
+    _column("trial_index", INT, "index of the trial in the ledger, from 0"),
     _column("seed", LONG, "seed of weights, data order and augmentation"),
     _column("step", INT, "epochs done in the trial, over both phases, from 1", unit="epochs"),
     _column("phase", LABEL, "`search` or `train`"),
     _column("epoch", INT, "epochs done in this phase, from 1", unit="epochs"),
-    _column("epochs", INT, "epochs of this phase in all", unit="epochs"),
+    _column("epochs", INT, "epochs of this phase in total", unit="epochs"),
     _column("loss", REAL, "mean loss on the training images of this epoch", unit="nats"),
-    _column("accuracy", REAL, "share of the epoch's training images classified right", unit="fraction"),
-    _column("validation_loss", REAL, "mean loss on the held-out half", unit="nats", null=True),
-    _column("validation_accuracy", REAL, "accuracy on the held-out half", unit="fraction", null=True),
-    _column("learning_rate", REAL, "rate of the weights' optimizer in this epoch"),
+    _column("accuracy", REAL, "share of the epoch's training images classified correctly", unit="fraction"),
+    _column("validation_loss", REAL, "mean loss on the validation half", unit="nats", null=True),
+    _column("validation_accuracy", REAL, "accuracy on the validation half", unit="fraction", null=True),
+    _column("learning_rate", REAL, "learning rate of the weights in this epoch"),
     _column("regularization_term", REAL, "mean feature-map term, without lambda", null=True),
     _column("alpha_entropy", REAL, "entropy of the mixture weights, mean over edges", unit="nats", null=True),
     _column(
@@ -159,20 +165,23 @@ PROGRESS = _table(
     _column(
         "effective_macs",
         REAL,
-        "macs of the network in training whose feature-map operand is not zero, mean over one batch at inference",
+        "macs whose feature-map operand is not zero, of the network in training, at inference, mean over one batch",
         unit="macs/image",
         null=True,
     ),
-    _column("genotype", TEXT, "the architecture that the alphas now stand for, JSON", null=True),
+    _column("genotype", TEXT, "the architecture that the current alphas stand for, as JSON", null=True),
     _column(
-        "taps", pa.list_(pa.field("item", _PROGRESS_TAP, nullable=False)), "each tap on its own", null=True
+        "taps",
+        pa.list_(pa.field("item", _PROGRESS_TAP, nullable=False)),
+        "measurements of each tap",
+        null=True,
     ),
     _column("epoch_s", REAL, "wall time of the epoch", unit="s", volatile=True),
-    _column("images_per_s", REAL, "training images a second, all workers", unit="images/s", volatile=True),
+    _column("images_per_s", REAL, "training images per second, all workers", unit="images/s", volatile=True),
     _column(
         "peak_bytes",
         LONG,
-        "the accelerator's peak so far in the phase",
+        "peak accelerator memory so far in the phase",
         unit="bytes",
         null=True,
         volatile=True,
@@ -184,23 +193,21 @@ PROGRESS = _table(
 
 TRIALS = _table(
     "trials",
-    _column("trial_index", INT, "place of the trial in the ledger, from 0"),
+    _column("trial_index", INT, "index of the trial in the ledger, from 0"),
     _column("trial_key", TEXT, "name of the trial"),
     _column("seed", LONG, "seed of weights, data order and augmentation"),
     _column("state", LABEL, "; ".join(f"`{state}`: {meaning}" for state, meaning in MEANINGS.items())),
     _column("phase", LABEL, "phase of the last epoch: `search` or `train`", null=True),
     _column("epochs_done", INT, "epochs done over both phases", unit="epochs"),
-    _column(
-        "epochs", INT, "epochs that the configuration asks for, over both phases", unit="epochs", null=True
-    ),
-    _column("points", INT, "points that the trial has left", unit="points"),
+    _column("epochs", INT, "epochs configured, over both phases", unit="epochs", null=True),
+    _column("points", INT, "points on storage", unit="points"),
     _column("attempts_failed", INT, "attempts that failed", unit="attempts"),
-    _column("reason", TEXT, "why the last failed attempt failed", null=True),
+    _column("reason", TEXT, "why the last failed attempt failed, or why the trial is infeasible", null=True),
     _column("failures", pa.list_(TEXT), "why each failed attempt failed, oldest first"),
-    _column("config", LABEL, "the whole trial configuration, JSON"),
+    _column("config", LABEL, "the complete trial configuration, as JSON"),
     _column("elapsed_s", REAL, "wall time of search and training so far", unit="s", volatile=True),
     _column("host", LABEL, "host of the last epoch", null=True, volatile=True),
-    _column("last_at", TIME, "last sign of life on storage", unit="UTC", null=True, volatile=True),
+    _column("last_at", TIME, "end of the last epoch, or of the trial", unit="UTC", null=True, volatile=True),
 )
 """One row a trial: the ledger joined with progress and points. Computed, never stored."""
 
@@ -222,7 +229,7 @@ _COLUMN_OF_PATH = {
 
 
 def column_of_path(path: str) -> str:
-    """Return the column that holds the configuration's field ``path``, or that a swept one makes.
+    """Return the column of the configuration's field ``path``; swept fields without a column of their own get one.
 
     >>> column_of_path("space.splitting"), column_of_path("search.epochs"), column_of_path("train.momentum")
     ('splitting', 'search_epochs', 'train_momentum')
@@ -231,7 +238,7 @@ def column_of_path(path: str) -> str:
 
 
 def paths_of(swept: str) -> tuple[str, ...]:
-    """Return the fields that a key of a sweep file's ``sweep`` names: several where they are swept together.
+    """Return the fields that a key of a sweep file's ``sweep`` names; several if they are swept together.
 
     >>> paths_of("space.output_node, space.splitting")
     ('space.output_node', 'space.splitting')
@@ -239,23 +246,23 @@ def paths_of(swept: str) -> tuple[str, ...]:
     return tuple(path.strip() for path in swept.split(","))
 
 
-def volatile_columns(schema: Any) -> list[str]:
+def volatile_columns(schema: pa.Schema) -> list[str]:
     """Return the names of the columns that may differ between two identical runs (times, hosts)."""
     return [field.name for field in schema if (field.metadata or {}).get(b"volatile") == b"true"]
 
 
-def bare(schema: Any) -> Any:
-    """Return ``schema`` without descriptions: what small files carry."""
+def bare(schema: pa.Schema) -> pa.Schema:
+    """Return ``schema`` without column descriptions, as small files store it."""
     return pa.schema([field.remove_metadata() for field in schema], metadata=schema.metadata)
 
 
-def schema_version(schema: Any) -> int | None:
-    """Return the version that a stored table was written with; None when it is none of ours."""
+def schema_version(schema: pa.Schema) -> int | None:
+    """Return the schema version of a stored table; None if the table is not ours."""
     text = (schema.metadata or {}).get(VERSION_KEY)
     return int(text) if text is not None and text.isdigit() else None
 
 
-def describe(schema: Any) -> str:
+def describe(schema: pa.Schema) -> str:
     """Return the columns of ``schema`` as a Markdown table: name, type, unit, null, volatile, meaning."""
     lines = ["| column | type | unit | null | volatile | meaning |", "|---|---|---|---|---|---|"]
     for field in schema:
@@ -266,7 +273,7 @@ def describe(schema: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def type_name(kind: Any) -> str:
+def type_name(kind: pa.DataType) -> str:
     """Return a short name of an Arrow type: ``text``, ``label`` (text with few values), ``list<...>``, ..."""
     if pa.types.is_dictionary(kind):
         return "label"

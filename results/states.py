@@ -1,4 +1,4 @@
-"""The states of a trial: declared here, listed nowhere else."""
+"""The states of a trial, declared in this file only."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Literal, get_args
 
 TrialState = Literal["proposed", "running", "finished", "stopped", "infeasible", "failed"]
 
+STATES: tuple[TrialState, ...] = get_args(TrialState)
+
 MEANINGS: dict[TrialState, str] = {
     "proposed": "waiting",
-    "running": "it has left progress, and no points yet",
+    "running": "has progress on storage, but no points yet",
     "finished": "its points are on storage",
     "stopped": "stopped early by the scheduler",
-    "infeasible": "its architecture breaks a constraint of the sweep",
+    "infeasible": "its architecture violates a constraint of the sweep",
     "failed": "given up after its last attempt",
 }
 
-STATES: tuple[TrialState, ...] = get_args(TrialState)
-
 SETTLED: tuple[TrialState, ...] = ("finished", "stopped", "infeasible", "failed")
-"""States of trials that need nothing more."""
+"""States of trials that will not run again."""
 
 LedgerState = Literal["proposed", "stopped", "infeasible", "failed"]
-"""States that a ledger entry holds; ``running`` and ``finished`` follow from what the trial has left on storage."""
+"""States in a ledger entry; ``running`` and ``finished`` follow from the progress and points on storage."""

@@ -1,7 +1,8 @@
 """What can be built: spaces, primitives, cells, output node, supernet, genotype, discrete network.
 
 Here: modules and what they compute. Not here: data, training, files, Ray. Read first: ``space.py``, ``output_node.py``,
-then ``supernet/supernet.py``. Names are loaded on first use: ``search_space.space`` checks a sweep file without torch.
+then ``supernet/supernet.py``. Names are imported on first use: checking a sweep file with ``search_space.space`` needs
+no torch.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
-"""Attention and MLP primitives on feature maps; the H x W positions of a map are the tokens.
+"""Attention and MLP primitives on feature maps. Every position of a map is a token.
 
-Shapes: B batch, C channels, H, W; T = H W tokens; D = C / heads.
+Shapes: B batch, C channels, H height, W width; T = H W tokens; D = C / heads.
 """
 
 from __future__ import annotations
@@ -8,55 +8,62 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from search_space.feature_map import FeatureMap
 from search_space.normalization import BatchNorm
 
 REACH = 7
-"""Offsets beyond this many positions share one entry of the relative position table (Shaw et al., NAACL 2018)."""
+"""Clipping distance of the relative position bias, in positions (Shaw et al., NAACL 2018)."""
 
 
 class AttentionProduct(nn.Module):
-    """softmax(Q K^T / sqrt(D) + bias) V, for q, k, v [..., heads, T, D] and bias broadcast to [..., heads, T, T].
+    """softmax(Q K^T / sqrt(D) + bias) V.
 
-    Fused (``scaled_dot_product_attention``) as long as nobody listens to the probabilities. A listener sees them in
-    any case; where it hands the very same map back and no gradient is wanted, the result is still the fused one, bit
-    for bit.
+    Query, key and value are [..., heads, T, D]; the bias broadcasts to [..., heads, T, T]. Without a listener on the
+    probabilities, the fused ``scaled_dot_product_attention`` computes the result. With a listener, the probabilities
+    are computed explicitly. If the listener returns the same tensor object and gradients are disabled, the result is
+    still the fused one, bit for bit.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.probabilities = FeatureMap(normalized=True)
 
+    @override
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         if self.probabilities.listener is None:
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         probabilities = _probabilities(query, key, bias)
-        kept: Tensor = self.probabilities(probabilities)
-        if kept is probabilities and not torch.is_grad_enabled():
+        tapped: Tensor = self.probabilities(probabilities)
+        if tapped is probabilities and not torch.is_grad_enabled():
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return kept @ value
+        return tapped @ value
 
 
 def _probabilities(query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
     scores = (query * query.shape[-1] ** -0.5) @ key.mT
-    scores += bias  # in place: of [..., heads, T, T] maps every one less counts
+    scores += bias  # in place: saves a map of [..., heads, T, T]
     return scores.softmax(-1)
 
 
 class RelativePosition(nn.Module):
-    """A learned bias for every head and offset between two positions, clipped at :data:`REACH`."""
+    """Learned bias for every head and every offset between two positions; offsets are clipped at :data:`REACH`.
+
+    Shaw et al., NAACL 2018, with the offset in two dimensions.
+    """
 
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.zeros(heads, (2 * REACH + 1) ** 2))
         self._index: tuple[tuple[int, int, torch.device], Tensor] | None = None
 
+    @override
     def forward(self, height: int, width: int) -> Tensor:
-        """Return the bias [heads, T, T] between all positions of a map of this size."""
+        """Return the bias between all positions of a map of this size: [heads, T, T]."""
         key = (height, width, self.table.device)
         if self._index is None or self._index[0] != key:
-            self._index = (key, _offsets(height, width).to(self.table.device))
+            self._index = (key, _table_index(height, width).to(self.table.device))
         tokens = height * width
         return self.table.index_select(1, self._index[1]).view(-1, tokens, tokens)
 
@@ -64,12 +71,14 @@ class RelativePosition(nn.Module):
 class SelfAttention(nn.Module):
     """Pre-norm multi-head self-attention with relative positions, over the whole map or in square windows.
 
-    With stride 2 the map is average-pooled first. A window that reaches over the border sees only what is inside.
+    Windows that extend beyond the map attend only to positions inside it.
 
     Args:
         channels: C, a multiple of ``heads``.
-        window: side of a window in positions; None: the whole map.
+        heads: attention heads.
+        stride: 1, or 2: the map is average-pooled first.
         affine: whether the norms learn a scale and a shift (discrete network) or not (supernet).
+        window: side of a window in positions; None attends over the whole map.
     """
 
     def __init__(
@@ -90,47 +99,43 @@ class SelfAttention(nn.Module):
         self.out_projection = nn.Linear(channels, channels, bias=False)
         self.bn = BatchNorm(channels, affine)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 2:
             x = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-        rows = x.permute(0, 2, 3, 1)  # [B, H, W, C]
-        query, key, value = self.in_projection(self.norm(rows)).chunk(3, dim=-1)
+        tokens = x.permute(0, 2, 3, 1)  # [B, H, W, C]
+        query, key, value = self.in_projection(self.norm(tokens)).chunk(3, dim=-1)
         query, key, value = self.query(query), self.key(key), self.value(value)
-        attend = self._globally if self.window is None else self._in_windows
+        attend = self._attend_globally if self.window is None else self._attend_in_windows
         context = self.context(attend(query, key, value))
         return self.bn(self.out_projection(context).permute(0, 3, 1, 2))
 
-    def _globally(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def _attend_globally(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         height, width = query.shape[1:3]
         bias = self.position(height, width).to(query.dtype)
-        heads = (
-            one.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2) for one in (query, key, value)
-        )
+        heads = (x.flatten(1, 2).unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
         context = self.product(*heads, bias)  # [B, heads, T, D]
         return context.transpose(1, 2).reshape(query.shape)
 
-    def _in_windows(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def _attend_in_windows(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         assert self.window is not None
         height, width = query.shape[1:3]
         side = self.window
         bias = self.position(side, side).to(query.dtype)  # [heads, side^2, side^2]
-        outside = _windows(
-            F.pad(query.new_zeros(1, height, width, 1), _border(height, width, side), value=1.0), side
-        )
-        blocked = outside[0, :, :, 0].bool()  # [windows, side^2]
-        bias = bias.masked_fill(blocked[:, None, None, :], float("-inf"))  # [windows, heads, side^2, side^2]
+        padding = _padding(height, width, side)
+        outside = _to_windows(F.pad(query.new_zeros(1, height, width, 1), padding, value=1.0), side)
+        masked = outside[0, :, :, 0].bool()  # [windows, side^2]
+        bias = bias.masked_fill(masked[:, None, None, :], float("-inf"))  # [windows, heads, side^2, side^2]
         heads = (
-            _windows(F.pad(one, _border(height, width, side)), side)
-            .unflatten(-1, (self.heads, -1))
-            .transpose(2, 3)
-            for one in (query, key, value)
+            _to_windows(F.pad(x, padding), side).unflatten(-1, (self.heads, -1)).transpose(2, 3)
+            for x in (query, key, value)
         )  # [B, windows, heads, side^2, D]
         context = self.product(*heads, bias).transpose(2, 3).flatten(3)  # [B, windows, side^2, C]
-        return _unwindows(context, height, width, side)
+        return _from_windows(context, height, width, side)
 
 
 class MLP(nn.Module):
-    """Pre-norm two-layer perceptron on every position, ``ratio`` times wider inside."""
+    """Pre-norm perceptron on every position: C -> ``ratio`` C -> C channels, with GELU between the two layers."""
 
     def __init__(self, channels: int, ratio: int, affine: bool) -> None:
         super().__init__()
@@ -140,13 +145,14 @@ class MLP(nn.Module):
         self.down = nn.Linear(ratio * channels, channels, bias=False)
         self.bn = BatchNorm(channels, affine)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.hidden(F.gelu(self.up(self.norm(x.permute(0, 2, 3, 1)))))
         return self.bn(self.down(hidden).permute(0, 3, 1, 2))
 
 
-def _offsets(height: int, width: int) -> Tensor:
-    """Return the table index of the offset between any two positions, flattened: [T T]."""
+def _table_index(height: int, width: int) -> Tensor:
+    """Return the column of the bias table for every pair of positions, flattened: [T T]."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     y, x = y.flatten(), x.flatten()
     down = (y[None, :] - y[:, None]).clamp(-REACH, REACH) + REACH
@@ -154,20 +160,20 @@ def _offsets(height: int, width: int) -> Tensor:
     return (down * (2 * REACH + 1) + right).flatten()
 
 
-def _border(height: int, width: int, side: int) -> tuple[int, int, int, int, int, int]:
-    """Return F.pad's amounts for [B, H, W, C] that make H and W multiples of ``side``."""
+def _padding(height: int, width: int, side: int) -> tuple[int, int, int, int, int, int]:
+    """Return the ``F.pad`` argument that pads H and W of [B, H, W, C] to multiples of ``side``."""
     return (0, 0, 0, -width % side, 0, -height % side)
 
 
-def _windows(x: Tensor, side: int) -> Tensor:
-    """Cut [B, H, W, C] into [B, windows, side^2, C]."""
+def _to_windows(x: Tensor, side: int) -> Tensor:
+    """Split [B, H, W, C] into [B, windows, side^2, C]."""
     batch, height, width, channels = x.shape
     parts = x.reshape(batch, height // side, side, width // side, side, channels).transpose(2, 3)
     return parts.reshape(batch, -1, side * side, channels)
 
 
-def _unwindows(x: Tensor, height: int, width: int, side: int) -> Tensor:
-    """Join [B, windows, side^2, C] to [B, H, W, C], dropping the border."""
+def _from_windows(x: Tensor, height: int, width: int, side: int) -> Tensor:
+    """Undo :func:`_to_windows` and drop the padding: [B, windows, side^2, C] -> [B, H, W, C]."""
     rows, columns = -(-height // side), -(-width // side)
     parts = x.unflatten(2, (side, side)).unflatten(1, (rows, columns)).transpose(2, 3)
     return parts.reshape(x.shape[0], rows * side, columns * side, -1)[:, :height, :width].contiguous()

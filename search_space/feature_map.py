@@ -1,7 +1,7 @@
-"""Feature-map taps: the named places where maps are regularized, pruned, quantized and counted.
+"""Feature-map taps: named identities at which maps are regularized, pruned, quantized and counted.
 
-A tap is an identity until somebody listens. Training listens to add the lambda term, the ladder listens to set
-small features to zero and to count what is left; the network itself knows of neither.
+A tap passes its map through unchanged until a listener is attached. Training attaches listeners that collect the lambda
+term; the ladder attaches listeners that prune, quantize and count. The network itself depends on neither.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 Listener = Callable[[Tensor], Tensor]
+"""Receives a tap's map and returns the map that the network continues with."""
 
 
 class FeatureMap(nn.Module):
-    """An identity that hands the map to its listener, if there is one, and goes on with what the listener returns.
+    """An identity, unless a listener is attached: then the listener's result replaces the map.
 
     Args:
-        rectified: the map comes out of a ReLU: nothing in it is negative, and no gradient passes where it is zero.
-        normalized: the map comes out of a softmax: its mean is the same whatever the network does.
-        waiting: the map is what a cell keeps until its readers come. It is pruned, quantized and counted like any
-            other, but the lambda term leaves it to the taps of its readers.
+        rectified: the map is the output of a ReLU: no value is negative, and no gradient passes where it is zero.
+        normalized: the map is the output of a softmax: its mean does not depend on the network.
+        waiting: the map is stored until later layers read it. It is pruned, quantized and counted like any other map.
+            The tap pattern ``*`` of the lambda term skips it: the taps of the layers that read it are penalized.
     """
 
     def __init__(self, *, rectified: bool = False, normalized: bool = False, waiting: bool = False) -> None:
@@ -29,15 +31,16 @@ class FeatureMap(nn.Module):
         self.rectified, self.normalized, self.waiting = rectified, normalized, waiting
         self.listener: Listener | None = None
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Return the map, or what the listener makes of it."""
+        """Return the map, or the listener's result."""
         return x if self.listener is None else self.listener(x)
 
 
 def taps(network: nn.Module) -> dict[str, FeatureMap]:
-    """Return the taps of ``network`` by their dotted names, in the order of the module tree.
+    """Return the taps of ``network`` by dotted module name, in the order of the module tree.
 
-    Names read ``cell3.edge0.input`` or ``cell1.edge2.query``: the cell, the place in it, the map.
+    Names look like ``cell3.edge0.input`` or ``cell1.edge2.query``: cell, module in the cell, map.
     """
     return {name: module for name, module in network.named_modules() if isinstance(module, FeatureMap)}
 
@@ -45,11 +48,11 @@ def taps(network: nn.Module) -> dict[str, FeatureMap]:
 @contextmanager
 def listening(network: nn.Module, listeners: Mapping[str, Listener]) -> Iterator[None]:
     """Attach ``listeners`` (by tap name) for the duration of a ``with`` block."""
-    places = taps(network)
+    named = taps(network)
     for name, listener in listeners.items():
-        places[name].listener = listener
+        named[name].listener = listener
     try:
         yield
     finally:
         for name in listeners:
-            places[name].listener = None
+            named[name].listener = None

@@ -1,7 +1,7 @@
-"""A genotype: which primitives stand on which edges of a cell, and which nodes are joined at its output.
+"""Genotypes: the primitive on every edge of a cell, and the nodes that the cell concatenates at its output.
 
 Nodes are numbered as in the DARTS papers: 0 and 1 are the cell's inputs, 2, 3, ... its intermediate nodes. Every
-intermediate node has two incoming edges, so a cell of N nodes is a list of 2 N pairs (primitive, source).
+intermediate node has two incoming edges, so a cell of N nodes is a list of 2 N pairs (primitive, source node).
 """
 
 from __future__ import annotations
@@ -11,22 +11,27 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from shrinksweep import ShrinksweepError
 
 EDGES_PER_NODE = 2
 MOST_NODES = 64
-"""Longest ``range`` that is read: a text must not be able to ask for more memory than it takes itself."""
+"""Longest ``range`` that :meth:`Genotype.parse` expands: short text must not allocate large lists."""
 
 
 class GenotypeError(ShrinksweepError, ValueError):
-    """A text, a JSON object or a pair of lists that is no genotype."""
+    """Text, JSON or lists that do not describe a genotype."""
 
 
 @dataclass(frozen=True)
 class CellGenotype:
-    """One kind of cell: ``edges[2 n]`` and ``edges[2 n + 1]`` enter node n + 2; ``concat`` lists joined nodes."""
+    """One kind of cell.
+
+    Attributes:
+        edges: (primitive, source node) pairs; ``edges[2 n]`` and ``edges[2 n + 1]`` enter node n + 2.
+        concat: the nodes that are joined at the cell's output.
+    """
 
     edges: tuple[tuple[str, int], ...]
     concat: tuple[int, ...]
@@ -36,8 +41,8 @@ class CellGenotype:
             raise GenotypeError(
                 f"a cell needs {EDGES_PER_NODE} edges for every node, but got {len(self.edges)} edges"
             )
-        for position, (_, source) in enumerate(self.edges):
-            node = position // EDGES_PER_NODE + 2
+        for index, (_, source) in enumerate(self.edges):
+            node = index // EDGES_PER_NODE + 2
             if not 0 <= source < node:
                 raise GenotypeError(f"an edge into node {node} must leave a node before it, but got {source}")
         if not self.concat or any(not 2 <= node < self.nodes + 2 for node in self.concat):
@@ -47,30 +52,35 @@ class CellGenotype:
 
     @property
     def nodes(self) -> int:
-        """Intermediate nodes of the cell."""
+        """Number of intermediate nodes."""
         return len(self.edges) // EDGES_PER_NODE
 
     def incoming(self, node: int) -> tuple[tuple[str, int], ...]:
-        """Return the (primitive, source) pairs that enter intermediate node ``node`` (counted from 0)."""
+        """Return the (primitive, source) pairs that enter intermediate node ``node``, counted from 0."""
         return self.edges[EDGES_PER_NODE * node : EDGES_PER_NODE * (node + 1)]
 
 
 @dataclass(frozen=True)
 class Genotype:
-    """The architecture that a search derives: a normal cell and, where the space has reductions, a reduction cell."""
+    """The architecture that a search derives.
+
+    Attributes:
+        normal: the normal cell.
+        reduce: the reduction cell; None in a space without reductions.
+    """
 
     normal: CellGenotype
     reduce: CellGenotype | None = field(default=None)
 
     @classmethod
     def parse(cls, text: str) -> Genotype:
-        """Read the text form that the DARTS papers publish, ``Genotype(normal=[...], normal_concat=...)``.
+        """Parse the text form that the DARTS papers publish: ``Genotype(normal=[...], normal_concat=...)``.
 
-        The text is parsed as a literal and never evaluated; ``NAME =`` before it is skipped, and ``range(2, 6)`` is
-        understood as a list of nodes.
+        The text is parsed as literals and never evaluated. A leading ``NAME =`` is ignored, and ``range(2, 6)`` is
+        accepted as a list of nodes.
 
         Raises:
-            GenotypeError: the text is no such call, or its content is no genotype.
+            GenotypeError: the text has another form, or its content is not a valid genotype.
         """
         expected = "a genotype must read `Genotype(normal=[...], ...)`"
         try:
@@ -85,10 +95,10 @@ class Genotype:
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:
-        """Read what :meth:`to_json` writes.
+        """Read the JSON that :meth:`to_json` writes.
 
         Raises:
-            GenotypeError: the text is no JSON, or its content is no genotype.
+            GenotypeError: the text is not JSON, or its content is not a valid genotype.
         """
         try:
             return cls.from_dict(json.loads(text))
@@ -96,11 +106,13 @@ class Genotype:
             raise GenotypeError(f"a genotype must be a JSON object, but got {text[:60]!r}") from error
 
     @classmethod
-    def from_dict(cls, content: Any) -> Genotype:
-        """Build from the four published lists; ``reduce`` and ``reduce_concat`` may be missing together.
+    def from_dict(cls, content: object) -> Genotype:
+        """Build a genotype from a mapping that holds the four published lists.
+
+        ``reduce`` and ``reduce_concat`` are optional, but only together.
 
         Raises:
-            GenotypeError: a list is missing, or the lists are no cells.
+            GenotypeError: a list is missing, or the lists do not describe valid cells.
         """
         keys = {"normal", "normal_concat", "reduce", "reduce_concat"}
         if not isinstance(content, Mapping) or not {"normal", "normal_concat"} <= set(content) <= keys:
@@ -114,20 +126,20 @@ class Genotype:
         reduce = _cell(content["reduce"], content["reduce_concat"]) if "reduce" in content else None
         return cls(normal=_cell(content["normal"], content["normal_concat"]), reduce=reduce)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the published lists as plain JSON types."""
-        content: dict[str, Any] = {}
+    def to_dict(self) -> dict[str, object]:
+        """Return the published lists as JSON types."""
+        content: dict[str, object] = {}
         for kind, cell in self.cells().items():
             content[kind] = [list(edge) for edge in cell.edges]
             content[f"{kind}_concat"] = list(cell.concat)
         return content
 
     def to_json(self) -> str:
-        """Return one line of JSON; equal genotypes give equal text."""
+        """Return the genotype as one line of JSON; equal genotypes give equal text."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     def __str__(self) -> str:
-        """Return the published text form, which :meth:`parse` reads back."""
+        """Return the published text form, which :meth:`parse` reads."""
         parts = []
         for kind, cell in self.cells().items():
             parts += [f"{kind}={list(cell.edges)}", f"{kind}_concat={list(cell.concat)}"]
@@ -138,7 +150,7 @@ class Genotype:
         return {"normal": self.normal} | ({"reduce": self.reduce} if self.reduce else {})
 
     def skip_share(self) -> float:
-        """Return the share of edges, over all kinds of cell, that are skip connections (0 to 1)."""
+        """Return the fraction of edges, over all kinds of cell, that are skip connections."""
         edges = [primitive for cell in self.cells().values() for primitive, _ in cell.edges]
         return edges.count("skip_connect") / len(edges)
 
@@ -146,13 +158,13 @@ class Genotype:
 def derive_cell(weights: Sequence[Sequence[float]], primitives: Sequence[str], nodes: int) -> CellGenotype:
     """Derive one kind of cell from its edge weights, as in DARTS (Liu et al., ICLR 2019, section 2.4).
 
-    Every edge is as strong as its strongest primitive other than ``none``; a node keeps its two strongest edges,
-    each with that primitive. Equal strengths keep the order of the primitives and of the sources.
+    The strength of an edge is the weight of its strongest primitive other than ``none``. Each node keeps its two
+    strongest edges, each with that primitive. Ties are broken by the order of the primitives and of the sources.
 
     Args:
-        weights: [E, P], softmax of the alphas (times the edge weights, where there are any); edges ordered by
-            node, then by source.
-        primitives: the P names.
+        weights: [E, P], softmax of the alphas, times the edge weights in PC-DARTS; edges are ordered by node, then
+            by source.
+        primitives: the names of the P primitives.
         nodes: intermediate nodes N; E = 2 + 3 + ... + (N + 1).
     """
     usable = [index for index, primitive in enumerate(primitives) if primitive != "none"]
@@ -160,22 +172,15 @@ def derive_cell(weights: Sequence[Sequence[float]], primitives: Sequence[str], n
     first = 0
     for node in range(nodes):
         incoming = weights[first : first + node + 2]
-        best = [max(usable, key=lambda index, row=row: row[index]) for row in incoming]  # type: ignore[misc]
+        best = [max(usable, key=row.__getitem__) for row in incoming]
         strongest = sorted(range(len(incoming)), key=lambda source: -incoming[source][best[source]])
         edges += [(primitives[best[source]], source) for source in strongest[:EDGES_PER_NODE]]
         first += node + 2
     return CellGenotype(tuple(edges), tuple(range(2, nodes + 2)))
 
 
-def _cell(edges: Any, concat: Any) -> CellGenotype:
-    whole = (
-        isinstance(edges, list | tuple)
-        and isinstance(concat, list | tuple)
-        and all(isinstance(edge, list | tuple) and len(edge) == 2 for edge in edges)
-        and all(isinstance(name, str) and type(source) is int for name, source in edges)
-        and all(type(node) is int for node in concat)
-    )
-    if not whole:
+def _cell(edges: object, concat: object) -> CellGenotype:
+    if not (_are_edges(edges) and _are_nodes(concat)):
         raise GenotypeError(
             f"a cell must be pairs (primitive, source) and a list of nodes, but got {str(edges)[:60]} "
             f"and {str(concat)[:60]}"
@@ -183,11 +188,28 @@ def _cell(edges: Any, concat: Any) -> CellGenotype:
     return CellGenotype(tuple((name, source) for name, source in edges), tuple(concat))
 
 
+def _are_edges(content: object) -> TypeGuard[Sequence[tuple[str, int]]]:
+    return (
+        isinstance(content, list | tuple)
+        and all(isinstance(edge, list | tuple) and len(edge) == 2 for edge in content)
+        and all(isinstance(name, str) and type(source) is int for name, source in content)
+    )
+
+
+def _are_nodes(content: object) -> TypeGuard[Sequence[int]]:
+    return isinstance(content, list | tuple) and all(type(node) is int for node in content)
+
+
 def _is_call(node: ast.expr, name: str) -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
-def _literal(name: str, node: ast.expr) -> Any:
+def _literal(name: str, node: ast.expr) -> object:
+    """Return the value of one keyword argument.
+
+    Raises:
+        GenotypeError: the expression is not a literal.
+    """
     try:
         if _is_call(node, "range") and not node.keywords:
             nodes = range(*(ast.literal_eval(argument) for argument in node.args))

@@ -1,43 +1,47 @@
-"""Batch normalization as the whole project uses it, and what a recomputation remembers of the first pass."""
+"""Batch normalization of all networks here: synchronized over ranks, and aware of activation recomputation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TypeVarTuple
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.utils.checkpoint import checkpoint
+from typing_extensions import override
+
+Inputs = TypeVarTuple("Inputs")
 
 EPS = 1e-5
 MOMENTUM = 0.1
 
 
 class Replay:
-    """What a recomputation takes over from the first pass: batch statistics are small, so they are kept.
+    """Batch statistics of a forward pass, reused when its activations are recomputed in the backward pass.
 
-    The first pass remembers; the second recalls, so that it neither computes statistics again nor counts a batch
-    twice in the running statistics.
+    The first forward pass stores the statistics. The recomputation reads them, so that they are not computed again and
+    the batch is not counted twice in the running statistics.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[nn.Module, Any] = {}
+        self._statistics: dict[nn.Module, object] = {}
 
-    def remember(self, module: nn.Module, statistics: Any) -> None:
-        """Keep the batch statistics of ``module`` for the second pass."""
-        self._kept[module] = statistics
+    def remember(self, module: nn.Module, statistics: object) -> None:
+        """Store the batch statistics of ``module`` for the recomputation."""
+        self._statistics[module] = statistics
 
-    def recall(self, module: nn.Module) -> Any:
-        """Return what ``module`` remembered, or None in the first pass."""
-        return self._kept.get(module)
+    def recall(self, module: nn.Module) -> object:
+        """Return the stored statistics of ``module``; None in the first forward pass."""
+        return self._statistics.get(module)
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Be the replay of the passes in the ``with`` block."""
+        """Make this the current replay within the ``with`` block."""
         token = _replay.set(self)
         try:
             yield
@@ -48,10 +52,10 @@ class Replay:
 _replay: ContextVar[Replay | None] = ContextVar("replay", default=None)
 
 
-def recomputed(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
-    """Return ``function(*inputs)``, keeping nothing but the inputs for the backward pass.
+def recomputed(function: Callable[[*Inputs], Tensor], *inputs: *Inputs) -> Tensor:
+    """Return ``function(*inputs)`` and keep only the inputs for the backward pass (activation checkpointing).
 
-    The second pass, in the backward pass, takes its batch statistics from the first.
+    The backward pass computes the activations again, with the batch statistics of the first forward pass.
     """
     replay = current_replay() or Replay()
     out: Tensor = checkpoint(
@@ -62,30 +66,31 @@ def recomputed(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
 
 
 def current_replay() -> Replay | None:
-    """Return the replay that this pass belongs to; None where nothing is recomputed."""
+    """Return the replay of the running pass; None outside of :func:`recomputed`."""
     return _replay.get()
 
 
 class SharesStatistics(nn.Module):
-    """A module whose batch statistics can be taken over all ranks of ``group``; None: this process alone."""
+    """A module whose batch statistics are synchronized over the ranks of ``group``; None: this process only."""
 
     group: dist.ProcessGroup | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy is of this process alone: a group of ranks can neither be copied nor pickled."""
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state without ``group``, which can be neither copied nor pickled."""
         return {**self.__dict__, "group": None}
 
 
 class BatchNorm(SharesStatistics, nn.BatchNorm2d):
-    """``nn.BatchNorm2d`` that can share its statistics over ranks and leaves them alone in a recomputation.
+    """``nn.BatchNorm2d`` with optional synchronization over ranks and support for :func:`recomputed`.
 
-    Ranks must have equal batches. Works on every backend and device.
+    All ranks must have batches of equal size. Synchronization works on every backend and device.
     """
 
     def __init__(self, channels: int, affine: bool = True) -> None:
         super().__init__(channels, eps=EPS, momentum=MOMENTUM, affine=affine)
         self.num_batches_tracked = None
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=EPS)
@@ -96,9 +101,10 @@ class BatchNorm(SharesStatistics, nn.BatchNorm2d):
         if self.group is None:
             mean, var = self.running_mean, self.running_var
             return F.batch_norm(x, mean, var, self.weight, self.bias, True, momentum, EPS)
-        return self._shared(x, momentum)
+        return self._synchronized(x, momentum)
 
-    def _shared(self, x: Tensor, momentum: float) -> Tensor:
+    def _synchronized(self, x: Tensor, momentum: float) -> Tensor:
+        """Normalize with the statistics over all ranks, at float32 or better; momentum 0 keeps the running ones."""
         dtype = x.dtype
         x = x.to(torch.promote_types(dtype, torch.float32))
         count = x.numel() // x.shape[1] * dist.get_world_size(self.group)
@@ -117,25 +123,31 @@ class BatchNorm(SharesStatistics, nn.BatchNorm2d):
         return out.to(dtype)
 
 
+class _GroupContext(FunctionCtx):
+    group: dist.ProcessGroup | None
+
+
 class _AllReduce(torch.autograd.Function):
-    """Sum over the ranks, forward and backward."""
+    """Sum over the ranks, in the forward and in the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
+    @override
+    def forward(ctx: _GroupContext, x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
         ctx.group = group
         total = x.clone()
         dist.all_reduce(total, group=group)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
+    @override
+    def backward(ctx: _GroupContext, gradient: Tensor) -> tuple[Tensor, None]:
         total = gradient.clone()
         dist.all_reduce(total, group=ctx.group)
         return total, None
 
 
 def share_statistics(network: nn.Module, group: dist.ProcessGroup | None) -> None:
-    """Let every batch norm of ``network`` take its batch statistics over all ranks of ``group``."""
+    """Synchronize the batch statistics of every batch norm of ``network`` over the ranks of ``group``."""
     for module in network.modules():
         if isinstance(module, SharesStatistics):
             module.group = group

@@ -1,9 +1,9 @@
-"""The output node of a cell: joins N intermediate maps into one, concatenated or averaged (Shrink DARTS).
+"""The output node of a cell: joins N intermediate maps into one, by concatenation or averaging (Shrink DARTS).
 
-Averaging shrinks what the next cells' two 1x1 preprocessings read, by up to N times. The four readings of the
-splitting parameter s are named options; ``splitting.output_channels`` holds their arithmetic.
+Averaging divides the input channels of the 1x1 preprocessing of the next two cells by up to N. The four
+interpretations of the splitting parameter s are named options; ``splitting.output_channels`` counts their channels.
 
-Shapes: B batch, C channels a node, N nodes, s splitting.
+Shapes: B batch, C channels of a node, H height, W width; N nodes, s splitting.
 """
 
 from __future__ import annotations
@@ -12,18 +12,24 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from search_space.splitting import output_channels
 
 
 class OutputNode(nn.Module):
-    """Join ``nodes`` maps [B, C, H, W] into one map [B, ``channels_out``, H, W].
+    """Joins N maps [B, C, H, W] into one map [B, ``channels_out``, H, W].
+
+    ``concat`` concatenates the maps. ``node_groups`` averages the maps in each of s groups of N/s consecutive nodes and
+    concatenates the means. ``channel_groups`` concatenates all maps, splits their channels into s contiguous groups and
+    averages in each group channels j, j + C/s, j + 2 C/s, ... ``partial`` concatenates the first C/s channels of every
+    map and the mean of the remaining channels over the maps; s = 1 concatenates everything.
 
     Args:
         output_node: ``concat``, ``node_groups``, ``channel_groups`` or ``partial``.
-        splitting: s.
+        splitting: s; ``concat`` ignores it.
         nodes: N, the number of joined maps.
-        channels: C, the channels of each of them.
+        channels: C, the channels of each map.
 
     Raises:
         SplittingError: s does not divide N (``node_groups``) or C (``channel_groups``, ``partial``).
@@ -34,31 +40,30 @@ class OutputNode(nn.Module):
         self.channels_out = output_channels(output_node, splitting, nodes, channels)
         self.output_node, self.splitting, self.nodes, self.channels = output_node, splitting, nodes, channels
 
+    @override
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Return the joined map; ``maps`` are the N node maps in order."""
+        """Return the joined map [B, ``channels_out``, H, W] of the N node ``maps``."""
         if self.output_node == "node_groups":
             size = self.nodes // self.splitting
             groups = [_mean(maps[first : first + size]) for first in range(0, self.nodes, size)]
             return groups[0] if len(groups) == 1 else torch.cat(groups, dim=1)
         if self.output_node == "partial" and self.splitting > 1:
             kept = self.channels // self.splitting
-            mean = _mean([one[:, kept:] for one in maps])
-            return torch.cat([*(one[:, :kept] for one in maps), mean], dim=1)
+            mean = _mean([x[:, kept:] for x in maps])
+            return torch.cat([*(x[:, :kept] for x in maps), mean], dim=1)
         if self.output_node == "channel_groups":
-            return self._mean_inside_groups(maps)
+            return self._channel_group_means(maps)
         return torch.cat(list(maps), dim=1)
 
-    def _mean_inside_groups(self, maps: Sequence[Tensor]) -> Tensor:
-        """Average, in each of s contiguous groups of the joined channels, channels j, j + C/s, ... into channel j.
-
-        The maps are never joined: N pieces of C/s channels each, in the order of the joined map, are a group.
-        """
-        pieces = [piece for one in maps for piece in one.split(self.channels // self.splitting, dim=1)]
+    def _channel_group_means(self, maps: Sequence[Tensor]) -> Tensor:
+        """Average the channel groups without joining the maps: a group is N consecutive slices of C/s channels."""
+        pieces = [piece for x in maps for piece in x.split(self.channels // self.splitting, dim=1)]
         groups = [
             _mean(pieces[first : first + self.nodes]) for first in range(0, len(pieces), self.nodes)
         ]  # s of [B, C/s, H, W]
         return groups[0] if len(groups) == 1 else torch.cat(groups, dim=1)
 
+    @override
     def extra_repr(self) -> str:
         return (
             f"{self.output_node}, s={self.splitting}, {self.nodes} x {self.channels} -> {self.channels_out}"
@@ -69,7 +74,7 @@ def _mean(maps: Sequence[Tensor]) -> Tensor:
     if len(maps) == 1:
         return maps[0]
     total = maps[0] + maps[1]
-    for one in maps[2:]:
-        total += one
+    for x in maps[2:]:
+        total += x
     total /= len(maps)
     return total

@@ -1,7 +1,9 @@
-"""The primitives as modules of a discrete network, by name. Shapes: [B, C, H, W] in, [B, C, H', W'] out.
+"""The primitives by name, as modules: [B, C, H, W] -> [B, C, H', W'].
 
-Convolutions are DARTS's: ReLU, convolution, batch norm. ``affine`` is true in a discrete network, and false in a
-supernet, where the weight of the primitive stands in the place of the batch norm's scale.
+Convolutions are those of DARTS: ReLU, convolution, batch norm. ``affine`` is true in a discrete network and false in a
+supernet, where the weight of the primitive replaces the scale of the batch norm.
+
+Shapes: B batch, C channels, H height, W width; H' = ceil(H / stride), W' = ceil(W / stride).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from search_space.attention import MLP, SelfAttention
 from search_space.feature_map import FeatureMap
@@ -19,11 +22,11 @@ from search_space.normalization import BatchNorm
 from search_space.space import HEADS, SpaceError
 
 WINDOW = 4
-"""Side of the windows of ``window_attention``, in positions."""
+"""Side of a window of ``window_attention``, in positions."""
 
 
 class ConvBlock(nn.Module):
-    """ReLU, tap, then convolutions with a tap between them, then batch norm."""
+    """ReLU, tap, one convolution or two with a tap in between, batch norm."""
 
     def __init__(self, convolutions: list[nn.Conv2d], affine: bool) -> None:
         super().__init__()
@@ -33,6 +36,7 @@ class ConvBlock(nn.Module):
         self.pointwise = convolutions[1] if len(convolutions) > 1 else None
         self.bn = BatchNorm(convolutions[-1].out_channels, affine)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(self.input(F.relu(x)))
         if self.hidden is not None and self.pointwise is not None:
@@ -42,7 +46,7 @@ class ConvBlock(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """Halve height and width with two 1x1 convolutions of stride 2, one of them shifted by one pixel."""
+    """Halves height and width: two 1x1 convolutions of stride 2, the second shifted by one pixel, concatenated."""
 
     def __init__(self, channels_in: int, channels_out: int, affine: bool) -> None:
         super().__init__()
@@ -52,20 +56,19 @@ class FactorizedReduce(nn.Module):
         self.odd = nn.Conv2d(channels_in, channels_out - half, 1, stride=2, bias=False)
         self.bn = BatchNorm(channels_out, affine)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         x = self.input(F.relu(x))
         if x.shape[1] < SAFE_CHANNELS and x.device.type == "cpu" and torch.is_grad_enabled():
             return self.join(*halves(x))
         shifted = x[:, :, 1:, 1:]
-        if (
-            x.shape[2] % 2 or x.shape[3] % 2
-        ):  # an odd side has one even pixel more: a zero stands for its partner
+        if x.shape[2] % 2 or x.shape[3] % 2:  # an odd side has one even pixel more: its partner is a zero
             shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
         out: Tensor = self.bn(torch.cat([self.even(x), self.odd(shifted)], dim=1))
         return out
 
     def join(self, even: Tensor, odd: Tensor) -> Tensor:
-        """Return the same map from the :func:`halves` of the rectified and tapped one."""
+        """Return the output of :meth:`forward`, given the :func:`halves` of the rectified and tapped input."""
         pairs = ((even, self.even), (odd, self.odd))
         rows = [F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1)) for x, conv in pairs]
         out: Tensor = self.bn(torch.cat(rows, dim=3).permute(0, 3, 1, 2))
@@ -73,38 +76,44 @@ class FactorizedReduce(nn.Module):
 
 
 SAFE_CHANNELS = 16
-"""Input channels of a strided 1x1 convolution from which on its weight gradient is safe on any CPU: with fewer than a
-vector holds (8 with AVX2), oneDNN writes beyond its memory in channels-last layout (its issue 6035)."""
+"""Fewest input channels for which the weight gradient of a strided 1x1 convolution is safe on every CPU.
+
+With fewer channels than a vector register holds (8 with AVX2), oneDNN writes out of bounds in channels-last layout (its
+issue 6035).
+"""
 
 
 def halves(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return every second pixel of [B, C, H, W], and those diagonally beside them, zero where the map ends."""
+    """Return the even pixels of [B, C, H, W] and the odd pixels (both coordinates), zero-padded at odd sides.
+
+    Both are [B, C, ceil(H / 2), ceil(W / 2)].
+    """
     padded = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     return padded[:, :, ::2, ::2], padded[:, :, 1::2, 1::2]
 
 
 def relu_conv_bn(channels_in: int, channels_out: int, affine: bool) -> ConvBlock:
-    """Return the 1x1 preprocessing of a cell's input."""
+    """Return the 1x1 convolution block that preprocesses a cell's input."""
     return ConvBlock([nn.Conv2d(channels_in, channels_out, 1, bias=False)], affine)
 
 
 def kernel_size(name: str) -> int:
-    """Return k of a primitive whose name ends in ``kxk``."""
+    """Return k for a primitive whose name ends in ``kxk``."""
     return int(name.rsplit("x", 1)[-1])
 
 
 def edge_module(name: str, channels: int, stride: int) -> nn.Module | None:
-    """Return the primitive as a module for one edge of a supernet; None where the mixed node evaluates it itself."""
-    whole = name == "skip_connect" and stride == 1
+    """Return the module of a primitive on one supernet edge; None if :class:`MixedNode` evaluates it without one."""
+    identity = name == "skip_connect" and stride == 1
     fused = name == "none" or name.startswith(("sep_conv", "dil_conv")) or name.endswith("pool_3x3")
-    return None if whole or fused else primitive(name, channels, stride, affine=False)
+    return None if identity or fused else primitive(name, channels, stride, affine=False)
 
 
 def primitive(name: str, channels: int, stride: int, affine: bool = True) -> nn.Module:
     """Return the primitive ``name`` for a node of ``channels`` channels.
 
     Raises:
-        SpaceError: no such primitive.
+        SpaceError: the primitive is unknown, or does not support ``stride``.
     """
     if name not in PRIMITIVES:
         raise SpaceError(f"a primitive must be one of {', '.join(PRIMITIVES)}, but got {name!r}")
@@ -181,4 +190,4 @@ PRIMITIVES: dict[str, Callable[[int, int, bool], nn.Module]] = {
     "mlp_2x": partial(_mlp, 2),
     "mlp_4x": partial(_mlp, 4),
 }
-"""What can stand on an edge of a discrete network; the last two convolutions occur in published genotypes."""
+"""All primitives of discrete networks; ``sep_conv_7x7`` and ``conv_7x1_1x7`` occur in published genotypes only."""

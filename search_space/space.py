@@ -1,7 +1,7 @@
-"""Search spaces: a name, a tuple of primitives and a skeleton. Everything else is shared.
+"""Search spaces: a name, a tuple of primitives and a skeleton.
 
-A new space is one ``register(SearchSpace(...))``: cell, output node, supernet, genotype and cost model are the
-same code for all of them. Kept free of torch.
+A new space is one ``register(SearchSpace(...))``. All spaces share the code of cell, output node, supernet, genotype
+and cost model. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shrinksweep import ShrinksweepError
 
 
 class SpaceError(ShrinksweepError, ValueError):
-    """A network that cannot be built: unknown space, or widths and sizes that do not fit."""
+    """A network that cannot be built: unknown primitive, or sizes that do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Skeleton:
     """How cells are stacked between the image and the classifier.
 
     Attributes:
-        stem: ``conv`` is a 3x3 convolution to three times the width (DARTS); ``patch`` is a patch embedding.
-        reductions: where, as a fraction of the depth, a reduction cell halves height and width and doubles
-            the channels. Empty: normal cells only.
+        stem: ``conv`` is a 3x3 convolution to three times the node width (DARTS); ``patch`` is a patch embedding.
+        reductions: positions of the reduction cells, as fractions of the depth. A reduction cell halves height and
+            width and doubles the channels. Empty: normal cells only.
     """
 
     stem: Literal["conv", "patch"] = "conv"
@@ -38,14 +38,20 @@ class Skeleton:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What can stand on an edge (``primitives``, ``none`` among them) and how cells are stacked."""
+    """The primitives that an edge can take, and how cells are stacked.
+
+    Attributes:
+        name: the name in sweep files.
+        primitives: names of the primitives, usually with ``none``.
+        skeleton: how cells are stacked.
+    """
 
     name: str
     primitives: tuple[str, ...]
     skeleton: Skeleton
 
     def cell_kinds(self) -> tuple[str, ...]:
-        """Return the kinds of cell that are searched: ``normal``, and ``reduce`` where there are reductions."""
+        """Return the kinds of cell that are searched: ``normal``, and ``reduce`` if the skeleton has reductions."""
         return ("normal", "reduce") if self.skeleton.reductions else ("normal",)
 
 
@@ -62,10 +68,11 @@ _DARTS_PRIMITIVES = (
 _DARTS_SKELETON = Skeleton(stem="conv", reductions=(Fraction(1, 3), Fraction(2, 3)))
 
 SPACES: dict[str, SearchSpace] = {}
+"""All registered spaces by name."""
 
 
 def register(space: SearchSpace) -> SearchSpace:
-    """Make ``space`` known by its name, so that sweep files can ask for it."""
+    """Add ``space`` to :data:`SPACES`, so that sweep files can use it, and return it."""
     SPACES[space.name] = space
     return space
 
@@ -90,7 +97,7 @@ register(
 )
 
 HEADS = {"self_attention": 4, "self_attention_2h": 2, "self_attention_4h": 4, "window_attention": 4}
-"""Attention heads of each attention primitive; the width of a node must be a multiple of them."""
+"""Heads of each attention primitive. They must divide the node width."""
 
 
 def check_fit(
@@ -107,15 +114,25 @@ def check_fit(
     partial_channels: int = 1,
     input_shape: tuple[int, int, int] | None = None,
 ) -> None:
-    """Check that a network of these sizes can be built, for images of ``input_shape`` [C, H, W] if given.
+    """Check that a network of these sizes can be built.
 
-    ``primitives`` are those that have to fit the widths, None: all of the space. With ``partial_channels`` K they
-    see a K-th of the channels.
+    Args:
+        space: the search space.
+        cells: number of cells.
+        channels: node width C of the first cell.
+        nodes: concatenated nodes of a cell.
+        output_node: how a cell's nodes are joined.
+        splitting: s, the parameter of the output node.
+        width_growth: factor on the node width of every cell.
+        patch_size: side of a patch in pixels (patch embedding only).
+        primitives: the primitives that must fit the node widths; None: all of the space.
+        partial_channels: K; the primitives operate on 1/K of the channels (PC-DARTS).
+        input_shape: [C, H, W] of an image; None skips the check of the image size.
 
     Raises:
         SplittingError: ``splitting`` does not fit the output node.
-        SpaceError: no room for a normal cell beside the reductions, heads that do not divide the width, or an image
-            too small for the stem or the reductions.
+        SpaceError: too few cells for a normal cell beside the reductions, heads that do not divide the width, or an
+            image too small for the stem or the reductions.
     """
     reductions = space.skeleton.reductions
     if len(space.skeleton.reduction_cells(cells)) < len(reductions) or cells <= len(reductions):
@@ -129,12 +146,12 @@ def check_fit(
             raise SpaceError(
                 f"`partial_channels` must divide the node width {width}, but got {partial_channels}"
             )
-        seen = width // partial_channels
+        operated = width // partial_channels
         for primitive in space.primitives if primitives is None else primitives:
             heads = HEADS.get(primitive, 1)
-            if seen % heads:
+            if operated % heads:
                 raise SpaceError(
-                    f"the {heads} heads of {primitive} must divide the width, but got {seen} channels"
+                    f"the {heads} heads of {primitive} must divide the width, but got {operated} channels"
                 )
     if input_shape is None:
         return
@@ -153,7 +170,7 @@ def check_fit(
 
 
 def stage_widths(space: SearchSpace, *, cells: int, channels: int, width_growth: float) -> list[int]:
-    """Return the node width C of every cell: doubled at each reduction, times ``width_growth`` rounded."""
+    """Return the node width of every cell: ``channels`` doubled at each reduction, times ``width_growth``, rounded."""
     reductions = space.skeleton.reduction_cells(cells)
     widths, width = [], channels
     for index in range(cells):

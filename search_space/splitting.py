@@ -1,7 +1,7 @@
-"""The arithmetic of the output node: which s is allowed, and how many channels come out.
+"""Channel arithmetic of the output node: which s is valid, and the number of output channels.
 
-N concatenated nodes, C channels a node, s = ``splitting``. Kept free of torch, so that a sweep file can be
-checked without loading it; ``output_node.OutputNode`` is the layer itself.
+N concatenated nodes, C channels of a node, s = ``splitting``. This module does not import torch, so that checking a
+sweep file does not either. The layer itself is ``output_node.OutputNode``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ class SplittingError(ShrinksweepError, ValueError):
 
 
 def output_channels(output_node: str, splitting: int, nodes: int, channels: int) -> int:
-    """Return the channels that leave a cell of ``nodes`` concatenated nodes, each ``channels`` wide.
+    """Return the output channels of a cell with ``nodes`` concatenated nodes of ``channels`` channels each.
 
-    ``concat``: N C. ``node_groups``: s C, s divides N. ``channel_groups``: C, s divides C.
-    ``partial``: C + (N - 1) C / s, s divides C.
+    ``concat``: N C. ``node_groups``: s C, where s divides N. ``channel_groups``: C, where s divides C.
+    ``partial``: C + (N - 1) C / s, where s divides C.
 
     Raises:
-        SplittingError: the output node is unknown, or s does not divide what it has to divide.
+        SplittingError: the output node is unknown, or s does not divide N or C as required.
     """
     if output_node not in OUTPUT_NODES:
         raise SplittingError(
@@ -39,6 +39,6 @@ def output_channels(output_node: str, splitting: int, nodes: int, channels: int)
     return channels if output_node == "channel_groups" else channels + (nodes - 1) * (channels // splitting)
 
 
-def _require_divides(splitting: int, total: int, what: str) -> None:
+def _require_divides(splitting: int, total: int, description: str) -> None:
     if total % splitting:
-        raise SplittingError(f"`splitting` must divide {what}, but got splitting={splitting}")
+        raise SplittingError(f"`splitting` must divide {description}, but got splitting={splitting}")

@@ -1,15 +1,44 @@
-"""What all tests share."""
+"""What all tests share: a folder of their own, and nothing of the checkout but its sources."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-# How long an example takes says nothing on a busy machine.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+ROOT = Path(__file__).parents[1]
+
+SESSION = "SHRINKSWEEP_TEST_SESSION"
+"""Environment variable: the temporary folder of this session, shared by the processes of pytest-xdist."""
+
+# The time of an example says nothing on a busy machine; failing examples are printed, not stored in the checkout.
+settings.register_profile("quiet", deadline=None, database=None)
+settings.load_profile("quiet")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Move caches and working directory out of the checkout, before anything is imported."""
+    if SESSION not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="shrinksweep-"))  # short: Ray's sockets lie below it
+        os.environ |= {
+            SESSION: str(folder),
+            "NUMBA_CACHE_DIR": str(folder / "numba"),
+            "RAY_TMPDIR": str(folder),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        }
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.chdir(os.environ[SESSION])
+
+
+@pytest.fixture(autouse=True)
+def own_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test in its own temporary folder: relative paths never reach the checkout."""
+    monkeypatch.chdir(tmp_path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The points of a trial: what was measured on its trained network at every rung, with all that led to it."""
+"""The points of a trial: a row per rung, with the measurements, the configuration and the versions."""
 
 from __future__ import annotations
 
@@ -6,34 +6,45 @@ import json
 import platform
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TypeAlias, cast
 
 import torch
 
+from results.storage.record_types import PointRow
 from search_space import Network
+from shrinksweep import __version__
 from trials.checkpointing.record import Record, TrialContext
 from trials.config import Rung, TrialConfig
 from trials.cost.cost import count_cost
-from trials.data.batches import Batch
-from trials.data.loading import Batches, ImageReader, Images
+from trials.data.batches import Batch, Batches
+from trials.data.image_set import ImageReader, Images
 from trials.device.compute import Compute
 from trials.ladder import ladder
 
+Columns: TypeAlias = dict[str, object]
+"""Some columns of a :class:`PointRow`."""
+
 EVALUATION_BATCH = 256
-"""Images of a batch at most, where nothing is trained."""
-PIXELS_ON_CPU = 2**16
-"""Pixels of such a batch at most on the CPU (64 images of 32x32). Maps beyond 32 MB are memory that the system hands
-out and takes back each time: with 256 such images, a pass took twice the memory, and up to twice the time."""
+"""Maximum batch size of an evaluation."""
+CPU_BATCH_PIXELS = 2**16
+"""Maximum pixels per batch of an evaluation on the CPU (64 images of 32x32). Memory of larger maps (beyond 32 MB) is
+returned to the system and requested again for every map: with 256 such images, a pass took twice the memory and up to
+twice the time."""
 CALIBRATION_IMAGES = 512
+"""Training images from which value ranges of the feature maps are measured."""
 
 
 def measure_points(
     config: TrialConfig, rungs: Sequence[Rung], network: Network, images: Images, compute: Compute
-) -> list[dict[str, Any]]:
-    """Return what is measured at ``rungs``, a row each: the ladder's columns and the network's cost."""
+) -> list[Columns]:
+    """Evaluate a trained network at ``rungs``.
+
+    Returns:
+        The measured columns of every rung: those of the ladder, the cost of the network, and the time.
+    """
     start = time.perf_counter()
     cost = count_cost(network, images.shape)
     test = evaluation_batches(images, compute).epoch
@@ -42,35 +53,35 @@ def measure_points(
         network, rungs, cost, compute, calibration_batches(images, compute), test, latency_for
     )
     counted = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
-    taken = {"ladder_s": time.perf_counter() - start, "finished_at": datetime.now(UTC)}
-    return [row | counted | taken for row in rows]
+    times = {"ladder_s": time.perf_counter() - start, "finished_at": datetime.now(UTC)}
+    return [{**row, **counted, **times} for row in rows]
 
 
 def calibration_batches(images: Images, compute: Compute) -> list[Batch]:
-    """Return the training images, without augmentation, that ranges and scales are taken from."""
-    known = min(CALIBRATION_IMAGES, len(images.train))
-    return list(_in_order(images.train, known, compute).epoch())
+    """Return the first training images, without augmentation: value ranges of the feature maps are measured on them."""
+    count = min(CALIBRATION_IMAGES, len(images.train))
+    return list(_first_images(images.train, count, compute).epoch())
 
 
 def evaluation_batches(images: Images, compute: Compute) -> Batches:
-    """Return the test images in their order, :func:`batch_size` at a time."""
-    return _in_order(images.test, len(images.test), compute)
+    """Return all test images, in order, in batches of :func:`batch_size`."""
+    return _first_images(images.test, len(images.test), compute)
 
 
 def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
-    """Return how many images [C, H, W] are evaluated at a time: a power of two, so that calibration batches are alike.
+    """Return the batch size for evaluating images [C, H, W]: a power of two, so that all calibration batches are full.
 
     >>> [batch_size((3, side, side), torch.device("cpu")) for side in (14, 28, 32, 64, 224)]
     [256, 64, 64, 16, 8]
     """
     if device.type != "cpu":
         return EVALUATION_BATCH
-    fit = max(1, PIXELS_ON_CPU // (shape[1] * shape[2]))
-    return max(8, min(EVALUATION_BATCH, 1 << (fit.bit_length() - 1)))
+    limit = max(1, CPU_BATCH_PIXELS // (shape[1] * shape[2]))
+    return max(8, min(EVALUATION_BATCH, 1 << (limit.bit_length() - 1)))
 
 
-def _in_order(images: ImageReader, count: int, compute: Compute) -> Batches:
-    """Return batches of the first ``count`` images, in their order and without augmentation."""
+def _first_images(images: ImageReader, count: int, compute: Compute) -> Batches:
+    """Return batches of the first ``count`` images, in order and without augmentation."""
     return Batches(
         images,
         torch.arange(count),
@@ -82,10 +93,8 @@ def _in_order(images: ImageReader, count: int, compute: Compute) -> Batches:
     )
 
 
-def trial_columns(
-    config: TrialConfig, context: TrialContext, record: Record, network: Network
-) -> dict[str, Any]:
-    """Return the columns that all points of a trial have in common."""
+def trial_columns(config: TrialConfig, context: TrialContext, record: Record, network: Network) -> Columns:
+    """Return the columns that are the same for all points of a trial."""
     space, sizes = config.space, config.network_sizes()
     return {
         "trial_key": config.trial_key(),
@@ -119,20 +128,22 @@ def trial_columns(
     }
 
 
-def numbered(config: TrialConfig, rows: dict[Rung, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of all rungs of ``config`` in their order, each with its place and its name."""
+def point_rows(config: TrialConfig, rows: Mapping[Rung, Columns]) -> list[PointRow]:
+    """Return the points of a trial in the order of its ladder: ``rows``, with name, index and configuration."""
     key = config.trial_key()
-    return [
-        rows[rung] | {"point": f"{key}-{place:02d}", "rung": place, "config": config.canonical()}
-        for place, rung in enumerate(config.ladder.rungs())
+    points = [
+        {**rows[rung], "point": f"{key}-{index:02d}", "rung": index, "config": config.canonical()}
+        for index, rung in enumerate(config.ladder.rungs())
     ]
+    return cast(list[PointRow], points)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide a result."""
-    return {"python": platform.python_version()} | {name: version(name) for name in ("shrinksweep", "torch")}
+    """Return the versions of the software that results depend on."""
+    # Not asked of the installed distribution: a checkout on the path is enough to run a trial.
+    return {"python": platform.python_version(), "shrinksweep": __version__, "torch": version("torch")}
 
 
 def device_name() -> str:
-    """Return the name of the device that trials on this host run on."""
+    """Return the name of this host's GPU, or of its processor."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"

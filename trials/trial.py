@@ -1,26 +1,27 @@
 """One trial, from its configuration to its points: search, genotype, training, ladder, points.
 
-Every epoch leaves a progress row and a checkpoint on storage before anybody is told of it; whoever is stopped or
-killed there continues at that epoch, bit for bit on the CPU. Only rank 0 writes.
+After every epoch, a progress row and a checkpoint are stored before the epoch is reported. A trial that is stopped or
+killed resumes after its last stored epoch; on the CPU, its results are the same bit for bit. Only rank 0 writes.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from search_space import Genotype, Network
 from trials.checkpointing import checkpoint, shared_search
+from trials.checkpointing.checkpoint import State
 from trials.checkpointing.record import Phase, Record, TrialContext
 from trials.config import Rung, TrialConfig
-from trials.data.loading import Images, load_images
+from trials.data.image_set import Images
+from trials.data.loading import load_images
 from trials.device.compute import Compute
 from trials.device.memory import giving_back_memory
-from trials.device.parallel import Mesh, joined, local_device
-from trials.points import measure_points, numbered, trial_columns
+from trials.device.parallel import Mesh, local_device, process_group
+from trials.points import Columns, measure_points, point_rows, trial_columns
 from trials.search.feasibility import check_cost, check_reach
 from trials.search.search import Search
 from trials.train.training import Training, build_network
@@ -30,14 +31,15 @@ __all__ = ["TrialContext", "evaluate_ladder", "run_trial"]
 
 @giving_back_memory
 def run_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Run one trial to its points, from its newest checkpoint if there is one.
+    """Run a trial to its points, from its newest checkpoint if there is one. A finished trial returns at once.
 
     Raises:
+        DataError: images are missing or invalid.
         SpaceError: the images are too small for the networks.
-        TrialError: the trial cannot go on.
-        InfeasibleError: no architecture can keep a constraint on what it costs, and nothing is searched; or the one
-            that was found does not, and it is not trained.
-        CheckpointError: what is stored under its key belongs to another trial.
+        InfeasibleError: a constraint on the cost is broken, by all networks that the search could derive (raised before
+            the search) or by the one that it has derived (raised before the training).
+        TrialError: the trial cannot continue.
+        CheckpointError: the checkpoint belongs to another trial.
     """
     key = config.trial_key()
     if context.directory.has_points(key):
@@ -46,7 +48,7 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
     compute = Compute.of(config.device, device)
     images = load_images(config.data, config.seed, device)
     config.check_images(images.shape)
-    with joined(context.rank, context.world_size, context.address, device) as mesh:
+    with process_group(context.rank, context.world_size, context.address, device) as mesh:
         mesh.require_agreement("images", images.identity)
         record = Record.open(config, context, mesh)
         check_reach(config, images.shape, images.classes, context.constraints)
@@ -54,19 +56,20 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
         check_cost(config, genotype, images, context.constraints)
         network = _train(config, genotype, images, compute, mesh, record)
     if context.rank == 0:
-        context.directory.write_network(key, checkpoint.pack(_stored(network)))
+        context.directory.write_network(key, checkpoint.pack(_network_state(network)))
         shared = trial_columns(config, context, record, network)
         rungs = config.ladder.rungs()
-        rows = measure_points(config, rungs, network, images, compute)
-        context.directory.write_points(key, numbered(config, _by_rung(rungs, [shared | row for row in rows])))
+        measured = measure_points(config, rungs, network, images, compute)
+        points = point_rows(config, _by_rung(rungs, [{**shared, **row} for row in measured]))
+        context.directory.write_points(key, points)
         context.directory.delete_checkpoints(key)
 
 
 @giving_back_memory
 def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
-    """Bring a finished trial's points to the ladder of ``config``: missing rungs are evaluated on the stored network.
+    """Update the points of a finished trial to the ladder of ``config``, without retraining.
 
-    Rungs that were there stay as they are; rungs that the ladder no longer has are dropped. Nothing is retrained.
+    New rungs are evaluated on the stored network; points of rungs that the ladder no longer has are dropped.
     """
     key, device = config.trial_key(), local_device()
     compute = Compute.of(config.device, device)
@@ -79,35 +82,35 @@ def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
         network = load_network(config, checkpoint.unpack(context.directory.read_network(key)), images)
         compute.place(network)
         measured = measure_points(config, missing, network, images, compute)
-        rows |= _by_rung(missing, [old[0] | row for row in measured])
-    context.directory.write_points(key, numbered(config, rows))
+        rows |= _by_rung(missing, [{**old[0], **row} for row in measured])
+    context.directory.write_points(key, point_rows(config, rows))
 
 
-def load_network(config: TrialConfig, stored: dict[str, Any], images: Images) -> Network:
-    """Return the trained network that a trial stored."""
+def load_network(config: TrialConfig, stored: State, images: Images) -> Network:
+    """Return the trained network of a trial from its stored state, in evaluation mode."""
     network = build_network(config, Genotype.from_json(stored["genotype"]), images)
     network.load_state_dict(stored["network"])
     return network.eval()
 
 
 def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, record: Record) -> Genotype:
-    """Search, or take the genotype that the record already holds, or that another trial has found for all."""
+    """Return the genotype: of the checkpoint if the training has begun, of a shared search, or of a new search."""
     if record.state is not None and record.state["phase"] == Training.name:
         return Genotype.from_json(record.state[Training.name]["genotype"])
-    if (found := shared_search.take_over(record)) is not None:
-        return found
+    if (genotype := shared_search.load(record)) is not None:
+        return genotype
     torch.manual_seed(config.seed)
     search = Search(config, images, compute, mesh)
     _run_epochs(search, record, compute)
     genotype = search.genotype()
-    shared_search.leave(record, genotype)
+    shared_search.store(record, genotype)
     return genotype
 
 
 def _train(
     config: TrialConfig, genotype: Genotype, images: Images, compute: Compute, mesh: Mesh, record: Record
 ) -> Network:
-    """Train the discrete network from scratch; its weights have a seed of their own."""
+    """Train the discrete network from scratch. Its weights have a seed of their own, so the search may be skipped."""
     torch.manual_seed(config.seed + 1)
     training = Training(config, genotype, images, compute, mesh)
     _run_epochs(training, record, compute)
@@ -115,21 +118,21 @@ def _train(
 
 
 def _run_epochs(phase: Phase, record: Record, compute: Compute) -> None:
-    done = record.restore(phase)
+    """Run the remaining epochs of a phase, and record each of them."""
+    epochs_done = record.restore(phase)
     if compute.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(compute.device)
-    for epoch in range(done, phase.epochs):
+    for epoch in range(epochs_done, phase.epochs):
         if phase.stopped:
             return
         start = time.perf_counter()
         measured = phase.run_epoch(epoch)
-        measured["epoch_s"] = time.perf_counter() - start
-        record.add(phase, epoch, measured, compute.peak_bytes())
+        record.add(phase, epoch, measured, time.perf_counter() - start, compute.peak_bytes())
 
 
-def _by_rung(rungs: Sequence[Rung], rows: Sequence[dict[str, Any]]) -> dict[Rung, dict[str, Any]]:
+def _by_rung(rungs: Sequence[Rung], rows: Sequence[Columns]) -> dict[Rung, Columns]:
     return dict(zip(rungs, rows, strict=True))
 
 
-def _stored(network: Network) -> dict[str, Any]:
+def _network_state(network: Network) -> State:
     return {"genotype": network.genotype.to_json(), "network": network.state_dict()}

@@ -1,50 +1,53 @@
-"""What was measured, from the reports that are kept under ``benchmarks/results/``."""
+"""The page of the benchmarks, made from the reports under ``benchmarks/results/``."""
 
 from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from benchmarks.harness import Cell, Report
 
 INTRODUCTION = """\
 # Benchmarks
 
-`make bench` measures all of this anew (`make bench QUICK=1`: small sizes); `python -m benchmarks.NAME --save` keeps a
-report under `benchmarks/results/`, and this page is made of the newest of each. Ratios say how many times faster, or
-what fraction of the other's memory or time. A dash is what was not measured, or has no target.
+`make bench` runs all benchmarks (`make bench QUICK=1`: small sizes). `python -m benchmarks.NAME --save` writes a report
+to `benchmarks/results/`; this page shows the newest report of each benchmark. A ratio says how many times faster
+something is, or what fraction of the memory or time of its reference it takes. A dash: not measured, or no target.
 """
 
 
 def page(folder: Path) -> str:
-    """Return the page for the newest report of each benchmark in ``folder``."""
-    newest: dict[str, dict[str, Any]] = {}
+    """Return the page of the newest report of each benchmark in ``folder``."""
+    newest: dict[str, Report] = {}
     for file in sorted(folder.glob("*.json"), key=lambda file: _date(_read(file))):
         report = _read(file)
         newest[report["benchmark"]] = report
     return "\n".join([INTRODUCTION, *(_section(newest[name], folder.parent) for name in sorted(newest))])
 
 
-def _read(file: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads(file.read_text())
+def _read(file: Path) -> Report:
+    report: Report = json.loads(file.read_text())
     return report
 
 
-def _date(report: Mapping[str, Any]) -> str:
-    return str(report["machine"]["date"])
+def _date(report: Report) -> str:
+    return report["machine"]["date"]
 
 
-def _section(report: Mapping[str, Any], code: Path) -> str:
+def _section(report: Report, code: Path) -> str:
     name, machine, versions = report["benchmark"], report["machine"], report["versions"]
-    where = f"{machine['cpu']}, {machine['cores']} cores"
+    hardware = f"{machine['cpu']}, {machine['cores']} cores"
     if gpu := machine.get("gpu"):
-        where += f", {gpu}"
-    when = (
+        hardware += f", {gpu}"
+    software = (
         f"{_date(report)[:10]}, torch {versions['torch']}, Ray {versions['ray']}, commit {versions['commit']}"
     )
-    rows = [[f["name"], f["value"], f["unit"], f["target"], _met(f["met"])] for f in report["figures"]]
-    parts = [f"## {name}", _purpose(code / f"{name}.py"), f"{where}; {when}."]
+    rows: list[list[Cell]] = [
+        [f["name"], f["value"], f["unit"], f["target"], _met(f["met"])] for f in report["figures"]
+    ]
+    parts = [f"## {name}", _purpose(code / f"{name}.py"), f"{hardware}; {software}."]
     parts.append(_table(["figure", "value", "unit", "target", "met"], rows))
     for table in report.get("tables", ()):
         columns = list(table["rows"][0]) if table["rows"] else []
@@ -59,12 +62,12 @@ def _purpose(file: Path) -> str:
     return " ".join((text or "").split("\n\n")[0].split())
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Cell) -> str:
     if value is None:
         return "–"  # noqa: RUF001
     return f"{value:,.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")

@@ -1,28 +1,31 @@
-"""The command line, as it describes itself."""
+"""The page of the command line, made from its own help texts."""
 
 from __future__ import annotations
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from orchestrator.cli import app
 
 INTRODUCTION = """\
 # Command line
 
-What `shrinksweep COMMAND --help` prints. Exit status: 0 done, 1 some trials failed for good, 2 bad input: one line a
-fault, the rule and the value received.
+The output of `shrinksweep COMMAND --help` for every command. Exit status: 0 done; 1 some trials failed for good; 2 bad
+input, with one line an error that names the rule and the value received.
 """
 
 
 def page() -> str:
-    """Return the page: the help of every command."""
+    """Return the page with the help of every command."""
     group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
     parts = [INTRODUCTION, _help(group, "shrinksweep")]
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name, command in group.commands.items():
+        assert isinstance(command, TyperCommand)
         parts.append(f"## {name}\n\n{_help(command, f'shrinksweep {name}')}")
     return "\n".join(parts)
 
 
-def _help(command: typer.core.TyperCommand | typer.core.TyperGroup, name: str) -> str:
-    context = command.context_class(command, info_name=name, terminal_width=100, max_content_width=100)
+def _help(command: TyperCommand | TyperGroup, name: str) -> str:
+    context = command.context_class(command, info_name=name, terminal_width=80, max_content_width=80)
     return f"```text\n{command.get_help(context).strip()}\n```\n"

@@ -1,24 +1,25 @@
-"""Docstrings as Markdown: their examples become code, and references to other names are code as well."""
+"""Docstrings as Markdown: examples become code blocks, references to other names become inline code."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import griffe
+from typing_extensions import override
 
 EXAMPLE = re.compile(r"(?:^[ ]*>>> .*\n?(?:^(?![ ]*$).*\n?)*)", flags=re.MULTILINE)
 ROLE = re.compile(r":(?:class|func|mod|data|meth):`~?(?:[\w.]*\.)?(\w+)`")
 
 
 def as_markdown(text: str) -> str:
-    """Return a docstring with every ``>>>`` example fenced, and every role as code."""
+    """Return a docstring with fenced ``>>>`` examples, and with roles as inline code."""
     return EXAMPLE.sub(lambda found: f"```pycon\n{found[0].rstrip()}\n```\n", ROLE.sub(r"`\1`", text))
 
 
 class Docstrings(griffe.Extension):
-    """Rewrites every docstring that is collected."""
+    """Rewrites every docstring that mkdocstrings collects."""
 
-    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+    @override
+    def on_instance(self, *, obj: griffe.Object, **_: object) -> None:
         if obj.docstring:
             obj.docstring.value = as_markdown(obj.docstring.value)

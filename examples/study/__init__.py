@@ -1,1 +1,1 @@
-"""What `docs/study.md` says, computed from its runs: ``python -m examples.study``."""
+"""The tables and pictures of `docs/study.md`, computed from its runs: ``python -m examples.study``."""

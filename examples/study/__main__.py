@@ -1,7 +1,7 @@
-"""Bring runs into the study: keep their points, draw their pictures, fill the tables of its page.
+"""Compute the study: archive its runs, draw the pictures, fill the tables of its page.
 
-python -m examples.study runs/fashion_mnist runs/attention     keep these runs, and do all of it
-python -m examples.study                                       from what is kept
+python -m examples.study runs/fashion_mnist runs/attention     archive these runs first
+python -m examples.study                                       from the archived runs
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ def main() -> None:
     )
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="a run directory of the study")
     parser.add_argument(
-        "--to", type=Path, default=DOCS / "study", metavar="DIR", help="where all of it is kept"
+        "--to", type=Path, default=DOCS / "study", metavar="DIR", help="folder of the archived runs"
     )
-    asked = parser.parse_args()
-    for run in asked.runs:
-        archive.keep(run, asked.to / archive.name_of(run))
-    studies = {folder.name: archive.read(folder) for folder in sorted(asked.to.iterdir()) if folder.is_dir()}
+    options = parser.parse_args()
+    for run in options.runs:
+        archive.keep(run, options.to / archive.name_of(run))
+    studies = {
+        folder.name: archive.read(folder) for folder in sorted(options.to.iterdir()) if folder.is_dir()
+    }
     for name, study in studies.items():
         for picture, text in as_svg(pictures(study)).items():
-            (asked.to / name / f"{picture}.svg").write_text(text)
-    page = asked.to.with_suffix(".md")
+            (options.to / name / f"{picture}.svg").write_text(text)
+    page = options.to.with_suffix(".md")
     page.write_text(tables.fill(page.read_text(), tables.tables(studies)))
 
 

@@ -1,6 +1,6 @@
-"""What is kept of a run: its sweep, its points without the taps, and its epochs, a few hundred kilobytes.
+"""Archives of runs: the sweep, the points without their taps, and the epochs; a few hundred kilobytes a run.
 
-The folder is a run directory that ``results.open_run`` and the commands of ``shrinksweep`` read; ``epochs.parquet``
+An archive is a run directory that ``results.open_run`` and the commands of ``shrinksweep`` read. ``epochs.parquet``
 holds the progress of all trials as one table, ``maps.parquet`` the taps of each network at tau = 0 by their kind.
 """
 
@@ -17,22 +17,22 @@ import pyarrow.parquet as pq
 from results import Run, open_run
 
 LEFT_OUT = ("taps", "genotype", "host")
-"""Columns of the progress that no question of the study asks for."""
+"""Columns of the progress that the study does not use."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """One run of the study, as far as it is kept."""
+    """One archived run of the study."""
 
     name: str
     run: Run
     epochs: pd.DataFrame
     maps: pd.DataFrame
-    """Columns ``point``, ``kind`` (query, hidden, ...), ``elements`` and ``bytes`` of one image, at tau = 0."""
+    """Columns ``point``, ``kind`` (query, hidden, ...), ``elements`` and ``bytes`` an image, at tau = 0."""
 
     @property
     def points(self) -> pd.DataFrame:
-        """The points, with a column ``reading`` for output node and s together."""
+        """The points, with the columns ``reading`` (output node and s) and ``effective_share``."""
         points = self.run.points()
         return points.assign(
             reading=[
@@ -43,12 +43,15 @@ class Study:
 
 
 def reading(output_node: str, splitting: int) -> str:
-    """Return output node and s as the tables name them."""
+    """Return the name of an output node and s in the tables."""
     return output_node if output_node == "concat" else f"{output_node} s={splitting}"
 
 
 def keep(source: Path, folder: Path) -> None:
-    """Keep a run in ``folder``: whole seeds only, so that what is compared was run equally often."""
+    """Archive the run ``source`` in ``folder``.
+
+    Only complete seeds are archived, so that every combination is there once a seed.
+    """
     directory = open_run(source).directory
     directory.compact()
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,13 +61,13 @@ def keep(source: Path, folder: Path) -> None:
     none = pa.array([[]] * len(table), table.schema.field(taps).type)
     host = pa.DictionaryArray.from_arrays(pa.array([0] * len(table), pa.int32()), pa.array(["one host"]))
     table = table.set_column(taps, table.schema.field(taps), none)
-    place = table.schema.get_field_index("host")
-    table = table.set_column(place, table.schema.field(place), host)
-    pq.write_table(table.filter(_whole(table)), folder / "points.parquet", compression="zstd")
-    _maps(source, whole_seeds(table)).to_parquet(folder / "maps.parquet", compression="zstd")
+    hosts = table.schema.get_field_index("host")
+    table = table.set_column(hosts, table.schema.field(hosts), host)
+    pq.write_table(table.filter(_complete(table)), folder / "points.parquet", compression="zstd")
+    _maps(source, complete_seeds(table)).to_parquet(folder / "maps.parquet", compression="zstd")
     epochs = directory.read_progress()
     epochs = epochs.drop_columns([name for name in LEFT_OUT if name in epochs.column_names])
-    pq.write_table(epochs.filter(_whole(epochs, table)), folder / "epochs.parquet", compression="zstd")
+    pq.write_table(epochs.filter(_complete(epochs, table)), folder / "epochs.parquet", compression="zstd")
 
 
 def _maps(source: Path, seeds: list[int]) -> pd.DataFrame:
@@ -78,23 +81,23 @@ def _maps(source: Path, seeds: list[int]) -> pd.DataFrame:
 
 
 def name_of(source: Path) -> str:
-    """Return the name of the sweep of a run."""
+    """Return the name of a run's sweep."""
     return str(open_run(source).sweep()["name"])
 
 
 def read(folder: Path) -> Study:
-    """Return what ``keep`` left in ``folder``."""
+    """Read the run that ``keep`` archived in ``folder``."""
     epochs, maps = (pd.read_parquet(folder / f"{name}.parquet") for name in ("epochs", "maps"))
     return Study(folder.name, open_run(folder), epochs, maps)
 
 
-def whole_seeds(points: pa.Table) -> list[int]:
-    """Return the seeds that have as many finished trials as the one that has most."""
+def complete_seeds(points: pa.Table) -> list[int]:
+    """Return the seeds with the largest number of finished trials."""
     trials = points.select(["seed", "trial_key"]).group_by(["seed", "trial_key"]).aggregate([])
     counts = trials.to_pandas()["seed"].value_counts()
     return sorted(int(seed) for seed in counts.index[counts == counts.max()])
 
 
-def _whole(table: pa.Table, points: pa.Table | None = None) -> pa.Array:
-    seeds = whole_seeds(table if points is None else points)
+def _complete(table: pa.Table, points: pa.Table | None = None) -> pa.Array:
+    seeds = complete_seeds(table if points is None else points)
     return pa.array([seed in seeds for seed in table["seed"].to_pylist()])

@@ -1,17 +1,17 @@
-"""What the tables are made of: Markdown, means over seeds with their range, and a row for each level of a factor."""
+"""Parts of the tables: Markdown, means over seeds with their range, and a row for each level of a factor."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from examples.study import questions
 
-Row = Mapping[Any, Any]
-"""A row of a frame, as a mapping or a series."""
+Row = Mapping[Hashable, Any]
+"""A row of a data frame: its values by column."""
 MEASURED = [
     "accuracy, %",
     "change, points",
@@ -24,7 +24,7 @@ COLUMNS = ["accuracy", "effective_share", "sparsity", "feature_map_bytes", "memo
 
 
 def along(points: pd.DataFrame, by: str, title: str, held: Sequence[str], base: object = None) -> str:
-    """Return a table with a row for each level of ``by``; changes are against ``base``, None: the lowest."""
+    """Return a table with a row for each level of ``by``. Changes are against ``base``; None: the lowest level."""
     return table([title, *MEASURED], level_rows(points, by, held, base))
 
 
@@ -48,19 +48,19 @@ def level_rows(points: pd.DataFrame, by: str, held: Sequence[str], base: object 
 
 
 def _numbers(level: object) -> list[float]:
-    """Return the numbers in a level's name, to sort by; precisions from fine to coarse."""
+    """Return the numbers in the name of a level, to sort by them; precisions from fine to coarse."""
     found = [float(number) for number in re.findall(r"[\d.]+", str(level))]
     return [-number for number in found] if " / " in str(level) else found
 
 
 def span(row: Row, column: str) -> str:
-    """Return a mean over seeds with its lowest and highest seed, as percentages."""
+    """Return a mean over seeds in percent, with the lowest and the highest seed."""
     low, high = (row[f"{column}_{end}"] for end in ("low", "high"))
     return f"{100 * row[column]:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def change(row: Row) -> str:
-    """Return a mean change with its lowest and highest seed, in percentage points."""
+    """Return a mean change in percentage points, with the lowest and the highest seed."""
     mean, low, high = (100 * row[name] for name in ("mean", "low", "high"))
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if low or high else "0"
 

@@ -1,4 +1,4 @@
-"""Tables of effort: how early the order is known, what stopping early and sharing save."""
+"""Tables of effort: how early the ranking of the trials is known, and what early stopping and sharing save."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from examples.study import questions
 from examples.study.archive import Study
 from examples.study.cells import Row, table
 
-RANKED_BY = {"held-out": "validation_accuracy", "training": "accuracy"}
 HALVINGS = ((5, 2), (7, 2))
-"""Epochs of the first level, over search and training, and eta, that are replayed."""
+"""Replayed rules: epochs before the first comparison, over search and training, and eta."""
 COMPARED_BY = {
     "held-out accuracy": {"validation_accuracy": "max"},
     "training accuracy": {"accuracy": "max"},
     "held-out accuracy and effective macs": {"validation_accuracy": "max", "effective_macs": "min"},
     "training accuracy and effective macs": {"accuracy": "max", "effective_macs": "min"},
 }
-"""What trials are compared by in the replays."""
+"""Objectives by which the replays compare trials."""
 
 
 def early_ranks(study: Study) -> str:
-    """How far the order of the trials after an epoch is that of the end, by held-out and by training accuracy."""
+    """Return the rank correlation of each epoch with the end, by held-out and by training accuracy."""
     held_out, training = questions.early_ranks(study), questions.early_ranks(study, "accuracy")
     rows = [
         [
@@ -54,7 +53,7 @@ def _within(row: Row) -> str:
 
 
 def savings(study: Study) -> str:
-    """What sharing searches and the ladder saved, from the seconds that the trials recorded."""
+    """Return what shared searches and the ladder saved, from the seconds that the trials recorded."""
     spent = questions.spent(study)
     run = spent["search"] + spent["train"] + spent["ladder"]
     alone = spent["search_alone"] + spent["train"] + spent["ladder"]
@@ -73,7 +72,7 @@ def savings(study: Study) -> str:
 
 
 def halvings(study: Study) -> str:
-    """What halving would have saved and lost."""
+    """Return what halving would have saved and lost."""
     rows = []
     for (first, eta), (name, directions) in itertools.product(HALVINGS, COMPARED_BY.items()):
         found = questions.halved(study, first, eta, directions)

@@ -1,4 +1,4 @@
-"""Tables of the front: which combinations no other dominates."""
+"""Tables of the front: the non-dominated combinations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from results import pareto_front
 
 
 def front(study: Study, rows: int = 12) -> str:
-    """The front of the means over seeds, thinned: accuracy by half a point, costs by a twentieth of the largest."""
+    """Return the front of the means over seeds.
+
+    It is thinned: accuracy in steps of half a point, costs in steps of a twentieth of the largest.
+    """
     objectives = study.run.objectives()
     means = questions.combinations(study, objectives)
     maximize, minimize = questions.sides(objectives)
@@ -43,7 +46,7 @@ def front(study: Study, rows: int = 12) -> str:
 
 
 def front_counts(study: Study) -> str:
-    """How often each value is on the front of the means over seeds, against its share of all combinations."""
+    """Return how many of the combinations with each value are on the front of the means over seeds."""
     means = questions.combinations(study, study.run.objectives())
     rows = []
     for column in ["reading", "regularization", "threshold", "weight_bits", "feature_map_bits"]:

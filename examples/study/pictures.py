@@ -1,23 +1,21 @@
-"""The pictures of the study: those of the report, and the early ranks."""
+"""The pictures of the study: those of the report, and the rank correlation of each epoch."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import plotly.graph_objects as go
 
 from examples.study import questions
 from examples.study.archive import Study
 from results.plots.fronts import fronts_figure
-from results.plots.style import look, template
+from results.plots.style import marker_style, template
 
 SHOWN = 0.12
-"""What of accuracy, below the best mean, the pictures of fronts show."""
+"""The pictures of fronts show accuracies down to so much below the best mean."""
 BANDS = ("rgba(86,180,233,0.2)", "rgba(230,159,0,0.2)")
 
 
-def pictures(study: Study) -> dict[str, Any]:
-    """Return every picture of one run as a plotly figure, by its name."""
+def pictures(study: Study) -> dict[str, go.Figure]:
+    """Return the pictures of one run by name."""
     run = study.run
     means = questions.combinations(study, run.objectives())
     means = means.assign(point=means["reading"].astype(str))
@@ -38,10 +36,10 @@ def pictures(study: Study) -> dict[str, Any]:
 
 
 def early_ranks(study: Study) -> go.Figure:
-    """Return the rank correlation of every epoch with the end, mean over seeds, and the bands of the seeds."""
+    """Draw the rank correlation of every epoch with the end: the mean over seeds, in a band of all seeds."""
     figure = go.Figure(layout={"template": template(), "height": 360})
     ways = (("held-out images", "validation_accuracy", BANDS[0]), ("training images", "accuracy", BANDS[1]))
-    for place, (name, column, band) in enumerate(ways):
+    for series, (name, column, band) in enumerate(ways):
         ranks = questions.early_ranks(study, column)
         figure.add_scatter(
             x=[*ranks["step"], *ranks["step"][::-1]], y=[*ranks["high"], *ranks["low"][::-1]],
@@ -49,7 +47,7 @@ def early_ranks(study: Study) -> go.Figure:
         )  # fmt: skip
         figure.add_scatter(
             x=ranks["step"], y=ranks["mean"], mode="lines+markers", name=f"ranked by {name}",
-            line={"color": look(place)["color"]}, marker={**look(place), "size": 8},
+            line={"color": marker_style(series)["color"]}, marker={**marker_style(series), "size": 8},
         )  # fmt: skip
     figure.update_xaxes(title_text="epoch (search, then training)", dtick=1)
     figure.update_yaxes(title_text="rank correlation with the end")

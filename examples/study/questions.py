@@ -1,12 +1,11 @@
-"""The questions of the study, as data frames.
+"""The questions of the study, answered as data frames.
 
-Accuracies and costs are means over seeds, with their lowest and highest seed; nothing is the best of several runs.
+Accuracies and costs are means over seeds, with the lowest and the highest seed; nothing is the best of several runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,9 +24,10 @@ SPENT = ["search_s", "train_s", "ladder_s"]
 
 
 def over_seeds(points: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
-    """Return the mean over seeds of ``columns`` for each value of ``by``; of each also ``_low`` and ``_high``.
+    """Return the mean over seeds of ``columns`` for each value of ``by``.
 
-    Points of one seed are averaged first, so that every seed counts once.
+    Columns that end in ``_low`` and ``_high`` hold the lowest and the highest seed. Points of one seed are averaged
+    first, so that every seed counts once.
     """
     each = points.groupby([*by, "seed"], observed=True)[list(columns)].mean().reset_index()
     groups = each.groupby(list(by), observed=True)[list(columns)]
@@ -35,14 +35,20 @@ def over_seeds(points: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) 
     return pd.concat([groups.mean(), low, high], axis=1).reset_index()
 
 
-def against(points: pd.DataFrame, by: str, base: Any, held: Sequence[str], column: str) -> pd.DataFrame:
-    """Return what each value of ``by`` changes in ``column`` against ``base``, ``held`` equal: mean, low, high seed."""
+def against(points: pd.DataFrame, by: str, base: object, held: Sequence[str], column: str) -> pd.DataFrame:
+    """Return the difference of ``column`` to its value at ``base``, for each value of ``by`` with ``held`` equal.
+
+    Columns: ``mean``, ``low`` and ``high`` over seeds.
+    """
     wide = _by_value(points, by, held, column)
     return _of_seeds(wide.sub(wide[base], axis=0))
 
 
-def ratios(points: pd.DataFrame, by: str, base: Any, held: Sequence[str], column: str) -> pd.DataFrame:
-    """Return how many times ``column`` is what it is at ``base``, ``held`` equal: mean, low, high seed."""
+def ratios(points: pd.DataFrame, by: str, base: object, held: Sequence[str], column: str) -> pd.DataFrame:
+    """Return the ratio of ``column`` to its value at ``base``, for each value of ``by`` with ``held`` equal.
+
+    Columns: ``mean``, ``low`` and ``high`` over seeds.
+    """
     wide = _by_value(points, by, held, column)
     return _of_seeds(wide.div(wide[base], axis=0))
 
@@ -66,9 +72,9 @@ def plain(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def same_cells(study: Study) -> pd.DataFrame:
-    """Return what every reading costs with the same cells, those that the search with ``concat`` has found.
+    """Return the cost of every reading with the cells that the search with ``concat`` found.
 
-    Counted, not trained: macs, params and peak bytes in float32, a row a reading and seed.
+    Costs are counted, nothing is trained: macs, params and peak bytes in float32, one row a reading and seed.
     """
     points = plain(study.points).query("regularization == 0")
     readings = points[["reading", "output_node", "splitting"]].drop_duplicates()
@@ -80,8 +86,8 @@ def same_cells(study: Study) -> pd.DataFrame:
         )
         shape = image_shape(config.data)
         for one in readings.to_dict("records"):
-            sizes = config.network_sizes() | {name: one[name] for name in ("output_node", "splitting")}
-            del sizes["nodes"]
+            sizes = config.network_sizes()
+            sizes["output_node"], sizes["splitting"] = one["output_node"], one["splitting"]
             network = Network(
                 genotype, classes=CLASSES, image_channels=shape[0], space=config.space.name, **sizes
             )
@@ -92,23 +98,23 @@ def same_cells(study: Study) -> pd.DataFrame:
 
 
 def early_ranks(study: Study, column: str = "validation_accuracy") -> pd.DataFrame:
-    """Return how far the ranks of trials after each epoch are those of the end: Spearman's correlation, by seed.
+    """Return Spearman's rank correlation between the trials after each epoch and at the end, seed by seed.
 
-    Ranked by a ``column`` of that epoch's progress, and by the test accuracy of the trained network at tau = 0 and full
-    precision. Trials that share a search are one as long as it lasts, worth their mean. Columns: ``step``, ``phase``,
-    ``epoch``; ``mean``, ``low``, ``high`` over seeds; ``within``: the mean over seeds and lambdas of the correlation
-    among trials of one lambda (null in the search).
+    Trials are ranked by ``column`` of the progress after the epoch, and at the end by the test accuracy of the trained
+    network at tau = 0 and full precision. During the search, trials that share it count as one, with their mean
+    accuracy. Columns: ``step``, ``phase``, ``epoch``; ``mean``, ``low`` and ``high`` over seeds; ``within``: the mean
+    over seeds and lambdas of the correlation among trials of one lambda (null in the search).
     """
     final = plain(study.points).set_index("trial_key")[["accuracy", "regularization"]]
     final = final.set_axis(["final", "weight"], axis=1)
     rows = study.epochs.join(final, on="trial_key", how="inner").dropna(subset=[column])
     found = []
     for (step, phase, epoch), part in rows.groupby(["step", "phase", "epoch"], observed=True):
-        within = np.nan
+        within = float("nan")
         if phase == "search":
-            part = part.groupby(["seed", column], as_index=False)["final"].mean()
+            part = part.groupby(["seed", column])["final"].mean().reset_index()
         else:
-            within = np.mean([_spearman(one, column) for _, one in part.groupby(["seed", "weight"])])
+            within = float(np.mean([_spearman(one, column) for _, one in part.groupby(["seed", "weight"])]))
         each = [_spearman(one, column) for _, one in part.groupby("seed")]
         found.append((step, phase, epoch, np.mean(each), min(each), max(each), within))
     return pd.DataFrame(found, columns=["step", "phase", "epoch", "mean", "low", "high", "within"])
@@ -119,10 +125,10 @@ def _spearman(rows: pd.DataFrame, column: str) -> float:
 
 
 def spent(study: Study) -> pd.Series:
-    """Return the seconds that the trials recorded, and what they would be without sharing.
+    """Return the seconds that the trials recorded, and those that they would take without sharing.
 
-    ``search``, ``train``, ``ladder``: as run, each shared search once. ``search_alone``: every trial searches for
-    itself. ``train_each``: another training for every rung of the ladder, at the recorded times.
+    ``search``, ``train``, ``ladder``: as run, each shared search once. ``search_alone``: every trial has a search of
+    its own. ``train_each``: every rung of the ladder has a training of its own, at the recorded times.
     """
     trials = study.points.groupby("trial_key", observed=True)
     first, rungs = trials[["seed", "reading", *SPENT]].first(), trials.size()
@@ -142,10 +148,10 @@ def spent(study: Study) -> pd.Series:
 
 
 def combinations(study: Study, objectives: dict[str, str]) -> pd.DataFrame:
-    """Return the mean over seeds of every combination of what was swept and the ladder, and which no other dominates.
+    """Return the mean over seeds of every combination of swept values and rungs.
 
-    ``on_front``: no other mean is as good in every objective and better in one. ``seeds``: on how many seeds' own
-    fronts the combination is.
+    ``on_front``: whether the mean is non-dominated. ``seeds``: the number of seeds whose own front holds the
+    combination.
     """
     by = [*swept(study), *RUNG]
     points = study.points
@@ -160,15 +166,16 @@ def combinations(study: Study, objectives: dict[str, str]) -> pd.DataFrame:
 
 
 def swept(study: Study) -> list[str]:
-    """Return the columns of what was swept, but the seed."""
+    """Return the columns of the swept values, without the seed."""
     extra = [name for name in ("regularization", "feature_maps_taps") if name in study.points.columns]
     return ["reading", *extra]
 
 
 def volumes(points: pd.DataFrame, by: str, objectives: dict[str, str]) -> pd.DataFrame:
-    """Return the hypervolume of each value of ``by`` as a share of that of all points, by seed: mean, low, high.
+    """Return the hypervolume of each value of ``by`` as a fraction of that of all points, seed by seed.
 
-    The reference is the worst value of each objective among all points.
+    The reference point has the worst value of each objective among all points. Columns: ``mean``, ``low`` and ``high``
+    over seeds.
     """
     maximize, minimize = sides(objectives)
     worst = {name: points[name].min() for name in maximize} | {name: points[name].max() for name in minimize}
@@ -183,18 +190,19 @@ def volumes(points: pd.DataFrame, by: str, objectives: dict[str, str]) -> pd.Dat
 
 
 def sides(objectives: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Return what is maximized and what is minimized."""
+    """Return the maximized and the minimized objectives."""
     return [n for n, sense in objectives.items() if sense == "max"], [
         n for n, sense in objectives.items() if sense == "min"
     ]
 
 
 def halved(study: Study, first: int, eta: int, directions: dict[str, str]) -> pd.Series:
-    """Return what successive halving would have saved and lost: replayed on the recorded epochs, not run.
+    """Return what successive halving would have saved and lost. It is replayed on the recorded epochs, not run.
 
     Trials are compared by columns of the progress (``directions``: max or min), in the order in which the epochs were
-    recorded; one that is stopped reports no more. ``trials`` and ``left`` are counts; ``saved`` is the share of the
-    seconds of trainings and ladders; ``volume`` the share of the hypervolume that is left, the mean over seeds.
+    recorded; a stopped trial reports nothing more. ``trials`` and ``left``: the number of trials, and of those that
+    were not stopped. ``saved``: the saved fraction of the seconds of trainings and ladders. ``volume``: the fraction
+    of the hypervolume that is left, the mean over seeds.
     """
     points, epochs, objectives = study.points, study.epochs, study.run.objectives()
     epochs = epochs[epochs["trial_key"].isin(points["trial_key"])]

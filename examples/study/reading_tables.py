@@ -1,4 +1,4 @@
-"""Tables of s: what each reading costs and is worth."""
+"""Tables of s: cost and accuracy of each reading."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COSTS = ("macs", "params", "memory_bytes")
 
 
 def readings(study: Study) -> str:
-    """What each reading of s costs and is worth, at lambda = 0, tau = 0 and full precision."""
+    """Return cost and accuracy of each reading of s, at lambda = 0, tau = 0 and full precision."""
     points = questions.plain(study.points)
     points = points[points["regularization"] == 0]
     means = questions.over_seeds(points, ["reading"], ["accuracy", *COSTS])
@@ -25,7 +25,7 @@ def readings(study: Study) -> str:
 
 
 def same_cells(study: Study) -> str:
-    """What each reading costs with the same cells, as a multiple of concat."""
+    """Return the cost of each reading with the same cells, as a multiple of that of concat."""
     costs = questions.same_cells(study)
     ratios = [
         questions.ratios(costs, "reading", "concat", [], name)["mean"]
@@ -37,7 +37,7 @@ def same_cells(study: Study) -> str:
 
 
 def readings_everywhere(study: Study) -> str:
-    """What each reading changes over all lambdas and rungs alike, and the volume of its front."""
+    """Return what each reading changes over all lambdas and rungs, and the hypervolume of its front."""
     points, held = study.points, ["regularization", *questions.RUNG]
     volumes = questions.volumes(points, "reading", study.run.objectives())
     accuracy = questions.against(points, "reading", "concat", held, "accuracy")
@@ -45,14 +45,15 @@ def readings_everywhere(study: Study) -> str:
         questions.ratios(points, "reading", "concat", held, name)
         for name in ("effective_macs", "memory_bytes")
     ]
+    volumes = volumes.sort_values("mean", ascending=False)
     rows = [
         [
             name,
             change(accuracy.loc[name]),
             *(_ratio(ratio.loc[name], 2) for ratio in costs),
-            _ratio(volume, 3),
+            _ratio(volumes.loc[name], 3),
         ]
-        for name, volume in volumes.sort_values("mean", ascending=False).to_dict("index").items()
+        for name in volumes.index.astype(str)
     ]
     head = [
         "reading",

@@ -9,7 +9,7 @@ from examples.study.cells import MEASURED, along, level_rows, table
 
 
 def lambdas(study: Study) -> str:
-    """What lambda does at tau = 0, weights and maps at 8 bits."""
+    """Return the effect of lambda at tau = 0, weights and maps at 8 bits."""
     points = study.points
     points = points[
         (points["threshold"] == 0) & (points["weight_bits"] == 8) & (points["feature_map_bits"] == 8)
@@ -18,7 +18,7 @@ def lambdas(study: Study) -> str:
 
 
 def thresholds(study: Study) -> str:
-    """What tau does at 8 bits, for each lambda."""
+    """Return the effect of tau at 8 bits, for each lambda."""
     points = study.points
     points = points[(points["weight_bits"] == 8) & (points["feature_map_bits"] == 8)]
     parts = []
@@ -29,7 +29,7 @@ def thresholds(study: Study) -> str:
 
 
 def precisions(study: Study) -> str:
-    """What the precisions do at tau = 0, over all lambdas."""
+    """Return the effect of the precisions at tau = 0, over all lambdas."""
     points = study.points[study.points["threshold"] == 0]
     points = points.assign(
         bits=[f"{w} / {f}" for w, f in zip(points["weight_bits"], points["feature_map_bits"], strict=True)]
@@ -38,12 +38,12 @@ def precisions(study: Study) -> str:
 
 
 def attention_lambdas(study: Study) -> str:
-    """What lambda does, told of all maps, or of all but queries and keys, at tau = 0."""
+    """Return the effect of lambda on all maps, and on all but queries and keys, at tau = 0."""
     return along(_with_terms(study), "term", "lambda and its maps", ["reading"], base="0")
 
 
 def attention_maps(study: Study) -> str:
-    """The bits of a coded feature of each kind of map, for each lambda and what it is told of."""
+    """Return the bits of a coded feature of each kind of map, for each lambda and set of regularized maps."""
     points = _with_terms(study).merge(study.maps, on="point")
     sums = points.groupby(["term", "kind"])[["elements", "bytes"]].sum()
     bits = (8 * sums["bytes"] / sums["elements"]).unstack("term")
@@ -68,7 +68,7 @@ def _with_terms(study: Study) -> pd.DataFrame:
 
 
 def attention_thresholds(study: Study) -> str:
-    """What tau does in both modes, at lambda = 0."""
+    """Return the effect of tau in both modes, at lambda = 0."""
     points = study.points[study.points["regularization"] == 0]
     points = points.assign(
         tau=[

@@ -1,4 +1,4 @@
-"""plotly figures as SVG, drawn by an installed Chromium: what kaleido does, without another package."""
+"""Plotly figures as SVG, drawn by an installed Chromium; kaleido is not needed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-PAGE = """<!DOCTYPE html><meta charset="utf-8"><div id="place"></div><pre id="drawn"></pre>
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+PAGE = """<!DOCTYPE html><meta charset="utf-8"><div id="figure"></div><pre id="drawn"></pre>
 <script>{plotly}</script>
 <script>
 (async () => {{
   const drawn = {{}};
   for (const [name, figure] of Object.entries({figures})) {{
-    await Plotly.newPlot("place", figure.data, figure.layout);
-    const image = await Plotly.toImage("place", {{format: "svg", width: {width}, height: {height}}});
+    await Plotly.newPlot("figure", figure.data, figure.layout);
+    const image = await Plotly.toImage("figure", {{format: "svg", width: {width}, height: {height}}});
     drawn[name] = decodeURIComponent(image.slice(image.indexOf(",") + 1));
   }}
   const bytes = new TextEncoder().encode(JSON.stringify(drawn));
-  document.getElementById("place").remove();
+  document.getElementById("figure").remove();
   document.getElementById("drawn").textContent =
     btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(""));
 }})();
@@ -33,13 +36,17 @@ PAGE = """<!DOCTYPE html><meta charset="utf-8"><div id="place"></div><pre id="dr
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000", "--dump-dom")
 
 
-def as_svg(figures: Mapping[str, Any], *, width: int = 760, height: int = 420) -> dict[str, str]:
-    """Return each figure as the text of an SVG file. Error: ``RuntimeError`` where there is no Chromium."""
+def as_svg(figures: Mapping[str, go.Figure], *, width: int = 760, height: int = 420) -> dict[str, str]:
+    """Return each figure as the text of an SVG file; sizes in pixels.
+
+    Raises:
+        RuntimeError: no Chromium is installed, or it drew nothing.
+    """
     from plotly.offline import get_plotlyjs
 
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
-        raise RuntimeError("pictures need an installed Chromium, but there is none")
+        raise RuntimeError("the pictures need an installed Chromium, but none was found")
     data = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
     text = json.dumps(data).replace("</", "<\\/")
     with tempfile.TemporaryDirectory() as folder:
@@ -62,9 +69,9 @@ def as_svg(figures: Mapping[str, Any], *, width: int = 760, height: int = 420) -
 
 
 def _with_fixed_names(svg: str) -> str:
-    """Put names in the place of the random ones that plotly gives to its parts: the same figure is the same file."""
+    """Replace the random names that plotly gives to parts, so that the same figure gives the same file."""
     found = dict.fromkeys(re.findall(r'id="(?:defs-|topdefs-|clip)([0-9a-f]{6})', svg))
     found |= dict.fromkeys(re.findall(r'class="trace scatter trace([0-9a-f]{6})"', svg))
-    for place, name in enumerate(found):
-        svg = svg.replace(name, f"part{place}")
+    for number, name in enumerate(found):
+        svg = svg.replace(name, f"part{number}")
     return svg

@@ -1,4 +1,4 @@
-"""Every table of ``docs/study.md`` by its name, and how they get there."""
+"""The tables of ``docs/study.md`` by name, and how they are filled into the page."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ MARK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", flags=re.DOTA
 
 
 def fill(page: str, tables: Mapping[str, str]) -> str:
-    """Return the page with each table between its marks. Error: ``KeyError`` for a table that there is none of."""
+    """Return the page with the current tables between their marks.
+
+    Raises:
+        KeyError: the page asks for a table that does not exist.
+    """
     return MARK.sub(lambda found: f"{found[1]}\n{tables[found[2]]}\n\n{found[4]}", page)
 
 

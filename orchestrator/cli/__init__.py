@@ -1,8 +1,13 @@
-"""The command line, a file for each group of commands. Ray and torch are loaded only by what needs them."""
+"""The command line: one file for each group of commands.
+
+Here: arguments, help texts, printing. Not here: what the commands do; each calls the package that does it, and imports
+it only then, so that ``shrinksweep --help`` loads neither torch nor Ray. Read first: ``launching.py``.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -17,19 +22,34 @@ from orchestrator.cli.watching import status
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+def _print_version(requested: bool) -> None:
+    if requested:
+        from shrinksweep import __version__
+
+        typer.echo(f"shrinksweep {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+]
+
+
 @app.callback()
-def shrinksweep() -> None:
-    """Launch sweeps of supernet searches, and read their Pareto fronts.
+def shrinksweep(version: Version = False) -> None:
+    """Launch sweeps of neural architecture searches, and read their results.
 
     \b
     Examples:
-      shrinksweep plan sweep.yaml         # check a sweep, start nothing
-      shrinksweep launch sweep.yaml       # run it, or go on with it
-      shrinksweep status runs/digits -w   # watch it, from any machine that sees its files
-      shrinksweep front runs/digits       # the points that no other dominates
+      shrinksweep plan sweep.yaml         # check a sweep file; nothing starts
+      shrinksweep launch sweep.yaml       # run the sweep, or resume it
+      shrinksweep status runs/digits -w   # watch its progress
+      shrinksweep front runs/digits       # show its Pareto front
 
-    RUN is a run directory or its URI, such as s3://bucket/runs/digits. Exit status: 0 done, 1 some trials failed for
-    good, 2 bad input.
+    RUN is a run directory or its URI, such as s3://bucket/runs/digits.
+
+    Exit status: 0 done; 1 some trials failed for good, or the launch was interrupted; 2 bad input.
     """
 
 
@@ -38,7 +58,7 @@ for command in (plan, launch, status, front, compare, report, export, log, optun
 
 
 def main() -> None:
-    """Run the command line; what the user did wrong is one line a fault, and exit status 2."""
+    """Run the command line. A mistake of the user ends it with exit status 2 and one line for each fault."""
     try:
         status = app(standalone_mode=False)
     except Exception as error:
@@ -54,8 +74,8 @@ def main() -> None:
 
 
 def _fault_lines(error: Exception) -> list[str] | None:
-    """Return what the user did wrong, or None: then it is ours."""
-    if hasattr(error, "format_message"):  # the parser's, whichever package it comes from
+    """Return one line for each mistake of the user, or None if the error is a bug."""
+    if hasattr(error, "format_message"):  # an error of the parser, click's own or the copy inside typer
         return [" ".join(error.format_message().split()) or "a command must be given; see shrinksweep --help"]
     if isinstance(error, ValueError):
         from orchestrator.errors import OrchestratorError

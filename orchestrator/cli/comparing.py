@@ -1,41 +1,48 @@
-"""``compare``: two runs against each other."""
+"""The command ``compare``: quality indicators of two runs, side by side."""
 
 from __future__ import annotations
 
 from math import isnan
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.cli.options import Maximize, Minimize, Output, Where, numbers, one_of, open_one_or_more
+from orchestrator.cli.options import (
+    Maximize,
+    Minimize,
+    Output,
+    Where,
+    check_choice,
+    open_one_or_more,
+    parse_pairs,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-MEANING = {
+MEANINGS = {
     "points": "points with all objectives",
     "front": "of these, on the front of their own run",
-    "hypervolume": "volume that the front dominates; more is better",
-    "epsilon_additive": "shares of the ranges that a run lacks to be nowhere worse; less is better",
-    "epsilon_multiplicative": "the same as a factor on the values; less is better",
-    "coverage": "share of the other front that this run reaches; more is better",
+    "hypervolume": "volume that the front dominates; higher is better",
+    "epsilon_additive": "improvement needed to match the other front, as a share of each range; lower is better",
+    "epsilon_multiplicative": "the same as a factor on the values; lower is better",
+    "coverage": "share of the other front that this run equals or dominates; higher is better",
 }
-"""The indicators of ``results.compare`` in a few words each."""
+"""The rows of ``results.compare``, each explained in a few words."""
 
 Reference = Annotated[
     list[str] | None,
     typer.Option(
         metavar="COL=VALUE",
-        help="Worst value that still counts for the hypervolume; for every objective. [default: worst seen]",
+        help="Reference point of the hypervolume: the worst value that counts, for every objective. "
+        "[default: the worst values of both runs]",
         autocompletion=completion.pairs,
     ),
 ]
-A = Annotated[str, typer.Argument(metavar="A", help="A run.", autocompletion=completion.runs)]
-B = Annotated[
-    str, typer.Argument(metavar="B", help="The run to hold it against.", autocompletion=completion.runs)
-]
+A = Annotated[str, typer.Argument(metavar="A", help="The first run.", autocompletion=completion.runs)]
+B = Annotated[str, typer.Argument(metavar="B", help="The second run.", autocompletion=completion.runs)]
 Form = Annotated[str, typer.Option("--format", metavar="F", help="table, csv or json.")]
 
 
@@ -49,55 +56,57 @@ def compare(
     form: Form = "table",
     output: Output = None,
 ) -> None:
-    """Hold two runs against each other.
+    """Compare two runs.
 
-    By hypervolume, epsilon indicators and coverage. Without --max and --min the objectives are those of the
-    sweeps, which must be the same.
+    Shows the hypervolume, the epsilon indicators and the coverage. Without --max and --min, both sweeps must have
+    the same objectives.
 
     \b
     Examples:
       shrinksweep compare runs/digits runs/digits-wide
-      shrinksweep compare runs/digits runs/digits-wide --max accuracy --min macs --where "seed == 0"
+      shrinksweep compare runs/digits runs/digits-wide --max accuracy --min macs
+      shrinksweep compare runs/digits runs/digits-wide --where "seed == 0"
       shrinksweep compare runs/digits runs/digits-wide --format csv
     """
-    from orchestrator.cli.output import open_console, plain_lines, print_table, write_file, write_frame
+    from orchestrator.cli.output import show_table, write_frame
     from orchestrator.errors import OrchestratorError
 
-    one_of("--format", form, ("table", "csv", "json"))
+    check_choice("--format", form, ("table", "csv", "json"))
     first, second = open_one_or_more(a), open_one_or_more(b)
     if not maximize and not minimize and first.objectives() != second.objectives():
         raise OrchestratorError(
             f"runs of different objectives need --max and --min, but {a} has {first.objectives()} "
             f"and {b} has {second.objectives()}"
         )
-    goals = (maximize or None, minimize or None)
-    limits = numbers("--reference", reference)
-    found = first.compare(second, *goals, where=where, reference=limits)
+    reference_point = parse_pairs("--reference", reference)
+    compared = first.compare(
+        second, maximize or None, minimize or None, where=where, reference=reference_point
+    )
     for name, column in ((a, "a"), (b, "b")):
-        if not found.loc["points", column]:
+        if not compared.loc["points", column]:
             raise OrchestratorError(f"a comparison needs points with all objectives, but {name} has none")
-    if form != "table":
-        write_frame(found.reset_index(), form, output)
-    elif output is None:
-        print_table(_table(found, a, b), open_console())
+    if form == "table":
+        show_table(_table(compared, a, b), output)
     else:
-        write_file(output, ("\n".join(plain_lines(_table(found, a, b))) + "\n").encode())
+        write_frame(compared.reset_index(), form, output)
 
 
-def _table(found: pd.DataFrame, a: str, b: str) -> Table:
+def _table(compared: pd.DataFrame, a: str, b: str) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from orchestrator.status.progress import cell
+    from orchestrator.status.tables import format_cell
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0))
     table.add_column("indicator", no_wrap=True)
     for name in (a, b):
         table.add_column(name.rstrip("/"), justify="right", overflow="fold")
     table.add_column("meaning")
-    rows: dict[Any, dict[Any, float]] = found.to_dict("index")
-    for name, meaning in MEANING.items():
-        kind = int if name in ("points", "front") else float
-        values = rows[name].values()
-        table.add_row(name, *(cell(None if isnan(value) else kind(value)) for value in values), meaning)
+    rows = compared.to_dict("index")
+    for indicator, meaning in MEANINGS.items():
+        kind = int if indicator in ("points", "front") else float
+        values = rows[indicator].values()
+        table.add_row(
+            indicator, *(format_cell(None if isnan(value) else kind(value)) for value in values), meaning
+        )
     return table

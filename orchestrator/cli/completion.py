@@ -1,34 +1,34 @@
-"""What the shell completes: sweep files, runs, columns, points, swept paths.
+"""Shell completion: sweep files, runs, columns, points, fields of a sweep.
 
-A completer never fails and never waits long: what it cannot find out it does not offer.
+A completer never fails and answers at once: candidates that it cannot find are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import typer
 
 MOST = 200
-"""Candidates that are offered at most."""
+"""The most candidates that are offered."""
 
 FORMATS = ("table", "csv", "json", "parquet")
+"""The formats of ``shrinksweep front``."""
 
 
 def sweep_files(incomplete: str) -> list[str]:
-    """Offer YAML files and the folders that may hold some."""
+    """Offer YAML files, and folders."""
     return _paths(incomplete, lambda path: path.suffix in (".yaml", ".yml"))
 
 
 def runs(incomplete: str) -> list[str]:
-    """Offer run directories and the folders that may hold some."""
+    """Offer run directories, and other folders."""
     return [path.rstrip("/") if _is_run(Path(path)) else path for path in _paths(incomplete, _is_run)]
 
 
 def columns(incomplete: str) -> list[str]:
-    """Offer the columns of the points; in an expression, for the word that is being typed."""
+    """Offer the columns of the points. In an expression, completes the last word."""
     from results.schema import POINTS
 
     before, space, word = incomplete.rpartition(" ")
@@ -36,7 +36,7 @@ def columns(incomplete: str) -> list[str]:
 
 
 def number_columns(incomplete: str) -> list[str]:
-    """Offer the columns of the points that can be objectives."""
+    """Offer the numeric columns of the points, which can be objectives."""
     import pyarrow as pa
 
     from results.schema import POINTS
@@ -47,27 +47,27 @@ def number_columns(incomplete: str) -> list[str]:
 
 
 def pairs(incomplete: str) -> list[str]:
-    """Offer the columns of ``COL=NUMBER``."""
+    """Offer ``COLUMN=`` for every numeric column of the points."""
     return [f"{name}=" for name in number_columns(incomplete)]
 
 
 def points(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Offer the points of RUN's front, short, best first; once a key is begun, all points it begins."""
-    return _quietly(lambda: _points(str(ctx.params.get("run") or ""), incomplete))
+    """Offer the short names of the points on RUN's front; after the first letters, those of all points."""
+    return _or_nothing(lambda: _points(str(ctx.params.get("run") or ""), incomplete))
 
 
 def assignments(incomplete: str) -> list[str]:
-    """Offer the fields of a sweep as ``PATH=``, below ``trial.`` and ``sweep.`` as well."""
-    return _quietly(lambda: _starting(incomplete, [f"{path}=" for path in _sweep_paths()]))
+    """Offer ``PATH=`` for every field of a sweep, including those below ``trial.`` and ``sweep.``."""
+    return _or_nothing(lambda: _starting(incomplete, [f"{path}=" for path in _sweep_paths()]))
 
 
 def formats(incomplete: str) -> list[str]:
-    """Offer the forms of a table."""
+    """Offer the formats of ``shrinksweep front``."""
     return _starting(incomplete, FORMATS)
 
 
 def _points(run: str, incomplete: str) -> list[str]:
-    from orchestrator.status.progress import short_point
+    from orchestrator.status.tables import short_point
     from results import RunDirectory
 
     directory = RunDirectory(run)
@@ -90,16 +90,16 @@ def _sweep_paths() -> Iterator[str]:
         yield from (f"{block}.{path}" for path in leaf_fields())
 
 
-def _paths(incomplete: str, wanted: Callable[[Path], bool]) -> list[str]:
-    """Return what begins like ``incomplete`` and is wanted, and folders, which may hold something wanted."""
-    folder, slash, begun = incomplete.rpartition("/")
+def _paths(incomplete: str, is_wanted: Callable[[Path], bool]) -> list[str]:
+    """Return the folders that start with ``incomplete``, and the files that are wanted as well."""
+    folder, slash, start = incomplete.rpartition("/")
     found = []
     for path in sorted(_entries(Path(folder + slash or "."))):
-        if path.name.startswith(begun) and path.name.startswith(".") == begun.startswith("."):
+        if path.name.startswith(start) and path.name.startswith(".") == start.startswith("."):
             name = f"{folder}{slash}{path.name}"
             if path.is_dir():
                 found.append(f"{name}/")
-            elif wanted(path):
+            elif is_wanted(path):
                 found.append(name)
     return found[:MOST]
 
@@ -115,11 +115,11 @@ def _is_run(path: Path) -> bool:
     return (path / "sweep.yaml").is_file() and (path / "ledger").is_dir()
 
 
-def _starting(incomplete: str, names: Any) -> list[str]:
+def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)][:MOST]
 
 
-def _quietly(find: Callable[[], list[str]]) -> list[str]:
+def _or_nothing(find: Callable[[], list[str]]) -> list[str]:
     try:
         return find()
     except Exception:

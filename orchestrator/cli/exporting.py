@@ -1,4 +1,4 @@
-"""``report`` and ``export``: a run as one page, a network as one folder."""
+"""The commands ``report`` (a run as an HTML page) and ``export`` (a trained network as a folder)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,34 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli import completion
-from orchestrator.cli.options import Output, RunPath, open_one_or_more
+from orchestrator.cli.options import RunPath, open_one_or_more
 
 Point = Annotated[
     str,
-    typer.Argument(metavar="POINT", help="A point, as the front names it.", autocompletion=completion.points),
+    typer.Argument(
+        metavar="POINT",
+        help="Name of the point, as `shrinksweep front` shows it.",
+        autocompletion=completion.points,
+    ),
 ]
+Page = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The HTML file to write.")]
 Folder = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FOLDER", help="Folder to write. [default: the point's name]"),
+    typer.Option(
+        "-o", "--output", metavar="FOLDER", help="The folder to write. [default: the name of the point]"
+    ),
 ]
-
 Onnx = Annotated[
     bool,
-    typer.Option("--onnx", help="Write ONNX as well, checked with onnxruntime; needs shrinksweep[onnx]."),
+    typer.Option("--onnx", help="Also write ONNX, checked with onnxruntime; needs shrinksweep[onnx]."),
 ]
 
 
-def report(run: RunPath, output: Output = None) -> None:
-    """Write a run as one HTML page.
+def report(run: RunPath, output: Page = Path("report.html")) -> None:
+    """Write a report of a run as one HTML page.
 
-    Its fronts, networks, learning curves and failures; the page needs no network. RUN may be a pattern such as
-    'runs/*'.
+    The page shows fronts, networks, learning curves and failures. It opens without a network connection. RUN may be a
+    pattern such as 'runs/*'.
 
     \b
     Examples:
@@ -40,20 +46,24 @@ def report(run: RunPath, output: Output = None) -> None:
     from orchestrator.errors import OrchestratorError
     from results import write_report
 
-    opened, path = open_one_or_more(run), output or Path("report.html")
+    opened = open_one_or_more(run)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_report(opened, path)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_report(opened, output)
     except OSError as error:
-        raise OrchestratorError(f"a file must be writable, but got {path}: {error.strerror}") from None
-    typer.echo(f"wrote {path}")
+        raise OrchestratorError(f"a file must be writable, but got {output}: {error.strerror}") from None
+    typer.echo(f"wrote {output}")
 
 
 def export(run: RunPath, point: Point, output: Folder = None, onnx: Onnx = False) -> None:
-    """Take the trained network behind a point away.
+    """Export the trained network of a point.
 
-    FOLDER gets a program that torch alone can run, with the threshold and the precisions of the point in it; the
-    weights, the architecture and a model card; and a script that loads it and measures its accuracy again.
+    \b
+    Writes to FOLDER:
+      - a program that needs nothing but torch, with the threshold and the bit
+        widths of the point built in
+      - the weights, the architecture and a model card
+      - load.py, which runs the program and measures its accuracy again
 
     \b
     Examples:
@@ -63,7 +73,7 @@ def export(run: RunPath, point: Point, output: Folder = None, onnx: Onnx = False
     from results import open_run
 
     directory = open_run(run).directory
-    from trials.export.export import export_point  # torch: only once there is a run
+    from trials.export.export import export_point  # loads torch, so only for a run that exists
 
     folder = export_point(directory, point, output, onnx=onnx)
     typer.echo(f"wrote {folder}; try it: python {folder}/load.py")

@@ -1,4 +1,4 @@
-"""``front``: the points that no other dominates, as a table or as data."""
+"""The command ``front``: the Pareto front of a run, as a table or as data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from orchestrator.cli.options import (
     Output,
     RunPath,
     Where,
-    numbers,
-    one_of,
+    check_choice,
     open_one_or_more,
+    parse_pairs,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ By = Annotated[
     list[str] | None,
     typer.Option(
         metavar="COL",
-        help="A front for each value of this column; repeatable.",
+        help="One front for each value of this column; repeatable.",
         autocompletion=completion.columns,
     ),
 ]
@@ -36,7 +36,7 @@ Epsilon = Annotated[
     list[str] | None,
     typer.Option(
         metavar="COL=WIDTH",
-        help="Thin the front out: of points closer than this in every objective keep one; repeatable.",
+        help="Thin out the front: of points closer than WIDTH in every objective, keep one; repeatable.",
         autocompletion=completion.pairs,
     ),
 ]
@@ -44,11 +44,13 @@ Sort = Annotated[
     str | None,
     typer.Option(
         metavar="COL",
-        help="Sort by this column; -COL: from large to small. [default: best first]",
+        help="Sort by this column, or by -COL in descending order. [default: first objective, best first]",
         autocompletion=completion.columns,
     ),
 ]
-Knee = Annotated[bool, typer.Option("--knee", help="Only the point where the front bulges out most.")]
+Knee = Annotated[
+    bool, typer.Option("--knee", help="Show only the knee: the point where the front bulges out most.")
+]
 Form = Annotated[
     str,
     typer.Option(
@@ -69,17 +71,18 @@ def front(
     form: Form = "table",
     output: Output = None,
 ) -> None:
-    """Show the points that no other dominates.
+    """Show the Pareto front: the points that no other dominates.
 
-    Best first in the first objective; works while the sweep runs. RUN may be a pattern such as 'runs/*': then
-    the runs are read as one, with a column run. With one objective it is the best point.
+    Works while the sweep runs. With one objective, the front is the best point. RUN may be a pattern such as
+    'runs/*': the runs are then read as one, with a column `run`.
 
     \b
     Examples:
       shrinksweep front runs/digits
-      shrinksweep front runs/digits --max accuracy --min memory_bytes --where "splitting in (1, 2)"
-      shrinksweep front runs/digits --min macs --where "accuracy > 0.5"   # the smallest that is good enough
-      shrinksweep front runs/digits --by splitting --epsilon accuracy=0.01
+      shrinksweep front runs/digits --max accuracy --min memory_bytes
+      shrinksweep front runs/digits --where "splitting in (1, 2)" --by splitting
+      shrinksweep front runs/digits --min macs --where "accuracy > 0.5"
+      shrinksweep front runs/digits --epsilon accuracy=0.01
       shrinksweep front runs/digits --knee
       shrinksweep front "runs/*" --max accuracy --min macs --by run
       shrinksweep front runs/digits --format csv -o front.csv
@@ -89,24 +92,26 @@ def front(
     from results.pareto.choosing import knee_of
     from results.pareto.objectives import Objectives
 
-    one_of("--format", form, completion.FORMATS)
+    check_choice("--format", form, completion.FORMATS)
     opened = open_one_or_more(run)
     objectives = _objectives(opened, maximize, minimize)
-    goals = (maximize or None, minimize or None)  # neither: those of the sweep, and its constraints
-    found = opened.front(*goals, where=where, by=by, epsilon=numbers("--epsilon", epsilon))
-    if found.empty:
+    # With neither --max nor --min, None: the objectives of the sweep, and its constraints.
+    points = opened.front(
+        maximize or None, minimize or None, where=where, by=by, epsilon=parse_pairs("--epsilon", epsilon)
+    )
+    if points.empty:
         raise OrchestratorError(_why_empty(opened, objectives, where))
-    differing = _differing(opened, found)
+    differing = _differing(opened, points)
     if knee:
-        found = found.loc[[knee_of(found, Objectives.of_sweep(objectives)).name]]
+        points = points.loc[[knee_of(points, Objectives.of_sweep(objectives)).name]]
     if sort is not None:
-        found = _sorted(found, sort)
+        points = _sorted(points, sort)
     if form == "table":
         runs = ["run"] if opened.names else []
         beside = [*runs, *differing, *(by or []), *([sort.removeprefix("-")] if sort else [])]
-        _show(found, objectives, beside, output)
+        _show(points, objectives, beside, output)
     else:
-        write_frame(found, form, output)
+        write_frame(points, form, output)
 
 
 def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None) -> dict[str, str]:
@@ -118,11 +123,11 @@ def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None
 
 
 def _differing(run: Run, front: pd.DataFrame) -> list[str]:
-    """Return what was swept or is a rung, and differs on the front."""
-    from orchestrator.status.progress import SHOWN
+    """Return the swept fields and the fields of the ladder in which the points of a front differ."""
+    from orchestrator.status.tables import HEADINGS
     from results.schema import column_of_path
 
-    names = dict.fromkeys([*SHOWN, *map(column_of_path, run.swept())])
+    names = dict.fromkeys([*HEADINGS, *map(column_of_path, run.swept())])
     return [name for name in names if name in front.columns and front[name].nunique() > 1]
 
 
@@ -131,31 +136,28 @@ def _why_empty(run: Run, objectives: dict[str, str], where: str | None) -> str:
     if not count:
         return f"a front needs a point, but no trial of {run!r} has finished yet"
     if where is not None:
-        return f"a front needs a point, but none of the {count} points is left by --where {where!r}"
+        return f"a front needs a point, but none of the {count} points matches --where {where!r}"
     if constraints and not len(run.feasible_points()):
-        broken = " and ".join(map(str, constraints))
-        return f"a front needs a point, but none of the {count} points keeps {broken}"
+        violated = " and ".join(map(str, constraints))
+        return f"a front needs a point, but none of the {count} points satisfies {violated}"
     return f"a front needs a point, but none of the {count} points has all of {', '.join(objectives)}"
 
 
-def _sorted(frame: pd.DataFrame, sort: str) -> pd.DataFrame:
+def _sorted(points: pd.DataFrame, sort: str) -> pd.DataFrame:
     from results.errors import unknown_column
 
     name = sort.removeprefix("-")
-    if name not in frame.columns:
-        raise unknown_column(name, frame.columns)
-    return frame.sort_values(name, ascending=name == sort, kind="stable", ignore_index=True)
+    if name not in points.columns:
+        raise unknown_column(name, points.columns)
+    return points.sort_values(name, ascending=name == sort, kind="stable", ignore_index=True)
 
 
-def _show(frame: pd.DataFrame, objectives: dict[str, str], beside: list[str], output: Path | None) -> None:
+def _show(points: pd.DataFrame, objectives: dict[str, str], beside: list[str], output: Path | None) -> None:
     import pyarrow as pa
 
-    from orchestrator.cli.output import open_console, plain_lines, print_table, write_file
-    from orchestrator.status.progress import table_of_points
+    from orchestrator.cli.output import show_table
+    from orchestrator.status.tables import points_table
 
-    names = [name for name in frame.columns if frame[name].dtype != object]
-    table = table_of_points(pa.Table.from_pandas(frame[names], preserve_index=False), objectives, beside)
-    if output is None:
-        print_table(table, open_console())
-    else:
-        write_file(output, ("\n".join(plain_lines(table)) + "\n").encode())
+    names = [name for name in points.columns if points[name].dtype != object]
+    table = pa.Table.from_pandas(points[names], preserve_index=False)
+    show_table(points_table(table, objectives, beside), output)

@@ -1,4 +1,4 @@
-"""``log`` and ``optuna``: a run in the tools that people look at other experiments with."""
+"""The commands ``log`` and ``optuna``: a run in other tools for experiments."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from orchestrator.cli.options import MLflow, RunPath, TensorBoard
 Study = Annotated[
     str,
     typer.Option(
-        "-o", "--output", metavar="FILE", help="A journal (*.log), a SQLite file or a database URL."
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Where to write: a journal (*.log), a SQLite file or a database URL.",
     ),
 ]
 
 
 def log(run: RunPath, tensorboard: TensorBoard = None, mlflow: MLflow = None) -> None:
-    """Bring a run to TensorBoard or MLflow.
+    """Log a run to TensorBoard or MLflow.
 
-    Configurations, epochs and points; only what is missing there, so it may be called again, also while the sweep
-    runs.
+    Writes the configurations, epochs and points that are not logged yet, so it can be called again and again, also
+    while the sweep runs.
 
     \b
     Examples:
@@ -32,17 +35,17 @@ def log(run: RunPath, tensorboard: TensorBoard = None, mlflow: MLflow = None) ->
     from results.sinks import Follower, open_sinks
 
     if tensorboard is None and mlflow is None:
-        raise OrchestratorError("`log` needs a place: give --tensorboard DIR or --mlflow URI")
+        raise OrchestratorError("`log` needs a destination: give --tensorboard DIR or --mlflow URI")
     directory = open_run(run).directory
     written = [Follower(directory, sink).finish() for sink in open_sinks(tensorboard, mlflow)]
-    typer.echo(f"wrote {sum(written)} numbers that were missing")
+    typer.echo(f"logged {sum(written)} new values")
 
 
 def optuna(run: RunPath, output: Study = "study.log") -> None:
     """Write a run as an Optuna study, for optuna-dashboard.
 
-    Every point is one trial of the study; only what is missing is added. A journal takes a millisecond a point, a
-    database ten to forty.
+    Every point becomes a trial of the study. Only missing points are added. A point takes about 1 ms in a journal, and
+    10 to 40 ms in a database.
 
     \b
     Examples:

@@ -1,11 +1,11 @@
-"""``plan`` and ``launch``: what a sweep would do, and doing it."""
+"""The commands ``plan`` (what a launch would do) and ``launch``."""
 
 from __future__ import annotations
 
 import shlex
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from orchestrator.cli import completion
 from orchestrator.cli.options import MLflow, SweepFile, TensorBoard
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from rich.console import Console
 
     from orchestrator.launch import Outcome
@@ -23,24 +24,27 @@ RunDir = Annotated[
     typer.Option(
         "--run-dir",
         metavar="D",
-        help="Where the run is kept: a folder or a URI [default: runs/NAME].",
+        help="The run directory: a folder or a URI. [default: runs/NAME]",
         autocompletion=completion.runs,
     ),
 ]
 Address = Annotated[
-    str | None, typer.Option("--address", metavar="A", help="A Ray cluster; without it, this machine.")
+    str | None,
+    typer.Option(
+        "--address", metavar="A", help="The Ray cluster: auto or HOST:PORT. [default: this machine]"
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Another value for a field of the sweep; repeatable.",
+        help="Override a field of the sweep file; repeatable.",
         autocompletion=completion.assignments,
     ),
 ]
-Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="Another budget.")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Give failed trials another chance.")]
+Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="Override the number of trials.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run the failed trials again.")]
 
 
 def plan(
@@ -50,14 +54,15 @@ def plan(
     overrides: Overrides = None,
     trials: Trials = None,
 ) -> None:
-    """Check a sweep and say what a launch would do.
+    """Check a sweep and show what a launch would do.
 
-    Nothing starts, and every fault is one line.
+    Nothing starts. Reports all faults at once, one line each.
 
     \b
     Examples:
       shrinksweep plan sweep.yaml
-      shrinksweep plan sweep.yaml --set strategy.searcher=nsga2 --set "sweep.space.splitting=[1, 2]"
+      shrinksweep plan sweep.yaml --set strategy.searcher=nsga2
+      shrinksweep plan sweep.yaml --set "sweep.space.splitting=[1, 2]"
     """
     from orchestrator.preflight.placement import this_machine
     from orchestrator.preflight.plan import describe, make_plan, open_directory
@@ -65,13 +70,13 @@ def plan(
     sweep = _read(sweep_file, overrides, trials)
     directory = open_directory(sweep, run_dir)
     if address is None:
-        made = make_plan(sweep, directory, this_machine())
+        checked = make_plan(sweep, directory, this_machine())
     else:
         from orchestrator.ray_backend.cluster import ray_session
 
         with ray_session(address) as nodes:
-            made = make_plan(sweep, directory, nodes)
-    typer.echo("\n".join(describe(made)))
+            checked = make_plan(sweep, directory, nodes)
+    typer.echo("\n".join(describe(checked)))
 
 
 def launch(
@@ -84,15 +89,16 @@ def launch(
     tensorboard: TensorBoard = None,
     mlflow: MLflow = None,
 ) -> None:
-    """Run a sweep, or go on with it.
+    """Run a sweep, or resume it.
 
-    Launching again finishes what is unfinished and repeats nothing; more --trials go on where the run was.
+    Launching again finishes the unfinished trials and repeats nothing. With a higher --trials, it then runs new ones.
 
     \b
     Examples:
       shrinksweep launch sweep.yaml
-      shrinksweep launch sweep.yaml --trials 100 --run-dir s3://bucket/runs/digits --address auto
-      shrinksweep launch sweep.yaml --tensorboard logs --mlflow http://tracking:5000
+      shrinksweep launch sweep.yaml --trials 100
+      shrinksweep launch sweep.yaml --run-dir s3://bucket/digits --address auto
+      shrinksweep launch sweep.yaml --mlflow http://tracking:5000
     """
     from orchestrator.cli.output import open_console
     from orchestrator.launch import conduct
@@ -111,51 +117,58 @@ def launch(
 def _read(path: Path, overrides: list[str] | None, trials: int | None) -> Sweep:
     from orchestrator.sweep.sweep import Sweep
 
-    budget = [f"strategy.trials={trials}"] if trials is not None else []
-    return Sweep.from_yaml(path, [*(overrides or []), *budget])
+    trials_override = [f"strategy.trials={trials}"] if trials is not None else []
+    return Sweep.from_yaml(path, [*(overrides or []), *trials_override])
 
 
 def _show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
     from orchestrator.cli.output import print_table
-    from orchestrator.status.progress import front_table
+    from orchestrator.status.tables import front_table
 
     directory = outcome.directory
     if not outcome.started:
         console.print(f"{sweep.name} is finished: nothing to run. More trials: --trials N", markup=False)
-    stored = directory.read_front()
-    if stored is not None:
-        print_table(front_table(stored, dict(sweep.objectives)), console)
+    front = directory.read_front()
+    if front is not None:
+        print_table(front_table(front, sweep.objectives), console)
     for entry in outcome.failed:
         reason = entry.reason or "no reason known"
         console.print(f"trial {entry.index} failed for good: {reason}", markup=False, style="red")
     if not outcome.complete:
-        console.print("not finished: launch again to go on", style="yellow")
-    if stored is not None:
-        console.print("\n".join(next_commands(directory.uri, stored, sweep)), markup=False, highlight=False)
+        console.print("not finished: launch again to resume", style="yellow")
+    if front is not None:
+        console.print("\n".join(next_commands(directory.uri, front, sweep)), markup=False, highlight=False)
 
 
-def next_commands(uri: str, stored: Any, sweep: Sweep) -> list[str]:
-    """Return what is said when a launch has ended: where the front ``stored`` is, and commands about it."""
-    from orchestrator.status.progress import short_point
+def next_commands(uri: str, front: pa.Table, sweep: Sweep) -> list[str]:
+    """Return the lines that end a launch: the paths of the results, and commands that read them.
+
+    Args:
+        uri: the run directory.
+        front: its Pareto front, with a column ``point`` and the objectives.
+        sweep: the sweep of the run.
+    """
+    from orchestrator.status.tables import short_point
     from results.storage.remote_storage import split_uri
 
-    shown = uri
+    run = uri
     if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):
-        shown = str(Path(uri).relative_to(Path.cwd()))
+        run = str(Path(uri).relative_to(Path.cwd()))
+    path, query = split_uri(run)
+    run = shlex.quote(run)
     objective = next(iter(sweep.maximize or sweep.objectives))
-    more = sweep.objectives[objective] == "max"
-    best = stored.sort_by([(objective, "descending" if more else "ascending")])
-    middle = float(best[objective][best.num_rows // 2].as_py())
-    away = Context(prec=3, rounding=ROUND_FLOOR if more else ROUND_CEILING)  # so that the middle is kept
-    bound = f"{'>=' if more else '<='} {float(away.create_decimal_from_float(middle)):g}"
-    point = short_point(best["point"][0].as_py())
-    path, query = split_uri(shown)
-    shown = shlex.quote(shown)
+    maximize = sweep.objectives[objective] == "max"
+    best_first = front.sort_by([(objective, "descending" if maximize else "ascending")])
+    median = float(best_first[objective][best_first.num_rows // 2].as_py())
+    # Rounded away from the best value, so that the bound keeps the median point.
+    rounding = Context(prec=3, rounding=ROUND_FLOOR if maximize else ROUND_CEILING)
+    bound = f"{'>=' if maximize else '<='} {float(rounding.create_decimal_from_float(median)):g}"
+    point = short_point(best_first["point"][0].as_py())
     return [
         f"front:  {path}/front.parquet{query}",
         f"points: {path}/points.parquet{query}",
         "next:",
-        f'  shrinksweep front {shown} --where "{objective} {bound}" --format csv',
-        f"  shrinksweep report {shown} -o report.html",
-        f"  shrinksweep export {shown} {point}",
+        f'  shrinksweep front {run} --where "{objective} {bound}" --format csv',
+        f"  shrinksweep report {run} -o report.html",
+        f"  shrinksweep export {run} {point}",
     ]

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and the readers of those that hold pairs."""
+"""Arguments and options that several commands share, and checks of their values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Maximize = Annotated[
     typer.Option(
         "--max",
         metavar="COL",
-        help="More of this column is better; repeatable. Without --max and --min: the sweep's objectives.",
+        help="Maximize this column; repeatable. Without --max and --min: the objectives of the sweep.",
         autocompletion=completion.number_columns,
     ),
 ]
@@ -35,7 +35,7 @@ Minimize = Annotated[
     typer.Option(
         "--min",
         metavar="COL",
-        help="Less of this column is better; repeatable.",
+        help="Minimize this column; repeatable.",
         autocompletion=completion.number_columns,
     ),
 ]
@@ -43,12 +43,13 @@ Where = Annotated[
     str | None,
     typer.Option(
         metavar="EXPR",
-        help="Keep the points it is true for, such as 'accuracy > 0.9 and splitting in (1, 2)'.",
+        help="Keep only the points that match, such as 'accuracy > 0.9 and splitting in (1, 2)'.",
         autocompletion=completion.columns,
     ),
 ]
-Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file.")]
-
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to FILE, not to the terminal.")
+]
 TensorBoard = Annotated[
     Path | None,
     typer.Option(
@@ -60,43 +61,54 @@ MLflow = Annotated[
     typer.Option(
         "--mlflow",
         metavar="URI",
-        help="Log to MLflow: a tracking server, or a SQLite file; needs shrinksweep[mlflow].",
+        help="Log to MLflow, a tracking server or a SQLite file; needs shrinksweep[mlflow].",
     ),
 ]
 
 
 def is_pattern(run: str) -> bool:
-    """Say whether RUN names several runs, as in ``runs/*``; the query of a URI is no pattern."""
+    """Whether RUN is a pattern such as ``runs/*``. The query of a URI does not count."""
     from results.storage.remote_storage import split_uri
 
-    return any(sign in split_uri(run)[0] for sign in "*?[")
+    return any(character in split_uri(run)[0] for character in "*?[")
 
 
 def open_one_or_more(run: str) -> Run:
-    """Open the run, or all runs that a pattern such as ``runs/*`` finds. Error: ``NoRunError``."""
+    """Open a run, or all runs that match a pattern such as ``runs/*``.
+
+    Raises:
+        NoRunError: there is no run.
+    """
     from results import open_run, open_runs
 
     return open_runs(run) if is_pattern(run) else open_run(run)
 
 
-def numbers(option: str, pairs: Sequence[str] | None) -> dict[str, float] | None:
-    """Return ``COL=NUMBER`` pairs as a mapping; None for no pairs. Error: ``OrchestratorError``."""
+def parse_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, float] | None:
+    """Parse the ``COL=NUMBER`` pairs of an option; None if there are none.
+
+    Raises:
+        OrchestratorError: a pair has another form.
+    """
     from orchestrator.errors import OrchestratorError
 
-    found: dict[str, float] = {}
+    parsed: dict[str, float] = {}
     for pair in pairs or ():
-        name, _, text = pair.partition("=")
+        name, _, number = pair.partition("=")
         try:
-            found[name] = float(text)
+            parsed[name] = float(number)
         except ValueError:
             raise OrchestratorError(f"`{option}` must be COL=NUMBER, but got {pair!r}") from None
-    return found or None
+    return parsed or None
 
 
-def one_of(option: str, value: str, known: Sequence[str]) -> str:
-    """Return ``value`` if it is known. Error: ``OrchestratorError``."""
+def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    """Check that the value of an option is one of its choices.
+
+    Raises:
+        OrchestratorError: it is not.
+    """
     from orchestrator.errors import OrchestratorError
 
-    if value not in known:
-        raise OrchestratorError(f"`{option}` must be one of {', '.join(known)}, but got {value!r}")
-    return value
+    if value not in choices:
+        raise OrchestratorError(f"`{option}` must be one of {', '.join(choices)}, but got {value!r}")

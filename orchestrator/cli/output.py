@@ -1,12 +1,11 @@
-"""Tables and data on the terminal or in a file: drawn for people, plain for pipes."""
+"""Tables and data frames, printed or written to a file: drawn on a terminal, plain text elsewhere."""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -18,12 +17,24 @@ if TYPE_CHECKING:
 
 
 def open_console() -> Console:
-    """Return where people read: as wide as the terminal; piped, lines are as long as they are."""
+    """Return a console for the standard output. Lines are wrapped on a terminal only."""
     return Console() if sys.stdout.isatty() else Console(soft_wrap=True)
 
 
+def show_table(table: Table, output: Path | None) -> None:
+    """Print a table, or write it to a file as plain text.
+
+    Raises:
+        OrchestratorError: the file cannot be written.
+    """
+    if output is None:
+        print_table(table, open_console())
+    else:
+        write_file(output, ("\n".join(plain_lines(table)) + "\n").encode())
+
+
 def print_table(table: Table, console: Console) -> None:
-    """Print a table: drawn on a terminal; piped, aligned text without lines, colours or cuts."""
+    """Print a table: drawn on a terminal, as plain text elsewhere."""
     if console.is_terminal:
         console.print(table)
     else:
@@ -32,7 +43,7 @@ def print_table(table: Table, console: Console) -> None:
 
 
 def plain_lines(table: Table) -> list[str]:
-    """Return a table as aligned text, a row a line; every heading is one word, and nothing is cut."""
+    """Return a table as aligned text without borders: one line a row, headings of one word, nothing cut off."""
     columns = []
     for column in table.columns:
         heading = [_one_word(str(column.header))] if table.show_header else []
@@ -44,7 +55,16 @@ def plain_lines(table: Table) -> list[str]:
 
 
 def write_frame(frame: pd.DataFrame, form: str, output: Path | None) -> None:
-    """Write a frame as csv, json or parquet to a file or to the standard output. Error: ``OrchestratorError``."""
+    """Write a data frame to a file, or to the standard output.
+
+    Args:
+        frame: the data.
+        form: csv, json or parquet.
+        output: the file; None is the standard output.
+
+    Raises:
+        OrchestratorError: Parquet without a file, or a file that cannot be written.
+    """
     from orchestrator.errors import OrchestratorError
 
     if form == "parquet" and output is None:
@@ -57,7 +77,11 @@ def write_frame(frame: pd.DataFrame, form: str, output: Path | None) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file, folders included. Error: ``OrchestratorError`` when it cannot be written."""
+    """Write a file, and create its folder.
+
+    Raises:
+        OrchestratorError: the file cannot be written.
+    """
     from orchestrator.errors import OrchestratorError
 
     try:
@@ -81,12 +105,7 @@ def _one_word(heading: str) -> str:
     return "_".join(heading.replace("_\n", "_").split())
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     if isinstance(cell, ProgressBar):
         return f"{100 * cell.completed / (cell.total or 1):.0f}%"
     return str(cell)
-
-
-def indented(lines: Iterable[str]) -> list[str]:
-    """Return lines two spaces in."""
-    return [f"  {line}" for line in lines]

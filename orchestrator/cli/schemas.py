@@ -1,4 +1,4 @@
-"""``schema``: the sweep file's JSON schema, for editors."""
+"""The command ``schema``: the JSON schema of sweep files, for editors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from orchestrator.cli.options import Output
 def schema(output: Output = None) -> None:
     """Print the JSON schema of sweep files.
 
-    With it, editors complete and check them as you type. Begin a sweep file with the line
+    Editors with the YAML language server (VS Code, Neovim, Emacs, ...) use it to complete and check a sweep file. The
+    first line of the sweep file names it:
 
     \b
       # yaml-language-server: $schema=sweep.schema.json
-
-    and editors with the YAML language server (VS Code, Neovim, Emacs, ...) know every field and its values.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``status``: what a run has come to, once or again and again."""
+"""The command ``status``: the state of a run, once or continuously."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import RunPath, one_of
+from orchestrator.cli.options import RunPath, check_choice
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -17,39 +17,41 @@ if TYPE_CHECKING:
     from orchestrator.status.status import Status
 
 MOST = 20
-"""Trials and reasons that a terminal shows at most; piped, all are there."""
+"""The most trials, and the most reasons, that a terminal shows. Elsewhere all are printed."""
 
-Watch = Annotated[bool, typer.Option("-w", "--watch", help="Show it again and again until the run is over.")]
-Every = Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds between two looks of --watch.")]
+FORMATS = ("text", "csv", "json")
+
+Watch = Annotated[bool, typer.Option("-w", "--watch", help="Update the status until the run is complete.")]
+Every = Annotated[float, typer.Option(metavar="S", min=0.1, help="Seconds between two updates of --watch.")]
 Form = Annotated[
     str,
     typer.Option(
         "--format",
         metavar="F",
-        help="text, or a row a trial as csv or json.",
-        autocompletion=lambda incomplete: [f for f in ("text", "csv", "json") if f.startswith(incomplete)],
+        help="text; or one row per trial, as csv or json.",
+        autocompletion=lambda incomplete: [form for form in FORMATS if form.startswith(incomplete)],
     ),
 ]
 
 
 def status(run: RunPath, watch: Watch = False, every: Every = 2.0, form: Form = "text") -> None:
-    """Say what a run has come to.
+    """Show the state of a run.
 
-    What runs where, failures and their reasons, the time left: from the run's files and nothing else, so it works
-    while the sweep runs, from another machine, and long after.
+    Shows finished and running trials, failures with their reasons, and the time left. It only reads the files of the
+    run, so it works on any machine that sees them, during the run and after it.
 
     \b
     Examples:
       shrinksweep status runs/digits
       shrinksweep status runs/digits --watch
       shrinksweep status s3://bucket/runs/digits -w --every 10
-      shrinksweep status runs/digits --format csv    # a row a trial
+      shrinksweep status runs/digits --format csv
     """
     from orchestrator.cli.output import open_console, write_frame
     from orchestrator.status.status import read_status
     from results import open_run
 
-    one_of("--format", form, ("text", "csv", "json"))
+    check_choice("--format", form, FORMATS)
     opened = open_run(run)
     if form != "text":
         write_frame(opened.trials().drop(columns="failures"), form, None)
@@ -67,86 +69,73 @@ def _ticks(every: float) -> Iterator[None]:
         time.sleep(every)
 
 
-def _watch(looks: Iterator[Status], console: Console) -> None:
-    """Show each look in the place of the last; piped, a line whenever it says something new."""
+def _watch(updates: Iterator[Status], console: Console) -> None:
+    """Show each update in place of the last one. Off a terminal, print the headline whenever it changes."""
     from rich.console import Group
     from rich.live import Live
 
+    from orchestrator.status.headline import headline
+
     if not console.is_terminal:
-        said = ""
-        for look in looks:
-            if (line := headline(look)) != said:
-                console.print(said := line, markup=False, highlight=False)
-            if look.complete:
+        last_line = ""
+        for state in updates:
+            if (line := headline(state.summary)) != last_line:
+                console.print(last_line := line, markup=False, highlight=False)
+            if state.complete:
                 return
     with Live(console=console, auto_refresh=False) as live:
-        for look in looks:
-            live.update(Group(*_parts(look, console)), refresh=True)
-            if look.complete:
+        for state in updates:
+            live.update(Group(*_parts(state, console)), refresh=True)
+            if state.complete:
                 return
 
 
-def headline(look: Status) -> str:
-    """Return the state of a run in one line."""
-    from orchestrator.status.progress import duration
-
-    counts = look.counts | {"proposed": look.total - look.settled - look.counts.get("running", 0)}
-    parts = [f"{look.name}: {counts.get('finished', 0)} of {look.total} trials finished"]
-    for state, said in (("running", "running"), ("proposed", "waiting"), ("stopped", "stopped early"),
-                        ("infeasible", "infeasible"),
-                        ("failed", "failed")):  # fmt: skip
-        parts += [f"{counts[state]} {said}"] if counts.get(state) else []
-    if look.seconds_left is not None:
-        parts.append(f"about {duration(look.seconds_left)} left")
-    if look.front is not None:
-        parts.append(f"{look.front} points on the front")
-    return ", ".join(parts)
-
-
-def _parts(look: Status, console: Console) -> list[RenderableType]:
+def _parts(state: Status, console: Console) -> list[RenderableType]:
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     from orchestrator.cli.output import plain_lines
+    from orchestrator.status.headline import headline
 
     drawn = console.is_terminal
-    parts: list[RenderableType] = [Text(headline(look), style="bold")]
+    parts: list[RenderableType] = [Text(headline(state.summary), style="bold")]
     if drawn:
-        parts.append(ProgressBar(total=max(1, look.total), completed=look.settled, width=60))
-    table = _trials(look, drawn)
-    if look.working:
+        parts.append(ProgressBar(total=max(1, state.total), completed=state.settled, width=60))
+    table = _trials_table(state, drawn)
+    if state.running:
         parts += [table] if drawn else map(Text, plain_lines(table))
     most = MOST if drawn else None
-    parts += [Text(f"trial {i} failed for good: {why}", style="red") for i, why in look.failed[:most]]
-    parts += [Text(f"trial {i} is tried again: {why}", style="yellow") for i, why in look.retried[:most]]
-    parts += [Text(f"cannot be read: {line}", style="yellow") for line in look.broken[:most]]
-    if look.launch is not None:
-        parts.append(Text(f"launched by {look.launch}", style="dim"))
-    elif not look.complete:
-        parts.append(Text("no launch works on it: launch again to go on", style="yellow"))
+    parts += [Text(f"trial {i} failed for good: {why}", style="red") for i, why in state.failed[:most]]
+    parts += [Text(f"trial {i} is tried again: {why}", style="yellow") for i, why in state.retried[:most]]
+    parts += [Text(f"cannot be read: {line}", style="yellow") for line in state.broken[:most]]
+    if state.launch is not None:
+        parts.append(Text(f"launched by {state.launch}", style="dim"))
+    elif not state.complete:
+        parts.append(Text("no launch is running: launch again to resume", style="yellow"))
     return parts
 
 
-def _trials(look: Status, drawn: bool) -> Table:
+def _trials_table(state: Status, drawn: bool) -> Table:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    from orchestrator.status.progress import cell, duration
+    from orchestrator.status.tables import format_cell, format_duration
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("trial", "phase", "progress", "epochs", "accuracy", "host", "last epoch"):
         table.add_column(heading, justify="right" if heading in ("trial", "epochs", "accuracy") else "left")
-    for trial in look.working[: MOST if drawn else None]:
-        epochs = trial.epochs or max(1, trial.done)
+    for trial in state.running[: MOST if drawn else None]:
         table.add_row(
             str(trial.index),
             trial.phase,
-            ProgressBar(total=epochs, completed=trial.done, width=20),
-            f"{trial.done}/{trial.epochs or '?'}",
-            cell(trial.accuracy),
+            ProgressBar(
+                total=trial.epochs or max(1, trial.epochs_done), completed=trial.epochs_done, width=20
+            ),
+            f"{trial.epochs_done}/{trial.epochs or '?'}",
+            format_cell(trial.accuracy),
             trial.host,
-            f"{duration(trial.quiet_s)} ago",
+            f"{format_duration(trial.silent_s)} ago",
         )
-    if drawn and len(look.working) > MOST:
-        table.add_row("...", f"and {len(look.working) - MOST} more")
+    if drawn and len(state.running) > MOST:
+        table.add_row("...", f"and {len(state.running) - MOST} more")
     return table

@@ -1,7 +1,7 @@
-"""The course of one launch: which trial comes next, and what becomes of it.
+"""The course of one launch: which trial runs next, and what follows from its outcome.
 
-Here: decisions, and the record of each before it takes effect. Not here: Ray, tensors, terminals. Read first:
-``conductor.py``.
+Here: decisions, each recorded in the run directory before it takes effect. Not here: Ray, tensors, terminals. Read
+first: ``conductor.py``.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
-"""How many trials are with Ray Tune at a time: those that fit, and after a while one more that asks for room.
+"""How many trials are handed to Ray Tune at a time: as many as fit, and after a while one more.
 
-A trial that waits in Tune has its resources requested, and the request taken back when the process of another trial
-can be kept for it. So for short trials none waits; where trials are long, the one that waits makes an autoscaler
-bring a node, and starts at once on whatever becomes free.
+A trial that waits in Tune requests resources, and cancels the request if it can reuse the process of a finished trial.
+Short trials would pay for this again and again, so none of them waits. Where trials are long, the waiting one makes an
+autoscaler add a node, and starts at once when resources become free.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-COUNTED_EVERY_S = 5.0
-ASKS_AFTER_S = 5.0
-"""How long all slots must have been taken before one more trial asks for room."""
+RECOUNT_EVERY_S = 5.0
+REQUEST_AFTER_S = 5.0
+"""How long the cluster must have been full before one more trial requests resources."""
 
 
 class Capacity:
-    """Counts the gangs that the cluster holds now and then, and says whether another trial may be handed out."""
+    """Limits the trials that are handed to Tune.
+
+    Args:
+        count: returns how many gangs fit on the cluster.
+        clock: seconds, monotonic.
+    """
 
     def __init__(self, count: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._count = count
@@ -26,17 +31,17 @@ class Capacity:
         self.total = count()
 
     def recount(self) -> None:
-        """Count again, unless that was just done. Raises what counting raises."""
+        """Count again, at most once every ``RECOUNT_EVERY_S``. An error of ``count`` propagates."""
         now = self._clock()
-        if now - self._counted_at >= COUNTED_EVERY_S:
+        if now - self._counted_at >= RECOUNT_EVERY_S:
             self.total, self._counted_at = self._count(), now
 
     def has_room(self, taken: int) -> bool:
-        """Say whether another trial may be handed out while ``taken`` are with Tune."""
+        """Return whether another trial may be handed to Tune, which has ``taken`` trials already."""
         now = self._clock()
         if taken < self.total:
             self._full_since = None
             return True
         if self._full_since is None:
             self._full_since = now
-        return taken == self.total and now - self._full_since >= ASKS_AFTER_S
+        return taken == self.total and now - self._full_since >= REQUEST_AFTER_S

@@ -1,10 +1,10 @@
 """The lease on a run directory: one launch writes at a time, a second one is refused.
 
-No lock of the file system is needed, so it works on NFS and object stores alike. Taking it is Fischer's
-algorithm: wait until it is free, write your own name, wait longer than a write takes, and see whose name is there.
-The holder renews it; a holder that finds another's name there writes no more. A lease whose process has died on
-this machine is taken over at once; one of another machine when it was not renewed for as long as it lasts, by the
-clock of whoever waits: clocks of hosts are never compared.
+The lease is a file, and needs no locks of the file system: it works on NFS and object stores alike. It is acquired by
+Fischer's algorithm: wait until it is free, write your name, wait longer than a write takes, and check whose name is
+there. The holder renews it, and stops writing when it finds another holder's name. A lease whose process has died on
+this machine is taken over at once. One from another machine is taken over when it was not renewed for as long as it
+lasts, by the clock of the waiting launch: clocks of different hosts are never compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -29,120 +28,140 @@ from results import Lease, RunDirectory
 logger = logging.getLogger(__name__)
 
 LASTS_S = 60.0
-RENEWED_EVERY_S = 10.0
-SETTLES_S = 0.2
-"""Longer than it takes to write a lease that was found free."""
+RENEW_EVERY_S = 10.0
+SETTLE_S = 0.2
+"""Wait after writing the lease: longer than a write takes that another launch has begun at the same time."""
 
 
 class HeldError(LaunchError):
-    """A run directory that another launch writes to."""
+    """Another launch holds the lease on the run directory."""
 
 
 def refuse_held(directory: RunDirectory) -> None:
-    """Check that no living process of this machine holds the lease. Error: ``HeldError``."""
+    """Check that no running process of this machine holds the lease.
+
+    Raises:
+        HeldError: one does.
+    """
     lease = directory.read_lease()
-    if lease is not None and _lives_here(lease):
-        raise _held(directory, lease)
+    if lease is not None and _is_running_here(lease):
+        raise _held_error(directory, lease)
 
 
 def shows_life(lease: Lease, now: datetime) -> bool:
-    """Say whether the launch that left a lease seems to be alive, for somebody who only wants to know.
+    """Return whether the launch that holds a lease seems to be running, for display only.
 
-    Of a launch elsewhere only the clock of its host tells.
+    For a launch on another machine this trusts the clock of its host.
     """
     if lease.machine == _machine():
-        return _lives(lease)
+        return _is_running(lease)
     return (now - lease.renewed).total_seconds() <= lease.lasts_s
 
 
 @contextmanager
 def holding(
-    directory: RunDirectory, say: Callable[[str], None], *, sleep: Callable[[float], Any] = time.sleep
+    directory: RunDirectory, notify: Callable[[str], None], *, sleep: Callable[[float], object] = time.sleep
 ) -> Iterator[Holder]:
-    """Take the lease, renew it inside the ``with`` block, and give it back.
+    """Acquire the lease, renew it inside the ``with`` block, and release it.
 
-    ``say`` is told when it has to be waited for. Errors: ``HeldError``; ``OSError`` from storage.
+    Args:
+        directory: the run.
+        notify: called with a line of text if the lease has to be waited for.
+        sleep: waits for a number of seconds.
+
+    Raises:
+        HeldError: another launch holds the lease.
+        OSError: storage failed.
     """
-    _await_free(directory, say, sleep)
+    _await_free(directory, notify, sleep)
     holder = Holder(directory)
     directory.write_lease(holder.lease)
-    sleep(SETTLES_S)
-    now = directory.read_lease()
-    if now is not None and now.nonce != holder.lease.nonce:
-        raise _held(directory, now)
+    sleep(SETTLE_S)
+    current = directory.read_lease()
+    if current is not None and current.nonce != holder.lease.nonce:
+        raise _held_error(directory, current)
     stop = threading.Event()
-    renewing = threading.Thread(target=holder.keep, args=(stop,), name="lease", daemon=True)
+    renewing = threading.Thread(target=holder.keep_renewing, args=(stop,), name="lease", daemon=True)
     renewing.start()
     try:
         yield holder
     finally:
         stop.set()
-        renewing.join(RENEWED_EVERY_S)
-        holder.give_back()
+        renewing.join(RENEW_EVERY_S)
+        holder.release()
 
 
 class Holder:
-    """A launch that holds the lease, until it finds another's name there."""
+    """A launch that holds the lease, until it finds another holder's name there."""
 
     def __init__(self, directory: RunDirectory, clock: Callable[[], float] = time.monotonic) -> None:
         self._directory = directory
         self._clock = clock
-        self._renewed = clock()
+        self._renewed_at = clock()
         self._lost_to: Lease | None = None
         self.lease = _new_lease()
 
     def check(self) -> None:
-        """Make sure that the lease is still held, before something is written. Error: ``HeldError``.
+        """Check that the lease is still held, before something is written.
 
-        Storage is only asked when renewing is overdue: after a long pause of this process, for example.
+        Storage is read only if the renewal is overdue, for example after this process was suspended.
+
+        Raises:
+            HeldError: another launch has taken the lease over.
         """
-        if self._lost_to is None and self._clock() - self._renewed > self.lease.lasts_s:
+        if self._lost_to is None and self._clock() - self._renewed_at > self.lease.lasts_s:
             self.renew()
         if self._lost_to is not None:
-            raise _held(self._directory, self._lost_to)
+            raise _held_error(self._directory, self._lost_to)
 
     def renew(self) -> None:
-        """Renew the lease, unless it has become another's. Error: ``OSError`` from storage."""
-        now = self._directory.read_lease()
-        if now is not None and now.nonce != self.lease.nonce:
-            self._lost_to = now
+        """Renew the lease, unless another launch has taken it over.
+
+        Raises:
+            OSError: storage failed.
+        """
+        current = self._directory.read_lease()
+        if current is not None and current.nonce != self.lease.nonce:
+            self._lost_to = current
             return
         self.lease = self.lease.model_copy(update={"renewed": datetime.now(UTC)})
         self._directory.write_lease(self.lease)
-        self._renewed = self._clock()
+        self._renewed_at = self._clock()
 
-    def keep(self, stop: threading.Event) -> None:
-        """Renew the lease now and then, until told to stop or it is lost."""
-        while not stop.wait(RENEWED_EVERY_S) and self._lost_to is None:
+    def keep_renewing(self, stop: threading.Event) -> None:
+        """Renew the lease every ``RENEW_EVERY_S`` until ``stop`` is set or the lease is lost."""
+        while not stop.wait(RENEW_EVERY_S) and self._lost_to is None:
             try:
                 self.renew()
             except OSError as error:
                 logger.warning("the lease could not be renewed, trying again: %s", error)
 
-    def give_back(self) -> None:
-        """Remove the lease, if it is still this launch's; storage that fails leaves it to expire."""
+    def release(self) -> None:
+        """Remove the lease if it is still this launch's. If storage fails, the lease expires."""
         with suppress(OSError):
-            now = self._directory.read_lease()
-            if now is not None and now.nonce == self.lease.nonce:
+            current = self._directory.read_lease()
+            if current is not None and current.nonce == self.lease.nonce:
                 self._directory.remove_lease()
 
 
-def _await_free(directory: RunDirectory, say: Callable[[str], None], sleep: Callable[[float], Any]) -> None:
+def _await_free(
+    directory: RunDirectory, notify: Callable[[str], None], sleep: Callable[[float], object]
+) -> None:
     refuse_held(directory)
     found = directory.read_lease()
     if found is None or found.machine == _machine():
         return
-    say(f"waiting up to {found.lasts_s:g} s for a sign of life of another launch: {found}")
+    notify(f"waiting up to {found.lasts_s:g} s to see whether another launch is alive: {found}")
     for _ in range(int(found.lasts_s)):
         sleep(1.0)
-        now = directory.read_lease()
-        if now is None:
+        current = directory.read_lease()
+        if current is None:
             return
-        if now != found:
-            raise _held(directory, now)
+        if current != found:
+            raise _held_error(directory, current)
 
 
-def _held(directory: RunDirectory, lease: Lease) -> HeldError:
+def _held_error(directory: RunDirectory, lease: Lease) -> HeldError:
     return HeldError(f"only one launch at a time may write to a run, but {directory.uri} is held by {lease}")
 
 
@@ -160,11 +179,12 @@ def _new_lease() -> Lease:
     )
 
 
-def _lives_here(lease: Lease) -> bool:
-    return lease.machine == _machine() and _lives(lease)
+def _is_running_here(lease: Lease) -> bool:
+    return lease.machine == _machine() and _is_running(lease)
 
 
-def _lives(lease: Lease) -> bool:
+def _is_running(lease: Lease) -> bool:
+    """Whether the lease's process is running: same process id and same start time, which an id reused later has not."""
     try:
         process = psutil.Process(lease.pid)
         same = abs(process.create_time() - lease.process_started) < 1.0
@@ -174,7 +194,7 @@ def _lives(lease: Lease) -> bool:
 
 
 def _machine() -> str:
-    """Return what tells the processes that this one can see from all others."""
+    """Return an identifier of the process-id namespace: host name, boot and container."""
     parts = [socket.gethostname(), _first_line("/proc/sys/kernel/random/boot_id")]
     with suppress(OSError):
         parts.append(os.readlink("/proc/self/ns/pid"))

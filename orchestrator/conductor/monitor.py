@@ -1,11 +1,13 @@
-"""What a launch has come to so far, for whoever watches it. Knows the clock only as it is handed in."""
+"""The state of a launch for its display: counts, running trials and the time left. The clock is injected."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
+
+import pyarrow as pa
 
 from orchestrator.conductor.time_estimate import Spent, seconds_left
 from orchestrator.sweep.sweep import Sweep
@@ -14,40 +16,43 @@ from results import LedgerEntry
 
 @dataclass
 class Running:
-    """A trial under way."""
+    """A trial that was handed to the cluster and has not ended."""
 
     index: int
     epochs: int
+    """Epochs of search and training."""
     step: int = 0
+    """Finished epochs."""
     phase: str = "waiting"
-    row: dict[str, Any] = field(default_factory=dict)
+    row: Mapping[str, object] = field(default_factory=dict)
+    """The latest progress row."""
     placed_at: float | None = None
-    """When it got its place; None while it waits, and for one that went on where an attempt before had ended."""
+    """When it was placed on the cluster; None while it waits, and for a trial that was resumed from a checkpoint."""
     epoch_at: float | None = None
-    """When its last epoch was reported."""
+    """When its latest epoch was reported."""
 
 
 def phase_now(last: str, done: int, epochs: int | None) -> str:
-    """Return what a trial does now: the phase of its last epoch, or the ladder when it has done them all."""
+    """Return the current phase of a trial: that of its last epoch, or the ladder if all ``epochs`` are done."""
     return "ladder" if epochs is not None and done >= epochs else last
 
 
 @dataclass
 class Mean:
-    """The mean of what was seen so far."""
+    """A running mean."""
 
     value: float = 0.0
     count: int = 0
 
-    def see(self, value: float) -> None:
-        """Take in one more."""
+    def add(self, value: float) -> None:
+        """Include one more value."""
         self.count += 1
         self.value += (value - self.value) / self.count
 
 
 @dataclass
 class Monitor:
-    """Counts trials and epochs, and guesses the time left."""
+    """Counts trials and epochs, and estimates the time left."""
 
     clock: Callable[[], float] = time.monotonic
     total: int = 0
@@ -56,11 +61,12 @@ class Monitor:
     stopped_count: int = 0
     infeasible_count: int = 0
     running: dict[int, Running] = field(default_factory=dict)
-    front: Any = None
+    front: pa.Table | None = None
     objectives: dict[str, str] = field(default_factory=dict)
     name: str = ""
     events: list[str] = field(default_factory=list)
-    _epochs: float = 1.0  # of a trial, as the sweep has them
+    """One line for each failed attempt, oldest first."""
+    _epochs: float = 1.0  # of one trial, as the sweep configures them
     _trial_s: Mean = field(default_factory=Mean)
     _ladder_s: Mean = field(default_factory=Mean)
 
@@ -71,7 +77,14 @@ class Monitor:
         finished: Collection[str],
         spent: Spent | None = None,
     ) -> None:
-        """Take note of where a launch starts; ``spent``: what finished trials took in launches before it."""
+        """Record the state at the start of a launch.
+
+        Args:
+            sweep: the sweep.
+            entries: the ledger.
+            finished: keys of the finished trials.
+            spent: mean seconds of trials that finished in earlier launches.
+        """
         entries = list(entries)
         self.name, self.objectives = sweep.name, dict(sweep.objectives)
         self.total = max(sweep.budget, len(entries))
@@ -84,48 +97,48 @@ class Monitor:
             self._trial_s, self._ladder_s = Mean(sum(spent), len(finished)), Mean(spent.ladder, len(finished))
 
     def started(self, entry: LedgerEntry, epochs_done: int = 0) -> None:
-        """Take note of an attempt that was handed to the cluster, to go on after ``epochs_done``."""
+        """Record an attempt that was handed to the cluster, and continues after ``epochs_done`` epochs."""
         epochs = entry.config["search"]["epochs"] + entry.config["train"]["epochs"]
         self.running[entry.index] = Running(entry.index, epochs, epochs_done)
 
-    def epoch(self, index: int, row: dict[str, Any]) -> None:
-        """Take note of an epoch."""
-        running = self.running.get(index)
-        if running is not None:
-            running.epoch_at = self.clock()
-            running.step = int(row.get("step", running.step + 1))
-            running.phase = phase_now(str(row.get("phase", running.phase)), running.step, running.epochs)
-            running.row = row
-
-    def finished(self, index: int) -> None:
-        """Take note of a trial that has left its points."""
-        running = self.running.pop(index, None)
-        self.finished_count += 1
-        now = self.clock()
-        if running is not None and running.placed_at is not None:
-            self._trial_s.see(now - running.placed_at)
-        if running is not None and running.epoch_at is not None:
-            self._ladder_s.see(now - running.epoch_at)
-
     def placed(self, index: int) -> None:
-        """Take note of an attempt that has got its place on the cluster."""
+        """Record that an attempt was placed on the cluster."""
         running = self.running.get(index)
         if running is not None:
             running.phase = "starting"
             running.placed_at = None if running.step else self.clock()
 
+    def epoch(self, index: int, row: Mapping[str, object]) -> None:
+        """Record an epoch by its progress row."""
+        running = self.running.get(index)
+        if running is not None:
+            running.epoch_at = self.clock()
+            running.step = int(cast(int, row.get("step", running.step + 1)))
+            running.phase = phase_now(str(row.get("phase", running.phase)), running.step, running.epochs)
+            running.row = row
+
+    def finished(self, index: int) -> None:
+        """Record a finished trial."""
+        running = self.running.pop(index, None)
+        self.finished_count += 1
+        now = self.clock()
+        if running is not None and running.placed_at is not None:
+            self._trial_s.add(now - running.placed_at)
+        if running is not None and running.epoch_at is not None:
+            self._ladder_s.add(now - running.epoch_at)
+
     def stopped(self, index: int) -> None:
-        """Take note of a trial that was stopped early."""
+        """Record a trial that was stopped early."""
         self.running.pop(index, None)
         self.stopped_count += 1
 
     def infeasible(self, index: int) -> None:
-        """Take note of a trial whose architecture breaks a constraint."""
+        """Record a trial whose architecture violates a constraint."""
         self.running.pop(index, None)
         self.infeasible_count += 1
 
     def failed(self, entry: LedgerEntry) -> None:
-        """Take note of a failed attempt."""
+        """Record a failed attempt."""
         self.running.pop(entry.index, None)
         reason = str(entry.failures[-1]).splitlines()[0] if entry.failures else ""
         if entry.state == "failed":
@@ -136,21 +149,21 @@ class Monitor:
 
     @property
     def placed_trials(self) -> list[Running]:
-        """The trials that have their place on the cluster, by index."""
+        """The trials that are placed on the cluster, by index."""
         placed = [trial for trial in list(self.running.values()) if trial.phase != "waiting"]
         return sorted(placed, key=lambda trial: trial.index)
 
     @property
     def settled(self) -> int:
-        """How many trials need nothing more."""
+        """The number of trials that need nothing more."""
         return self.finished_count + self.failed_count + self.stopped_count + self.infeasible_count
 
     def seconds_left(self) -> float | None:
-        """Guess the time left; None while there is nothing to go by."""
+        """Return the estimated time left, in seconds; None until the first epoch is known."""
         placed = self.placed_trials
         return seconds_left(
             [max(0, trial.epochs - trial.step) for trial in placed],
-            [trial.row["epoch_s"] for trial in placed if trial.row.get("epoch_s")],
+            [cast(float, trial.row["epoch_s"]) for trial in placed if trial.row.get("epoch_s")],
             len(placed),
             max(0, self.total - self.settled - len(placed)),
             self._epochs,

@@ -1,7 +1,7 @@
-"""Which searches are under way: trials that differ only in their training wait for the one that does theirs.
+"""Searches that several trials share: trials that differ only in training wait for the one that runs their search.
 
-The others take the finished search over (``trials.checkpointing.shared_search``). If all of them started at once, each
-would search for itself.
+They then take over the finished search (``trials.checkpointing.shared_search``). If they started at the same time, each
+would run the search itself.
 """
 
 from __future__ import annotations
@@ -10,36 +10,36 @@ from results import LedgerEntry
 from trials.config import TrialConfig
 
 
-class Searches:
-    """Follows the searches of the trials that run."""
+class SharedSearches:
+    """Keeps track of the searches of the running trials."""
 
     def __init__(self) -> None:
-        self._key_of: dict[int, str | None] = {}  # by trial; None: it searches for nothing
-        self._under_way: dict[int, str] = {}
+        self._key_of: dict[int, str | None] = {}  # search key by trial index; None: the trial has no search
+        self._running: dict[int, str] = {}  # search key by index of the trial that runs it
         self._done: set[str] = set()
 
     def is_free(self, entry: LedgerEntry) -> bool:
-        """Say whether no other trial is doing the search of ``entry`` right now."""
+        """Return whether no other trial is running the search of ``entry`` now."""
         key = self._key(entry)
-        return key is None or key in self._done or key not in self._under_way.values()
+        return key is None or key in self._done or key not in self._running.values()
 
     def started(self, entry: LedgerEntry, epochs_done: int = 0) -> None:
-        """Take note of a trial that runs from now on, after ``epochs_done``: it may be beyond its search already."""
+        """Record that a trial starts after ``epochs_done`` epochs; its search may be finished already."""
         key = self._key(entry)
         if key is not None and key not in self._done:
-            self._under_way[entry.index] = key
+            self._running[entry.index] = key
             if epochs_done > entry.config["search"]["epochs"]:
                 self.finished(entry.index)
 
     def finished(self, index: int) -> None:
-        """Take note of a trial that is beyond its search."""
-        key = self._under_way.pop(index, None)
+        """Record that the search of a trial is finished."""
+        key = self._running.pop(index, None)
         if key is not None:
             self._done.add(key)
 
-    def left(self, index: int) -> None:
-        """Take note of a trial that runs no more, wherever it was."""
-        self._under_way.pop(index, None)
+    def ended(self, index: int) -> None:
+        """Record that a trial has ended, in whatever phase."""
+        self._running.pop(index, None)
         self._key_of.pop(index, None)
 
     def _key(self, entry: LedgerEntry) -> str | None:

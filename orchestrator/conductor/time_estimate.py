@@ -1,4 +1,4 @@
-"""How long a run still takes: a guess from its epochs, and from what its finished trials took."""
+"""The time that a run still needs, estimated from its epochs and its finished trials."""
 
 from __future__ import annotations
 
@@ -13,20 +13,27 @@ from results import RunDirectory
 
 
 class Spent(NamedTuple):
-    """Mean seconds that a finished trial has taken; ``search``: times the share of trials that search themselves."""
+    """Mean seconds of each phase of a finished trial."""
 
     search: float
+    """Times the share of trials that run a search of their own."""
     training: float
     ladder: float
 
 
 def search_share(sweep: Sweep) -> float:
-    """Return the share of the sweep's trials that search: the others take a finished search over."""
+    """Return the share of the sweep's trials that run a search of their own; the others take over a finished one."""
     return count_searches(sweep, sweep.budget) / sweep.budget
 
 
 def mean_spent(directory: RunDirectory, share: float, keys: Sequence[str] | None = None) -> Spent | None:
-    """Return what the finished trials of a run (or those of ``keys``) took; None where there is none."""
+    """Return the mean seconds of a run's finished trials; None if there is none.
+
+    Args:
+        directory: the run.
+        share: see ``search_share``.
+        keys: only these trials; default: all.
+    """
     names = ["search_s", "train_s", "ladder_s"]
     table = directory.read_points(keys, names)
     if not table.num_rows:
@@ -44,18 +51,20 @@ def seconds_left(
     trial_s: float | None,
     ladder_s: float,
 ) -> float | None:
-    """Share what is left among the trials that run at a time; None without an epoch to go by.
+    """Return the estimated time left, in seconds; None until the first epoch is known.
 
     Args:
-        epochs_left: of each trial under way; they go on at the mean pace.
-        epoch_s: seconds of the last epochs.
-        at_a_time: trials that get on.
-        waiting: trials that have not begun. Each takes ``trial_s``, or ``epochs`` at that pace.
-        trial_s: mean seconds of a finished trial; None as long as there is none.
-        ladder_s: mean seconds of a ladder; 0 as long as none is known.
+        epochs_left: of each running trial.
+        epoch_s: seconds of the latest epochs; their mean is the expected time of an epoch.
+        at_a_time: trials that run at the same time; they share the remaining work.
+        waiting: trials that have not started. Each takes ``trial_s``, or the time of ``epochs`` epochs.
+        epochs: epochs of a trial.
+        trial_s: mean seconds of a finished trial; None until one is known.
+        ladder_s: mean seconds of a ladder; 0 until one is known.
     """
     if not epoch_s:
         return None
-    pace = sum(epoch_s) / len(epoch_s)
-    each = epochs * pace if trial_s is None else trial_s
-    return (sum(epochs_left) * pace + len(epochs_left) * ladder_s + waiting * each) / at_a_time
+    mean_epoch_s = sum(epoch_s) / len(epoch_s)
+    each_s = epochs * mean_epoch_s if trial_s is None else trial_s
+    running_s = sum(epochs_left) * mean_epoch_s + len(epochs_left) * ladder_s
+    return (running_s + waiting * each_s) / at_a_time

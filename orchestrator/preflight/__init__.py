@@ -1,6 +1,6 @@
-"""What is known before anything starts: the plan of a launch, and every fault that speaks against it.
+"""Preflight: the plan of a launch, and everything that would make it fail, before anything starts.
 
-Here: checks of sweep, data and cluster by arithmetic. Not here: anything that starts a process. Read first:
+Here: checks of sweep, data, nodes and run directory. Not here: anything that starts a process. Read first:
 ``plan.py``.
 """
 

@@ -1,6 +1,6 @@
 from .placement import Node as Node
+from .placement import gang_capacity as gang_capacity
 from .placement import gang_fault as gang_fault
-from .placement import held as held
 from .placement import this_machine as this_machine
 from .plan import Plan as Plan
 from .plan import describe as describe

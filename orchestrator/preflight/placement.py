@@ -1,7 +1,7 @@
-"""What fits where: gangs of workers on the nodes of a cluster, by arithmetic alone.
+"""Placement of gangs on the nodes of a cluster, by arithmetic alone. A gang is the workers of one trial.
 
-Ray packs the workers of a gang anywhere (strategy PACK), all of them or none; so a gang fits when the nodes have room
-for its workers one by one. What never fits would wait for ever, so it is refused.
+Ray places the workers of a gang on any nodes (strategy PACK), all of them or none. So a gang fits if the nodes have
+room for its workers one by one. A gang that never fits would wait forever, so it is refused.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Node = Mapping[str, float]
 """The resources of one node of a cluster: ``{"CPU": 8.0, "GPU": 1.0}``."""
 
 
-def held(resources: ResourcesConfig, nodes: Sequence[Node]) -> int:
-    """Return how many whole gangs the nodes hold at a time, if nothing else runs there."""
-    return _workers_held(resources, nodes) // resources.workers
+def gang_capacity(resources: ResourcesConfig, nodes: Sequence[Node]) -> int:
+    """Return how many whole gangs fit on the nodes at the same time, if nothing else runs there."""
+    return _worker_capacity(resources, nodes) // resources.workers
 
 
 def gang_fault(resources: ResourcesConfig, nodes: Sequence[Node]) -> str | None:
-    """Return what is wrong when no node holds a worker, or all nodes together no gang; else None."""
-    if held(resources, nodes):
+    """Return why not a single gang fits on the nodes; None if one does."""
+    if gang_capacity(resources, nodes):
         return None
     cpus, gpus = resources.cpus_per_worker, resources.gpus_per_worker
     most_cpus, most_gpus = (max((node.get(kind, 0.0) for node in nodes), default=0.0) for kind in KINDS)
@@ -34,24 +34,26 @@ def gang_fault(resources: ResourcesConfig, nodes: Sequence[Node]) -> str | None:
         return f"`resources.gpus_per_worker` must be at most {most_gpus:g}, the most on one node, but got {gpus:g}"
     return (
         f"a gang needs {resources.workers} x ({cpus:g} CPU and {gpus:g} GPU), but the nodes can hold only "
-        f"{_workers_held(resources, nodes)} such workers: {_listed(nodes)}"
+        f"{_worker_capacity(resources, nodes)} such workers: {_listed(nodes)}"
     )
 
 
 def placement_notes(resources: ResourcesConfig, nodes: Sequence[Node]) -> list[str]:
-    """Return what is worth knowing of where trials will run."""
+    """Return notes for the plan: GPUs that stay idle, and gangs that share a GPU."""
     gpus = sum(node.get("GPU", 0.0) for node in nodes)
     if gpus and not resources.gpus_per_worker:
         return [f"trials run on the CPU: `resources.gpus_per_worker` is 0, and {gpus:g} GPU stay idle"]
     if resources.workers > 1 and 0 < resources.gpus_per_worker < 1:
-        return ["workers of a gang that share a GPU talk over gloo, which is slower than NCCL on a GPU each"]
+        return [
+            "workers of a gang that share a GPU communicate by gloo, which is slower than NCCL on a GPU each"
+        ]
     return []
 
 
 KINDS = ("CPU", "GPU")
 
 
-def _workers_held(resources: ResourcesConfig, nodes: Sequence[Node]) -> int:
+def _worker_capacity(resources: ResourcesConfig, nodes: Sequence[Node]) -> int:
     return sum(_workers_on(resources, node) for node in nodes)
 
 
@@ -62,19 +64,19 @@ def _workers_on(resources: ResourcesConfig, node: Node) -> int:
         limits.append(math.floor(node.get("CPU", 0.0) / cpus + 1e-9))
     if gpus >= 1:  # whole GPUs
         limits.append(int(node.get("GPU", 0.0) // gpus))
-    elif gpus > 0:  # a share of one GPU
+    elif gpus > 0:  # a fraction of one GPU
         limits.append(int(node.get("GPU", 0.0)) * math.floor(1 / gpus + 1e-9))
     return min(limits)
 
 
 def _listed(nodes: Sequence[Node]) -> str:
-    there = ", ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes[:4])
-    there += f" and {len(nodes) - 4} more" if len(nodes) > 4 else ""
-    return there or "there is no node"
+    text = ", ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes[:4])
+    text += f" and {len(nodes) - 4} more" if len(nodes) > 4 else ""
+    return text or "there is no node"
 
 
 def this_machine() -> list[Node]:
-    """Return this machine as a cluster of one node, without starting anything."""
+    """Return this machine as a cluster of one node, without starting Ray. GPUs are those of NVIDIA's Linux driver."""
     folder = Path("/proc/driver/nvidia/gpus")
     gpus = len(list(folder.iterdir())) if folder.is_dir() else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -1,4 +1,4 @@
-"""What a launch would do, and everything that speaks against it, before anything starts."""
+"""The plan of a launch: what it would do, and every reason why it cannot start."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from orchestrator.errors import SweepError
-from orchestrator.preflight.placement import Node, gang_fault, held, placement_notes
-from orchestrator.preflight.preflight import Reach, data_faults, tap_faults
+from orchestrator.preflight.checks import ConstraintCheck, check_constraints, data_faults, tap_faults
+from orchestrator.preflight.placement import Node, gang_capacity, gang_fault, placement_notes
 from orchestrator.schedulers.early_stopping import compared_epochs
-from orchestrator.sweep import combinations
+from orchestrator.sweep.combinations import apply_assignment
 from orchestrator.sweep.differences import difference_faults
-from orchestrator.sweep.dimensions import Dimension, Range
+from orchestrator.sweep.dimensions import Dimension, FieldValue, Range
 from orchestrator.sweep.sweep import Sweep
 from results import ResultsError, RunDirectory
 
@@ -25,62 +25,72 @@ class Plan:
 
     sweep: Sweep
     trials: int
-    """Trials in all."""
+    """Trials in total."""
     to_run: int
     """Trials that are not finished yet."""
     searches: int
-    """Supernet searches in all: trials that differ only in their training share one."""
+    """Supernet searches in total: trials that differ only in training share one."""
     rungs: int
-    """Points that each trial leaves."""
+    """Points of each trial."""
     epochs: int
-    """Epochs still to be computed, roughly: the mean of what is swept."""
+    """Estimated epochs that remain, from the middle of the swept ranges."""
     at_a_time: int
-    """Trials that fit on the nodes at a time."""
+    """Trials that fit on the nodes at the same time."""
     notes: list[str] = field(default_factory=list)
-    """What is worth knowing before the launch."""
+    """Remarks that are worth reading before the launch."""
 
 
 def make_plan(
     sweep: Sweep, directory: RunDirectory | None, nodes: Sequence[Node], *, check_data: bool = True
 ) -> Plan:
-    """Check a launch and describe it. Error: ``SweepError`` with every fault at once."""
+    """Check a launch and plan it.
+
+    Args:
+        sweep: the sweep.
+        directory: the run directory, which may hold an earlier launch; None: none yet.
+        nodes: the cluster.
+        check_data: whether to check the data and the networks, too.
+
+    Raises:
+        SweepError: every fault at once.
+    """
     faults = [*tap_faults(sweep), *data_faults(sweep)] if check_data else []
     if fault := gang_fault(sweep.resources, nodes):
         faults.append(fault)
     faults += difference_faults(sweep, directory)
-    reach = Reach.of(sweep) if check_data and not faults else Reach()
-    faults += reach.faults
+    constraints = check_constraints(sweep) if check_data and not faults else ConstraintCheck()
+    faults += constraints.faults
     if faults:
         raise SweepError(faults)
     entries = directory.read_ledger() if directory is not None else []
     finished = directory.finished_keys() if directory is not None else set()
     trials = max(sweep.budget, len(entries))
-    settled = sum(entry.key in finished or entry.state != "proposed" for entry in entries)
-    at_a_time = min(held(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
-    to_run, searches = trials - settled, count_searches(sweep, trials)
-    of_search, of_training = mean_epochs(sweep)
+    to_run = trials - sum(entry.key in finished or entry.state != "proposed" for entry in entries)
+    searches = count_searches(sweep, trials)
+    at_a_time = min(gang_capacity(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
+    search_epochs, training_epochs = mean_epochs(sweep)
     return Plan(
         sweep,
         trials=trials,
         to_run=to_run,
         searches=searches,
         rungs=len(sweep.trial.ladder.rungs()),
-        epochs=round(min(searches, to_run) * of_search + to_run * of_training),
+        epochs=round(min(searches, to_run) * search_epochs + to_run * training_epochs),
         at_a_time=at_a_time,
         notes=[
-            *_notes(sweep, at_a_time),
+            *_strategy_notes(sweep, at_a_time),
             *placement_notes(sweep.resources, nodes),
-            *reach.notes,
+            *constraints.notes,
         ],
     )
 
 
 def describe(plan: Plan) -> list[str]:
-    """Return a plan as the lines that a person reads."""
+    """Return a plan as lines of text."""
     sweep, resources = plan.sweep, plan.sweep.resources
     finished = plan.trials - plan.to_run
     gang = f"{resources.workers} x ({resources.cpus_per_worker:g} CPU, {resources.gpus_per_worker:g} GPU)"
-    objectives = ", ".join(f"{name} {sense}" for name, sense in sweep.objectives.items())
+    objectives = ", ".join(f"{name} {direction}" for name, direction in sweep.objectives.items())
     return [
         f"sweep:      {sweep.name}, {sweep.strategy.searcher} search, seed {sweep.seed}",
         *(f"swept:      {d.path}: {_span(d)}" for d in sweep.dimensions),
@@ -88,7 +98,7 @@ def describe(plan: Plan) -> list[str]:
         if finished
         else f"trials:     {plan.trials}",
         f"searches:   {plan.searches}",
-        f"points:     {plan.trials * plan.rungs} ({plan.rungs} for each trial, nothing trained again)",
+        f"points:     {plan.trials * plan.rungs} ({plan.rungs} for each trial, no retraining)",
         f"objectives: {objectives}",
         *(f"constraint: {bound}" for bound in sweep.bounds),
         f"gang:       {gang} a trial, {plan.at_a_time} at a time",
@@ -102,15 +112,16 @@ def _span(dimension: Dimension) -> str:
         log = ", log" if dimension.log else ""
         return f"{dimension.low:g} to {dimension.high:g}{log}"
     if len(dimension.paths) > 1:
-        return ", ".join(" ".join(map(_shown_value, values)) for values in dimension.choices)
-    return ", ".join(map(_shown_value, dimension.choices))
+        rows = cast(tuple[tuple[FieldValue, ...], ...], dimension.choices)
+        return ", ".join(" ".join(map(_shown, row)) for row in rows)
+    return ", ".join(map(_shown, dimension.choices))
 
 
-def _shown_value(value: Any) -> str:
+def _shown(value: FieldValue) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
-def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
+def _strategy_notes(sweep: Sweep, at_a_time: int) -> list[str]:
     notes = []
     if sweep.strategy.searcher in ("nsga2", "tpe") and at_a_time > 1:
         notes.append(
@@ -127,7 +138,7 @@ def _notes(sweep: Sweep, at_a_time: int) -> list[str]:
         )
     wanted = sweep.strategy.trials
     if wanted is not None and sweep.combinations is not None and wanted > sweep.combinations:
-        notes.append(f"{wanted} trials are asked for, but there are only {sweep.combinations} combinations")
+        notes.append(f"{wanted} trials are requested, but there are only {sweep.combinations} combinations")
     return notes
 
 
@@ -139,31 +150,35 @@ def _halving_note(sweep: Sweep) -> str:
         return f"halving compares after epoch {', '.join(map(str, epochs))} ({', '.join(phases)})"
     halving = sweep.strategy.halving
     return (
-        f"halving compares never, and stops nothing: {' and '.join(halving.objectives)} are measured at none of its "
+        f"halving never compares, and stops nothing: {' and '.join(halving.objectives)} are not measured at any of its "
         f"epochs, {halving.first_epochs}, times {halving.eta}, ... ({', '.join(phases)})"
     )
 
 
 def mean_epochs(sweep: Sweep) -> tuple[float, float]:
-    """Return the epochs of a trial's search and of its training, the middle of what is swept."""
-    middle = combinations.configured(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
+    """Return the epochs of a trial's search and of its training, in the middle of the swept ranges."""
+    middle = apply_assignment(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
     return middle.search.epochs, middle.train.epochs
 
 
 def count_searches(sweep: Sweep, trials: int) -> int:
-    """Return how many of ``trials`` trials differ in their search (``TrialConfig.search_key``), at most."""
+    """Return the number of different searches (``TrialConfig.search_key``) among ``trials`` trials, at most."""
     first = {dimension.path: dimension.at(0.0) for dimension in sweep.dimensions}
-    key = combinations.configured(sweep.trial, first).search_key()
-    different = 1
+    key = apply_assignment(sweep.trial, first).search_key()
+    searches = 1
     for dimension in sweep.dimensions:
         other = first | {dimension.path: dimension.at(1.0)}
-        if combinations.configured(sweep.trial, other).search_key() != key:
-            different *= dimension.size or trials
-    return min(different, trials)
+        if apply_assignment(sweep.trial, other).search_key() != key:
+            searches *= dimension.size or trials
+    return min(searches, trials)
 
 
 def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunDirectory:
-    """Return the run directory of a launch. Error: ``SweepError``."""
+    """Return the run directory of a launch; by default ``runs/NAME``.
+
+    Raises:
+        SweepError: there can be no run directory at this path or URI.
+    """
     try:
         return RunDirectory(run_dir or Path("runs") / sweep.name)
     except ResultsError as error:

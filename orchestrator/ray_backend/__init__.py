@@ -1,6 +1,7 @@
-"""Everything that knows Ray: the session, gangs of workers, questions to nodes, adapters for Ray Tune.
+"""Everything that uses Ray: the session, gangs of workers, checks of the nodes, adapters for Ray Tune.
 
-Here: the only imports of ray. Not here: decisions; those are the conductor's. Read first: ``tune_adapters.py``.
+Here: the only imports of ray, besides ``orchestrator/launch.py``. Not here: decisions; the conductor makes them. Read
+first: ``tune_adapters.py``.
 """
 
 import lazy_loader

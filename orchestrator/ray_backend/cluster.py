@@ -1,11 +1,10 @@
-"""The Ray that a launch runs on: one that is there, or one that is started for as long as it takes."""
+"""The Ray session of a launch: a running Ray that it joins, or one that it starts and ends."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from orchestrator.errors import LaunchError
 from orchestrator.preflight.placement import Node
@@ -13,25 +12,31 @@ from results.errors import one_line
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the other output cannot be silenced
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a sweep mean what they mean to its user
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's new output cannot be switched off
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # keeps the working directory, so that relative paths in a sweep work
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # nobody reads Tune's snapshots
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's snapshots are never read
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-"""What Ray and Tune are told before they start; what the user has set stays."""
+"""Environment variables that are set before Ray is imported, unless the user has set them."""
 
 OBJECT_STORE_BYTES = 200 * 2**20
+"""Size of the object store of a Ray that is started here: trials pass configurations and rows, no tensors."""
 
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[list[Node]]:
-    """Yield the nodes of a Ray: the one that runs in this process already, that at ``address``, or a new one.
+    """Connect to Ray, or start it, and yield its nodes. What was started is ended afterwards.
 
-    What was started here is ended here. Error: ``LaunchError`` for an address that cannot be, or be reached.
+    Args:
+        address: ``auto`` or ``host:port`` of a cluster; None starts Ray on this machine. Ignored if this process is
+            connected to a Ray already.
+
+    Raises:
+        LaunchError: the address is that of a Ray client, or cannot be reached.
     """
     if address is not None and address.startswith("ray://"):
         raise LaunchError(
@@ -45,7 +50,7 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
     if ray.is_initialized():
         yield living_nodes()
         return
-    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    options: dict[str, object] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     if address is not None:
         options = {"runtime_env": {"env_vars": ENVIRONMENT}}
     try:
@@ -59,9 +64,10 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
 
 
 def living_nodes() -> list[Node]:
-    """Return the resources of every node that is alive, of the Ray that this process is connected to.
+    """Return the resources of every living node of the Ray that this process is connected to.
 
-    Error: ``LaunchError`` when the node that this process is connected to is not: it can start nothing any more.
+    Raises:
+        LaunchError: this process's own node has died, so it cannot start anything any more.
     """
     import ray
 

@@ -1,127 +1,69 @@
-"""One attempt at a trial, inside the process that Tune placed: alone, or with workers of its own.
+"""The gang of a trial: its processes, one per rank, in one placement group.
 
-With one worker the trial runs right here. With more, this process starts them as actors in its own
-placement group, so that the whole gang was reserved at once, and keeps them for the trials that follow. Rank
-0 waits for an answer at the end of every epoch: a trial that is stopped ends there, and computes nothing in
-vain.
+Tune places one process per trial. With one worker, that process runs the trial. With more, it starts the workers as
+actors in its own placement group, so Ray reserves the whole gang or nothing, and keeps them for the trials that follow.
+After every epoch rank 0 waits for an answer: a stopped trial ends there, and no epoch is computed in vain.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
 import queue
 import re
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, cast
 
 import ray
+from ray import ObjectRef
+from ray.actor import ActorHandle
 from ray.exceptions import RayActorError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from orchestrator.sweep.sweep import ResourcesConfig
-from results import RunDirectory
-from results.pareto.constraints import Constraint
+from orchestrator.ray_backend.job import Job, Rank, Report, run_rank
+from results.storage.record_types import JsonObject
 from shrinksweep import ShrinksweepError
-from trials.config import TrialConfig
 
-Row = dict[str, Any]
-Report = Callable[[Row], None]
-Answer = Literal["go on", "stop"]
-
-EVALUATE = "evaluate_ladder"
-"""Its neighbour, which brings a finished trial's points to a longer ladder."""
+Answer = Literal["continue", "stop"]
 
 STOP_TIMEOUT_S = 10.0
-"""How long the other ranks may take to notice that rank 0 has stopped, before they are replaced."""
+"""How long the other ranks may run after rank 0 has stopped. Then they are killed."""
 
 
 class GangError(ShrinksweepError, RuntimeError):
-    """A rank of a gang died or failed. The message says which, and why."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every attempt of a sweep has in common. Picklable."""
-
-    directory: RunDirectory
-    sweep: str
-    resources: ResourcesConfig
-    trial: str
-    """The function that runs a trial, ``module:name``: each process imports it for itself."""
-    constraints: tuple[Constraint, ...] = ()
-
-    def bundles(self) -> list[dict[str, float]]:
-        """Return what the placement group of one trial reserves: an empty head, then one bundle a worker."""
-        r = self.resources
-        bundle = {"CPU": r.cpus_per_worker, "GPU": r.gpus_per_worker}
-        bundle = {kind: amount for kind, amount in bundle.items() if amount > 0}
-        return [bundle] if r.workers == 1 else [{}] + [bundle] * r.workers
-
-
-@dataclass(frozen=True)
-class Rank:
-    """One process's place in a gang; ``address`` is where the ranks of a gang find each other."""
-
-    rank: int = 0
-    world_size: int = 1
-    address: str | None = None
+    """A rank of a gang died. The message says which, and why."""
 
 
 def run_attempt(job: Job, index: int, config: str, report: Report) -> None:
-    """Run one attempt at the trial with this ledger index and configuration (JSON) to its end.
+    """Run one attempt at a trial to its end, from the process that Tune placed. Raises what the trial raises.
 
-    ``report`` gets a row an epoch; what it raises ends the attempt. Raises whatever the trial raises.
+    Args:
+        job: what all trials have in common.
+        index: ledger index of the trial.
+        config: its ``TrialConfig``, as JSON.
+        report: called after every epoch; an exception from it ends the attempt.
     """
     if job.resources.workers == 1:
         run_rank(job, index, config, report, Rank())
     else:
-        _kept_gang(job).run(job, index, config, report)
-
-
-def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> None:
-    """Run one rank's part of a trial in this process, on the GPUs that it has reserved and on no other."""
-    if not job.resources.gpus_per_worker:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from trials.checkpointing.record import TrialContext  # loads torch
-
-    parsed = TrialConfig.model_validate_json(config)
-    module, _, name = job.trial.partition(":")
-    if job.directory.has_points(parsed.trial_key()):  # trained long ago: its ladder has new rungs
-        if rank.rank > 0:
-            return
-        name = EVALUATE
-    function = getattr(importlib.import_module(module), name)
-    context = TrialContext(
-        directory=job.directory,
-        index=index,
-        sweep=job.sweep,
-        constraints=job.constraints,
-        report=report,
-        rank=rank.rank,
-        world_size=rank.world_size,
-        address=rank.address,
-    )
-    function(parsed, context)
+        _gang_of_this_process(job).run(job, index, config, report)
 
 
 @dataclass
 class Mailbox:
-    """What goes between an attempt's ``run`` and its ``exchange``."""
+    """Carries the rows and answers of one attempt between ``Worker.run`` and ``Worker.exchange``."""
 
-    rows: queue.SimpleQueue[Row | None] = field(default_factory=queue.SimpleQueue)
+    rows: queue.SimpleQueue[JsonObject | None] = field(default_factory=queue.SimpleQueue)
     answers: queue.SimpleQueue[Answer] = field(default_factory=queue.SimpleQueue)
 
 
 class Worker:
-    """One rank of a gang, as an actor. While ``run`` runs, ``exchange`` hands its rows out.
+    """One rank of a gang, as a Ray actor.
 
-    The two are called at the same time, and either may be first: each attempt has a mailbox of its own.
+    ``run`` and ``exchange`` run at the same time, in two threads, and either may be called first: so each attempt has
+    its own mailbox.
     """
 
     def __init__(self) -> None:
@@ -129,31 +71,31 @@ class Worker:
         self._lock = threading.Lock()
 
     def free_address(self) -> str:
-        """Return an address on this node that is free now."""
+        """Return an address with a free port on this node, ``tcp://host:port``."""
         ip = ray.util.get_node_ip_address()
         with socket.socket() as probe:
             probe.bind(("", 0))
             return f"tcp://{ip}:{probe.getsockname()[1]}"
 
     def run(self, attempt: int, job: Job, index: int, config: str, rank: Rank) -> bool:
-        """Run this rank's part; False when it was stopped. Raises whatever the trial raises."""
+        """Run this rank's part of a trial. Return False if it was stopped. Raises what the trial raises."""
         mailbox = self._mailbox(attempt)
 
-        def report(row: Row) -> None:
+        def report(row: JsonObject) -> None:
             mailbox.rows.put(row)
             if mailbox.answers.get() == "stop":
                 raise SystemExit
 
         try:
             run_rank(job, index, config, report, rank)
-        except SystemExit:  # what ``report`` raises: no error, and nobody's to swallow
+        except SystemExit:  # from ``report``; no ``except Exception`` inside the trial can catch it
             return False
         finally:
             mailbox.rows.put(None)
         return True
 
-    def exchange(self, attempt: int, answer: Answer | None) -> Row | None:
-        """Answer the last row, and return the next; None when there is none any more."""
+    def exchange(self, attempt: int, answer: Answer | None) -> JsonObject | None:
+        """Answer the last row, if there was one, and return the next; None after the last."""
         mailbox = self._mailbox(attempt)
         if answer is not None:
             mailbox.answers.put(answer)
@@ -161,7 +103,7 @@ class Worker:
 
     def _mailbox(self, attempt: int) -> Mailbox:
         with self._lock:
-            self._mailboxes.pop(attempt - 2, None)  # nobody asks for it any more
+            self._mailboxes.pop(attempt - 2, None)  # that attempt is over
             return self._mailboxes.setdefault(attempt, Mailbox())
 
 
@@ -170,13 +112,14 @@ class Gang:
     """The workers of one placement group."""
 
     group: PlacementGroup
-    workers: list[Any]
-    pending: list[Any] = field(default_factory=list)
+    workers: list[ActorHandle]
+    pending: list[ObjectRef] = field(default_factory=list)
+    """The calls of ``Worker.run`` of the current attempt, by rank."""
     attempt: int = 0
 
     @classmethod
     def start(cls, job: Job, group: PlacementGroup) -> Gang:
-        """Start one worker a bundle. Bundle 0 of the group is empty, and Ray counts from the next one."""
+        """Start one worker per bundle. Ray does not count the empty bundle, so the workers' bundles begin at 0."""
         resources = job.resources
         actor = ray.remote(Worker)
         workers = [
@@ -193,12 +136,12 @@ class Gang:
         return cls(group, workers)
 
     def run(self, job: Job, index: int, config: str, report: Report) -> None:
-        """Run a trial on all workers. However it ends, no worker is still at it afterwards."""
+        """Run a trial on all workers. However it ends, afterwards no worker still runs it."""
         try:
             self._run(job, index, config, report)
-        except SystemExit:  # stopped: the workers are as good as new if all of them have noticed
-            _, late = ray.wait(self.pending, num_returns=len(self.pending), timeout=STOP_TIMEOUT_S)
-            if late:
+        except SystemExit:  # stopped: the gang can be used again if all ranks have noticed
+            _, unfinished = ray.wait(self.pending, num_returns=len(self.pending), timeout=STOP_TIMEOUT_S)
+            if unfinished:
                 self.end()
             raise
         except BaseException:
@@ -206,12 +149,12 @@ class Gang:
             raise
 
     def end(self) -> None:
-        """End every worker."""
+        """Kill every worker."""
         for worker in self.workers:
             with suppress(Exception):
                 ray.kill(worker)
-        if _kept.get("gang") is self:
-            del _kept["gang"]
+        if _gangs.get("gang") is self:
+            del _gangs["gang"]
 
     def _run(self, job: Job, index: int, config: str, report: Report) -> None:
         size = len(self.workers)
@@ -222,20 +165,20 @@ class Gang:
             worker.run.remote(self.attempt, job, index, config, Rank(rank, size, address))
             for rank, worker in enumerate(self.workers)
         ]
-        ranks = {ref: rank for rank, ref in enumerate(self.pending)}
+        ranks = {call: rank for rank, call in enumerate(self.pending)}
         unfinished = list(self.pending)
-        row = first.exchange.remote(self.attempt, None)
+        row: ObjectRef | None = first.exchange.remote(self.attempt, None)
         while unfinished:
             done, _ = ray.wait([row, *unfinished] if row is not None else unfinished, num_returns=1)
             if done[0] is row or done[0] == row:
-                row = self._answered(ranks, row, report)
+                row = self._next_row(row, report)
             else:
                 unfinished.remove(done[0])
                 _result(ranks[done[0]], done[0])
 
-    def _answered(self, ranks: dict[Any, int], row: Any, report: Report) -> Any:
-        """Hand the row of rank 0 on, and ask for the next one; None when there is none any more."""
-        content = _result(0, row)
+    def _next_row(self, row: ObjectRef, report: Report) -> ObjectRef | None:
+        """Report a row of rank 0 and ask for the next; None after the last."""
+        content = cast(JsonObject | None, _result(0, row))
         if content is None:
             return None
         try:
@@ -243,33 +186,33 @@ class Gang:
         except SystemExit:
             self.pending.append(self.workers[0].exchange.remote(self.attempt, "stop"))
             raise
-        return self.workers[0].exchange.remote(self.attempt, "go on")
+        return self.workers[0].exchange.remote(self.attempt, "continue")
 
 
-def _result(rank: int, reference: Any) -> Any:
+def _result(rank: int, call: ObjectRef) -> object:
     try:
-        return ray.get(reference)
+        return ray.get(call)
     except RayActorError as error:
         raise GangError(f"the process of rank {rank} died: {why_it_died(error)}") from None
 
 
 def why_it_died(error: RayActorError) -> str:
-    """Return in one line what Ray knows about the death of a process, without its guesses."""
+    """Return in one line what Ray knows about the death of a process, without its guesses at causes."""
     text = " ".join(str(error).split()).partition(" Some common causes")[0]
-    place = re.search(r"pid: (\d+).*? ip: (\S+)", text)
+    process = re.search(r"pid: (\d+).*? ip: (\S+)", text)
     detail = re.search(r"Worker exit type: (.*)", text)
-    known = f"process {place[1]} on {place[2]}: " if place else ""
-    return known + (detail[1].replace("Worker exit detail: ", "") if detail else text)[:500]
+    prefix = f"process {process[1]} on {process[2]}: " if process else ""
+    return prefix + (detail[1].replace("Worker exit detail: ", "") if detail else text)[:500]
 
 
-_kept: dict[str, Gang] = {}  # the gang of this process, from trial to trial
+_gangs: dict[str, Gang] = {}  # the gang of this process, if any: kept from trial to trial
 
 
-def _kept_gang(job: Job) -> Gang:
+def _gang_of_this_process(job: Job) -> Gang:
     group = ray.util.get_current_placement_group()
-    gang = _kept.get("gang")
+    gang = _gangs.get("gang")
     if gang is None or gang.group.id != group.id:
         if gang is not None:
             gang.end()
-        gang = _kept["gang"] = Gang.start(job, group)
+        gang = _gangs["gang"] = Gang.start(job, group)
     return gang

@@ -1,4 +1,4 @@
-"""What every node of a cluster must have, asked of each with one small task, before anything starts."""
+"""Checks of a cluster's nodes before anything starts: every node answers one small task."""
 
 from __future__ import annotations
 
@@ -7,37 +7,41 @@ import platform
 from collections.abc import Callable
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 import ray
+from ray import ObjectRef
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import LaunchError, SweepError
-from orchestrator.preflight.preflight import data_faults
+from orchestrator.preflight.checks import data_faults
 from orchestrator.sweep.sweep import Sweep
 from results import RunDirectory
 from results.errors import one_line
 
 TIMEOUT_S = 120.0
-"""How long a node may take to answer; the first task on a node starts a process there."""
+"""How long a node may take to answer. Its first task also starts a process."""
 
 PACKAGES = ("orchestrator", "trials", "search_space", "results")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def check_nodes(sweep: Sweep, *, check_data: bool = True) -> None:
-    """Check that all nodes run what this process runs, and find the images.
+    """Check that all nodes have this process's versions, and the data of the sweep.
 
-    Errors: ``SweepError`` with a line for everything that differs; ``LaunchError`` for a node that does not answer.
+    Raises:
+        SweepError: nodes differ, or lack data; one line for each difference.
+        LaunchError: a node does not answer.
     """
     here = installed()
     faults = [
-        f"all nodes must have the same versions, but {name} is {here[name]} here and {value} on {node}"
-        for node, there in ask_every_node(installed)
-        for name, value in there.items()
-        if value != here[name]
+        f"all nodes must have the same versions, but {name} is {here[name]} here and {version} on {node}"
+        for node, versions in ask_every_node(installed)
+        for name, version in versions.items()
+        if version != here[name]
     ]
     if check_data and not faults:
         faults = [
@@ -48,7 +52,12 @@ def check_nodes(sweep: Sweep, *, check_data: bool = True) -> None:
 
 
 def check_run_directory(directory: RunDirectory) -> None:
-    """Check that all nodes see the run directory's sweep. Error: ``SweepError``."""
+    """Check that all nodes see the run directory, in which ``sweep.yaml`` has just been written.
+
+    Raises:
+        SweepError: a node does not.
+        LaunchError: a node does not answer.
+    """
     blind = [node for node, sees in ask_every_node(sees_sweep, directory) if not sees]
     if blind:
         raise SweepError(
@@ -57,36 +66,37 @@ def check_run_directory(directory: RunDirectory) -> None:
 
 
 def installed() -> dict[str, str]:
-    """Return what decides a result: versions, and a digest of this project's own code."""
-    found = {name: metadata.version(name) for name in ("shrinksweep", "torch", "numpy")}
-    return {"python": platform.python_version(), **found, "the code of shrinksweep": _code()}
+    """Return the versions that decide a result, and a digest of the code of shrinksweep on this node."""
+    versions = {name: metadata.version(name) for name in ("shrinksweep", "torch", "numpy")}
+    return {"python": platform.python_version(), **versions, "the code of shrinksweep": _code_digest()}
 
 
 def sees_sweep(directory: RunDirectory) -> bool:
-    """Say whether this node sees a run directory that holds a sweep."""
+    """Whether this node can read the sweep in a run directory."""
     return directory.read_sweep() is not None
 
 
-def ask_every_node(question: Callable[..., T], *arguments: Any) -> list[tuple[str, T]]:
-    """Return what ``question(*arguments)`` answers on every node that is alive, each with its address.
+def ask_every_node(question: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> list[tuple[str, T]]:
+    """Call a function on every living node. Return each node's address and answer.
 
-    Error: ``LaunchError`` for the first node that cannot answer.
+    Raises:
+        LaunchError: a node does not answer in time, or the function fails there.
     """
     task = ray.remote(num_cpus=0, max_retries=0)(question)
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    asked = [
+    calls = [
         task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            *arguments
+            *arguments, **options
         )
         for node in nodes
     ]
     addresses = [node["NodeManagerAddress"] for node in nodes]
-    return [(node, _answer(node, reference)) for node, reference in zip(addresses, asked, strict=True)]
+    return [(node, cast(T, _answer(node, call))) for node, call in zip(addresses, calls, strict=True)]
 
 
-def _answer(node: str, reference: Any) -> Any:
+def _answer(node: str, call: ObjectRef) -> object:
     try:
-        return ray.get(reference, timeout=TIMEOUT_S)
+        return ray.get(call, timeout=TIMEOUT_S)
     except GetTimeoutError:
         reason = f"it has not answered for {TIMEOUT_S:g} s"
     except RayTaskError as error:
@@ -96,12 +106,12 @@ def _answer(node: str, reference: Any) -> Any:
     raise LaunchError(f"every node must be able to run shrinksweep, but {node}: {one_line(reason)}")
 
 
-def _code() -> str:
-    """Return a short digest of the modules of this project, as they are installed here."""
-    total = hashlib.sha256()
+def _code_digest() -> str:
+    """Return a short digest of the installed modules of this project."""
+    digest = hashlib.sha256()
     for package in PACKAGES:
         spec = util.find_spec(package)
         folder = Path(spec.origin).parent if spec and spec.origin else Path()
         for file in sorted(folder.rglob("*.py")):
-            total.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
-    return total.hexdigest()[:8]
+            digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:8]

@@ -1,7 +1,7 @@
-"""What Ray Tune calls; every decision is the conductor's. The only file that subclasses Tune.
+"""The classes and functions that Ray Tune calls. Every decision is the conductor's.
 
-An exception in one of these hooks would make Tune blame the trial, so it is kept by the conductor, and the
-experiment is stopped. Finished trials are taken out of Tune's memory: it would keep all of them for ever.
+Tune would blame a trial for an exception in one of these hooks. So the conductor gets the exception (``_guarded``), and
+``Halt`` ends the experiment. Finished trials are removed from Tune's memory, which would keep all of them.
 """
 
 from __future__ import annotations
@@ -10,35 +10,54 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Protocol, TypedDict, TypeVar, cast
 
 from ray import cloudpickle, tune
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import PlacementGroupFactory, Stopper
+from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+from typing_extensions import override
 
 from orchestrator.conductor.capacity import Capacity
 from orchestrator.conductor.conductor import Conductor
-from orchestrator.ray_backend.gang import Job, run_attempt, why_it_died
+from orchestrator.ray_backend.gang import run_attempt, why_it_died
+from orchestrator.ray_backend.job import Job
 from orchestrator.ray_backend.tune_private import forget_finished
+from results import LedgerEntry
 from results.errors import one_line
 from results.storage.ledger import Failure
+from results.storage.record_types import JsonObject
 from trials.errors import InfeasibleError
 
 OUTCOME = "outcome"
-"""Key of the last result of an attempt that has come to its end: ``finished``, or ``infeasible`` with a ``reason``."""
+"""Key of an attempt's last result: ``finished``, or ``infeasible`` together with a ``reason``."""
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+
+class Attempt(TypedDict):
+    """What Tune calls the configuration of a trial."""
+
+    index: int
+    """Ledger index of the trial."""
+    config: str
+    """Its ``TrialConfig``, as JSON."""
+
+
+class _Hooks(Protocol):
+    conductor: Conductor
+
+
+Method = TypeVar("Method", bound=Callable[..., object])
 
 
 def _guarded(method: Method) -> Method:
-    """Hand an exception to the conductor, which ends the launch, instead of to Tune."""
+    """Make a hook pass its exceptions to the conductor, which ends the launch, and return None to Tune."""
 
     @functools.wraps(method)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: _Hooks, *args: object, **kwargs: object) -> object:
         try:
             return method(self, *args, **kwargs)
         except Exception as error:
@@ -48,150 +67,167 @@ def _guarded(method: Method) -> Method:
     return cast(Method, call)
 
 
-def trainable(job: Job) -> Callable[[dict[str, Any]], None]:
+def trainable(job: Job) -> Callable[[Attempt], None]:
     """Return the function that Tune runs for one attempt at a trial."""
 
-    def shrinksweep(config: dict[str, Any]) -> None:
+    def shrinksweep(attempt: Attempt) -> None:
         try:
-            run_attempt(job, config["index"], config["config"], _report)
+            run_attempt(job, attempt["index"], attempt["config"], _report)
             end = {OUTCOME: "finished"}
-        except InfeasibleError as error:  # an answer, no failure: the process goes on with the next trial
+        except InfeasibleError as error:  # a result, not a failure: this process can run the next trial
             end = {OUTCOME: "infeasible", "reason": str(_cause(error))}
-        tune.report(end | {"done": True})  # said in one message: Tune need not ask again
+        tune.report(end | {"done": True})  # in one message, so that Tune need not ask again
 
     return shrinksweep
 
 
-def _report(row: dict[str, Any]) -> None:
+def _report(row: JsonObject) -> None:
     if row.get("phase") != "done":
         tune.report(row)
 
 
 def placement(job: Job) -> PlacementGroupFactory:
-    """Return what Tune reserves for one trial, all of it or nothing."""
+    """Return the resources that Tune reserves for one trial, all of them or none."""
     return PlacementGroupFactory(job.bundles(), strategy="PACK")
 
 
 class LedgerSearch(Searcher):  # type: ignore[misc]
-    """Hands the conductor's trials to Tune, and their ends to the conductor."""
+    """Passes the conductor's trials to Tune, and their outcomes back to the conductor."""
 
     def __init__(self, conductor: Conductor, capacity: Capacity) -> None:
         super().__init__()
         self.conductor = conductor
         self.capacity = capacity
-        self.failures: dict[str, Failure] = {}  # why a Tune trial failed: the scheduler hears of it first
-        self.places: dict[str, int] = {}  # ledger index of each Tune trial under way
-        self.controller: Any = None  # Tune's, as soon as it shows itself
+        self.failures: dict[str, Failure] = {}
+        """Why a Tune trial failed, by its id. Filled by the scheduler: Tune does not tell a searcher the error."""
+        self.indices: dict[str, int] = {}
+        """Ledger index of each running Tune trial, by its id."""
+        self.controller: TuneController | None = None
+        """Tune's controller, known once it has added a trial."""
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    @override
+    def suggest(self, trial_id: str) -> Attempt | str | None:
         entry = self._next()
         if entry is not None:
-            self.places[trial_id] = entry.index
+            self.indices[trial_id] = entry.index
             return {"index": entry.index, "config": json.dumps(entry.config)}
         over = self.conductor.done or self.conductor.failure is not None
-        return Searcher.FINISHED if over else None
+        return str(Searcher.FINISHED) if over else None
 
     @_guarded
-    def _next(self) -> Any:
-        if self.conductor.failure is not None or not self.capacity.has_room(len(self.places)):
+    def _next(self) -> LedgerEntry | None:
+        if self.conductor.failure is not None or not self.capacity.has_room(len(self.indices)):
             return None
         return self.conductor.next()
 
+    @override
     @_guarded
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        index = self.places.pop(trial_id, None)
+    def on_trial_complete(self, trial_id: str, result: JsonObject | None = None, error: bool = False) -> None:
+        index = self.indices.pop(trial_id, None)
         if index is None:
             return
         if error:
-            self.conductor.failed(
-                index, self.failures.pop(trial_id, Failure(message="the trial left no reason"))
-            )
+            failure = self.failures.pop(trial_id, Failure(message="the trial left no reason"))
+            self.conductor.failed(index, failure)
         elif result and result.get(OUTCOME) == "infeasible":
             self.conductor.infeasible(index, result["reason"])
         elif result and result.get(OUTCOME) == "finished":
             self.conductor.succeeded(index)
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        pass
+    @override
+    def on_trial_result(self, trial_id: str, result: JsonObject) -> None:
+        pass  # the scheduler hears of every epoch
 
+    @override
     def save(self, checkpoint_path: str) -> None:
         pass  # the run directory is the record
 
+    @override
     def restore(self, checkpoint_path: str) -> None:
         pass
 
 
 class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
-    """First come, first served; hands every epoch to the conductor, which may stop the trial."""
+    """Starts trials in the order of the ledger. Passes every epoch to the conductor, which may stop the trial."""
 
     def __init__(self, conductor: Conductor, search: LedgerSearch) -> None:
         super().__init__()
         self.conductor = conductor
         self._search = search
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        goes_on = self._reported(trial, result)
-        return str(TrialScheduler.STOP if goes_on is False else TrialScheduler.CONTINUE)
+    @override
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: JsonObject) -> str:
+        stop = self._continues(trial, result) is False  # None: an exception, and ``Halt`` ends everything
+        return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
     @_guarded
-    def _reported(self, trial: Trial, result: dict[str, Any]) -> Any:
-        index = self._search.places.get(trial.trial_id)
-        return True if index is None else self.conductor.reported(index, result)
+    def _continues(self, trial: Trial, result: JsonObject) -> bool | None:
+        index = self._search.indices.get(trial.trial_id)
+        return index is None or self.conductor.reported(index, result)
 
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+    @override
+    def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
         self._search.controller = tune_controller
         tune_controller.update_max_pending_trials(max(1, self._search.capacity.total))  # start all at once
 
+    @override
     @_guarded
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+    def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         self._search.failures[trial.trial_id] = failure_of(trial)
 
 
 class Halt(Stopper):  # type: ignore[misc]
-    """Ends the experiment when the launch cannot go on."""
+    """Ends the experiment when the conductor has given up."""
 
     def __init__(self, conductor: Conductor) -> None:
         self._conductor = conductor
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    @override
+    def __call__(self, trial_id: str, result: JsonObject) -> bool:
         return False
 
+    @override
     def stop_all(self) -> bool:
         return self._conductor.failure is not None
 
 
 class Housekeeping(TrialProgressCallback):  # type: ignore[misc]
-    """Shows the progress instead of Tune's own callback, which remembers every trial; lets go of what is over."""
+    """Shows the progress of the launch, and removes finished trials from Tune's memory.
 
-    def __init__(self, conductor: Conductor, search: LedgerSearch, tick: Callable[[], None]) -> None:
+    Tune adds a ``TrialProgressCallback`` of its own unless there is one. That one would keep every trial.
+    """
+
+    def __init__(self, conductor: Conductor, search: LedgerSearch, refresh: Callable[[], None]) -> None:
         super().__init__()
         self.conductor = conductor
         self._search = search
-        self._tick = tick
+        self._refresh = refresh
 
+    @override
     @_guarded
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         self.conductor.monitor.placed(trial.config["index"])
 
-    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
-        """Say nothing: every epoch is on storage."""
+    @override
+    def log_result(self, trial: Trial, result: JsonObject, error: bool = False) -> None:
+        pass  # every epoch is on storage
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Say nothing."""
+    @override
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        pass
 
+    @override
     @_guarded
-    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
         self._search.capacity.recount()
         self.conductor.keep_front()
-        self._tick()
+        self._refresh()
         if self._search.controller is not None:
             forget_finished(self._search.controller)
 
 
 def failure_of(trial: Trial) -> Failure:
-    """Return why a Tune trial failed, as a record for the ledger."""
+    """Return why a Tune trial failed, as the ledger records it."""
     try:
         error = _cause(cloudpickle.loads(Path(trial.pickled_error_file).read_bytes()))
     except Exception as unreadable:
@@ -202,5 +238,5 @@ def failure_of(trial: Trial) -> Failure:
 
 
 def _cause(error: Exception) -> Exception:
-    """Return what a trial raised, without what Ray has wrapped around it."""
+    """Return what a trial raised, without Ray's wrapper."""
     return error.cause if isinstance(error, RayTaskError) and error.cause is not None else error

@@ -1,6 +1,6 @@
-"""Which trials are stopped early.
+"""Schedulers: which trials are stopped early.
 
-Here: one file a rule, pure functions of the reports. Not here: files, clocks, Ray. Read first: ``halving.py``.
+Here: one file per rule, deterministic in the reported epochs. Not here: clocks, Ray. Read first: ``halving.py``.
 """
 
 import lazy_loader

@@ -1,11 +1,12 @@
-"""Multi-objective asynchronous successive halving: which trials are worth their next epochs.
+"""Multi-objective asynchronous successive halving: which trials are worth further epochs.
 
-At epoch r, r eta, r eta^2, ... (the levels) a trial is compared with all that have reached the level before it.
-It goes on when it is among the best 1/eta of them. Better is: a lower non-dominated rank; among equal ranks, a
-larger contribution to the hypervolume of its rank's set (Li et al., A System for Massively Parallel
-Hyperparameter Tuning, 2018, and Schmucker et al., Multi-objective Asynchronous Successive Halving, 2021, with
-the hypervolume contribution as the order inside a rank). Directions may be mixed, ties are broken by a seeded
-hash of the trial's index.
+At epoch r, r eta, r eta^2, ... (a *level*; "rung" in the papers, which here means a point of the ladder) a trial is
+compared with all trials that have reached the level before it. It continues if it is among the best 1/eta of them.
+The order is by non-dominated rank, and within a rank by the contribution to the hypervolume of that rank. Directions
+may be mixed. Ties are broken by a seeded hash of the trial's index.
+
+Sources: Li et al., A System for Massively Parallel Hyperparameter Tuning, 2018; Schmucker et al., Multi-objective
+Asynchronous Successive Halving, 2021. The hypervolume contribution as the order within a rank is our choice.
 
 ``decide`` is a pure function of the reports so far: replaying a log gives the same decisions, bit for bit.
 """
@@ -15,7 +16,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import moocore
 import numpy as np
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Report:
-    """One trial's objectives at one epoch, in the order of the halving's objectives."""
+    """The objectives of one trial at one epoch, in the order of ``Rules.signs``."""
 
     index: int
     epoch: int
@@ -33,63 +33,65 @@ class Report:
 
 @dataclass(frozen=True)
 class Rules:
-    """How halving goes about it. ``signs``: 1 where less is better, -1 where more is."""
+    """The settings of successive halving."""
 
     first: int
-    """Epochs of the first level."""
+    """Epoch of the first level."""
     eta: int
-    """One of so many goes on from each level; each level has so many times the epochs of the one before."""
+    """Reduction factor: the best 1/eta continue, and each level has eta times the epochs of the one before."""
     signs: tuple[float, ...]
+    """For each objective 1 if it is minimized, -1 if it is maximized."""
     seed: int = 0
+    """Seed of the order of ties."""
 
     def level(self, epoch: int) -> int | None:
-        """Return the place of the level that ends with ``epoch``, from 0; None between levels."""
-        edge, place = self.first, 0
-        while edge < epoch:
-            edge, place = edge * self.eta, place + 1
-        return place if edge == epoch else None
+        """Return the number of the level at ``epoch``, from 0; None between levels."""
+        boundary, level = self.first, 0
+        while boundary < epoch:
+            boundary, level = boundary * self.eta, level + 1
+        return level if boundary == epoch else None
 
 
 def decide(rules: Rules, earlier: Sequence[Report], report: Report) -> bool:
-    """Return whether a trial goes on, from the reports of the same level that came before its own.
+    """Return whether a trial continues, given the ``earlier`` reports of the same level.
 
-    The first ``eta`` - 1 trials of a level have nothing to be measured against yet, and go on. A report with a
-    value that is not finite never does.
+    The first ``eta`` - 1 trials of a level have nothing to be compared with, and continue. A trial with a value that
+    is not finite is stopped.
     """
     if not all(np.isfinite(report.values)):
         return False
-    sound = [r for r in earlier if all(np.isfinite(r.values)) and r.index != report.index]
-    everyone = [*sound, report]
-    if len(everyone) < rules.eta:
+    others = [r for r in earlier if all(np.isfinite(r.values)) and r.index != report.index]
+    compared = [*others, report]
+    if len(compared) < rules.eta:
         return True
-    order = best_first(rules, everyone)
-    return order.index(len(everyone) - 1) < max(1, len(everyone) // rules.eta)
+    order = best_first(rules, compared)
+    return order.index(len(compared) - 1) < max(1, len(compared) // rules.eta)
 
 
 def best_first(rules: Rules, reports: Sequence[Report]) -> list[int]:
-    """Return the places of ``reports``, best first."""
-    costs = np.array([r.values for r in reports], dtype=np.float64) * np.array(rules.signs)  # [n, m]
+    """Return the indices into ``reports``, best first."""
+    costs = np.array([r.values for r in reports], dtype=np.float64) * np.array(rules.signs)  # [n, objectives]
     ranks = moocore.pareto_rank(costs)
-    share = _contributions(costs, ranks)
-    chance = [_hash(rules.seed, report.index) for report in reports]
-    return sorted(range(len(reports)), key=lambda i: (int(ranks[i]), -share[i], chance[i]))
+    contributions = _contributions(costs, ranks)
+    ties = [_hash(rules.seed, report.index) for report in reports]
+    return sorted(range(len(reports)), key=lambda i: (int(ranks[i]), -contributions[i], ties[i]))
 
 
-def _contributions(costs: NDArray[np.float64], ranks: NDArray[Any]) -> NDArray[np.float64]:
-    """Return what each row adds to the hypervolume of the rows of its rank, in the unit cube of all rows, [n].
+def _contributions(costs: NDArray[np.float64], ranks: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return the contribution of each row to the hypervolume of the rows of its rank, [n].
 
-    The reference point lies a tenth beyond the worst value of each objective.
+    Costs are scaled to the unit cube of all rows. The reference point is 0.1 beyond the worst value of each objective.
     """
     low, high = costs.min(axis=0), costs.max(axis=0)
     scaled = (costs - low) / np.where(high > low, high - low, 1.0)
     reference = np.full(costs.shape[1], 1.1)
-    share = np.zeros(len(costs))
+    contributions = np.zeros(len(costs))
     if costs.shape[1] == 1:  # all rows of a rank are equal
-        return share
+        return contributions
     for rank in np.unique(ranks):
         rows = np.flatnonzero(ranks == rank)
-        share[rows] = moocore.hv_contributions(scaled[rows], ref=reference)
-    return share
+        contributions[rows] = moocore.hv_contributions(scaled[rows], ref=reference)
+    return contributions
 
 
 def _hash(seed: int, index: int) -> int:
@@ -98,39 +100,40 @@ def _hash(seed: int, index: int) -> int:
 
 @dataclass
 class Halving:
-    """The reports of a sweep, level by level, and what was decided on them."""
+    """The reports of a sweep by level, and the decisions on them."""
 
     rules: Rules
     levels: dict[int, list[Report]] = field(default_factory=dict)
     decisions: dict[tuple[int, int], bool] = field(default_factory=dict)
+    """By index of the trial and level: whether the trial continued."""
 
     def reported(self, report: Report) -> bool:
-        """Take note of an epoch; return whether the trial goes on. Asked again, it answers the same."""
+        """Record a report and return whether the trial continues. A repeated report gets the same answer."""
         level = self.rules.level(report.epoch)
         if level is None:
             return True
         known = self.decisions.get((report.index, level))
         if known is not None:
             return known
-        goes_on = decide(self.rules, self.levels.get(level, []), report)
-        self.remember(report, goes_on)
-        return goes_on
+        continues = decide(self.rules, self.levels.get(level, []), report)
+        self.record(report, continues)
+        return continues
 
-    def remember(self, report: Report, goes_on: bool) -> None:
-        """Take note of a report whose decision is known, such as one that is read back from storage."""
+    def record(self, report: Report, continues: bool) -> None:
+        """Record a report whose decision is known, for example from a launch before this one."""
         level = self.rules.level(report.epoch)
         if level is not None and (report.index, level) not in self.decisions:
             self.levels.setdefault(level, []).append(report)
-            self.decisions[report.index, level] = goes_on
+            self.decisions[report.index, level] = continues
 
 
 def rules_of(directions: Mapping[str, str], *, first: int, eta: int, seed: int) -> Rules:
-    """Return the rules for objectives of the progress rows: ``{"validation_accuracy": "max", ...}``."""
-    signs = tuple(-1.0 if sense == "max" else 1.0 for sense in directions.values())
+    """Return the rules for objectives with these directions: ``{"validation_accuracy": "max", ...}``."""
+    signs = tuple(-1.0 if direction == "max" else 1.0 for direction in directions.values())
     return Rules(first, eta, signs, seed)
 
 
 def replay(rules: Rules, log: Iterable[Report]) -> list[bool]:
-    """Return the decision on every report of a log, in its order."""
+    """Return the decision on each report of a log, in its order."""
     halving = Halving(rules)
     return [halving.reported(report) for report in log]

@@ -1,7 +1,7 @@
-"""Which trial is proposed next: one file a searcher, and the interface that all share.
+"""Searchers: which trial is proposed next. One file per searcher, and the interface that all of them implement.
 
-Here: proposals and what searchers are told. Not here: trials that run, files. Read first: ``base.py``, then
-``proposals.py``.
+Here: proposals and learning from results, and a run as an Optuna study. Not here: running trials. Read first:
+``base.py``, then ``proposals.py``.
 """
 
 import lazy_loader

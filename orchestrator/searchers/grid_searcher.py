@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from typing_extensions import override
+
+from orchestrator.searchers.base import Searcher
 from orchestrator.sweep.dimensions import Assignment, Dimension
 
 
-class GridSearcher:
-    """Every combination, in the order of the lists: the last one moves fastest."""
-
-    adaptive = False
+class GridSearcher(Searcher):
+    """Proposes every combination in the order of the lists; the last dimension varies fastest."""
 
     def __init__(self, dimensions: Sequence[Dimension]) -> None:
         self._dimensions = dimensions
-        self._start = 0  # combinations before it were yielded, and taken or known
+        self._next_index = 0  # combinations before it were yielded already
 
+    @override
     def candidates(self, index: int) -> Iterator[Assignment]:
         total = math.prod(d.size or 0 for d in self._dimensions)
-        for place in range(self._start, total):
-            self._start = place + 1
-            yield self._combination(place)
+        for combination in range(self._next_index, total):
+            self._next_index = combination + 1
+            yield self._assignment(combination)
 
-    def tell(self, *result: Any) -> None:
-        pass
-
-    def _combination(self, place: int) -> Assignment:
+    def _assignment(self, combination: int) -> Assignment:
+        """Return the combination of this index: its digits in the mixed radix of the dimensions' sizes."""
         chosen: Assignment = {}
         for dimension in reversed(self._dimensions):
-            assert dimension.size is not None, "the sweep file was checked"
-            place, digit = divmod(place, dimension.size)
+            assert dimension.size is not None, "Sweep refuses a grid over a continuous range"
+            combination, digit = divmod(combination, dimension.size)
             chosen[dimension.path] = dimension.value(digit)
         return {dimension.path: chosen[dimension.path] for dimension in self._dimensions}

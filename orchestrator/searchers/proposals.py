@@ -1,4 +1,4 @@
-"""What is proposed next: the first candidate of the sweep's searcher that was never proposed before."""
+"""The next proposal of a sweep: the first candidate of its searcher that was never proposed before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from orchestrator.sweep.sweep import Sweep
 
 
 class Proposals:
-    """A searcher together with what was ever proposed: hands out only what is new."""
+    """The proposals of a searcher, without repetitions.
+
+    Args:
+        searcher: yields the candidates.
+        combinations: number of different assignments; None: unlimited.
+        known: assignments that were proposed before, as JSON text.
+    """
 
     def __init__(self, searcher: Searcher, combinations: int | None, known: Collection[str] = ()) -> None:
         self.searcher = searcher
@@ -20,7 +26,7 @@ class Proposals:
         self._known = set(known)
 
     def next(self, index: int) -> Assignment | None:
-        """Return what the trial ``index`` should be; None when there is nothing new to try."""
+        """Return the assignment of the trial ``index``; None when there is nothing new to try."""
         if self._combinations is not None and len(self._known) >= self._combinations:
             return None
         for candidate in self.searcher.candidates(index):
@@ -32,12 +38,12 @@ class Proposals:
 
 
 def make_searcher(sweep: Sweep) -> Searcher:
-    """Return the searcher that a sweep asks for, fresh."""
+    """Return a new searcher as configured by ``sweep.strategy``."""
     if sweep.strategy.searcher == "grid":
         return GridSearcher(sweep.dimensions)
     if sweep.strategy.searcher == "random":
         return RandomSearcher(sweep.dimensions, sweep.seed)
-    from orchestrator.searchers.optuna_searcher import OptunaSearcher  # it takes half a second to load
+    from orchestrator.searchers.optuna_searcher import OptunaSearcher  # importing Optuna takes half a second
 
     return OptunaSearcher(
         sweep.dimensions,

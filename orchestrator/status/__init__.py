@@ -1,6 +1,6 @@
-"""What people see of a launch while it runs, and of a run's files at any time.
+"""What a launch shows while it runs, and the state of a run from its files at any time.
 
-Here: views, tables, the state of a run. Not here: decisions, commands. Read first: ``status.py``.
+Here: views, tables, the headline, the status. Not here: decisions, commands. Read first: ``status.py``.
 """
 
 import lazy_loader

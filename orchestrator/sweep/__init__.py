@@ -1,7 +1,7 @@
-"""What a sweep file may say, and every fault that it can have.
+"""The sweep file: its fields, its dimensions, and the checks that need neither data nor a cluster.
 
-Here: the file, its dimensions, its overrides. Not here: anything that needs a cluster or data. Read first:
-``sweep.py``.
+Here: reading, overriding and validating a sweep file. Not here: checks against data, nodes and a run directory
+(``orchestrator.preflight``). Read first: ``sweep.py``.
 """
 
 import lazy_loader

@@ -1,9 +1,7 @@
-"""What differs between the trials of a sweep: one dimension for each swept path into the trial configuration.
+"""Dimensions of a sweep: one for each swept path into the trial configuration.
 
-(Or for several at once: ``orchestrator.sweep.joint_dimensions``.)
-
-A dimension is a list of values or a range. ``at(u)`` maps the unit interval onto it, ``value(i)`` counts
-through it where it is finite.
+A dimension is a list of values or a range. ``at(u)`` maps the unit interval onto it; ``value(index)`` enumerates it
+where it is finite. Several paths swept together are one dimension, see ``orchestrator.sweep.joint_dimensions``.
 """
 
 from __future__ import annotations
@@ -12,21 +10,24 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from orchestrator.errors import rule_of
+from orchestrator.sweep.faults import rule_of
 from results.errors import nearest
 from results.schema import paths_of
 from trials.config import LADDER_LISTS, TrialConfig
 
-Assignment = dict[str, Any]
-"""A value for every swept path."""
+FieldValue: TypeAlias = "str | int | float | bool | Sequence[FieldValue] | None"
+"""The value of a configuration field: a scalar, or a sequence of scalars."""
+
+Assignment = dict[str, FieldValue]
+"""One value for each swept path; for paths swept together, one tuple."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +35,36 @@ class Values:
     """A list of values, in the order given."""
 
     path: str
-    choices: tuple[Any, ...]
+    choices: tuple[FieldValue, ...]
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The single paths: several where fields are swept together."""
+        """The single paths: more than one where fields are swept together."""
         return paths_of(self.path)
 
     @property
     def size(self) -> int:
+        """The number of values."""
         return len(self.choices)
 
     @property
     def ordered(self) -> bool:
-        """Say whether the values are numbers in rising order, so that neighbours are alike."""
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in self.choices)
-        return numbers and list(self.choices) == sorted(self.choices)
+        """Whether the values are numbers in increasing order."""
+        numbers = [v for v in self.choices if isinstance(v, int | float) and not isinstance(v, bool)]
+        return len(numbers) == self.size and numbers == sorted(numbers)
 
-    def value(self, place: int) -> Any:
-        return self.choices[place]
+    def value(self, index: int) -> FieldValue:
+        """Return the value at ``index``."""
+        return self.choices[index]
 
-    def at(self, u: float) -> Any:
+    def at(self, u: float) -> FieldValue:
+        """Return the value at the fraction ``u`` of the list, 0 <= u <= 1."""
         return self.choices[min(int(u * self.size), self.size - 1)]
 
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from ``low`` to ``high``, both included; on a grid where ``step`` is given."""
+    """All numbers from ``low`` to ``high``, both included; a grid where ``step`` is given."""
 
     path: str
     low: float
@@ -71,21 +75,24 @@ class Range:
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """The path, as the only one."""
         return (self.path,)
 
     @property
     def size(self) -> int | None:
-        """How many values there are; None: a continuum."""
+        """The number of values; None: not counted (continuous or logarithmic)."""
         if self.step is None:
             return None
         return math.floor((self.high - self.low) / self.step + 1e-9) + 1
 
-    def value(self, place: int) -> Any:
-        assert self.step is not None, "a continuum cannot be counted"
-        value = self.low + place * self.step
+    def value(self, index: int) -> float:
+        """Return the value at ``index`` of the grid."""
+        assert self.step is not None, "a range without a step has no indices"
+        value = self.low + index * self.step
         return round(value) if self.integer else float(f"{value:.12g}")
 
-    def at(self, u: float) -> Any:
+    def at(self, u: float) -> float:
+        """Return the value at the fraction ``u`` of the range, 0 <= u <= 1; in the logarithm with ``log``."""
         if self.log:
             top = math.log(self.high + 1 if self.integer else self.high)
             value = math.exp(math.log(self.low) + u * (top - math.log(self.low)))
@@ -97,15 +104,16 @@ class Range:
 
 
 Dimension = Values | Range
+"""What is swept at one path, or at several together."""
 
 
 @cache
 def leaf_fields() -> dict[str, FieldInfo]:
-    """Return every leaf of the trial configuration by its dotted path."""
+    """Return every leaf field of the trial configuration by its dotted path."""
     return dict(_leaves(TrialConfig, ""))
 
 
-def _leaves(model: type[BaseModel], prefix: str) -> typing.Iterator[tuple[str, FieldInfo]]:
+def _leaves(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -114,79 +122,84 @@ def _leaves(model: type[BaseModel], prefix: str) -> typing.Iterator[tuple[str, F
             yield prefix + name, field
 
 
-def parse(path: str, raw: Any) -> tuple[Dimension | None, list[str]]:
-    """Return the dimension that ``raw`` describes for ``path``, or None and what is wrong with it."""
-    where = f"`sweep.{path}`"
+def parse(path: str, raw: object) -> tuple[Dimension | None, list[str]]:
+    """Return the dimension that ``raw`` describes for ``path``, or None and its faults."""
+    where = f"sweep.{path}"
     if fault := field_fault(path):
         return None, [fault]
     if isinstance(raw, Mapping):
         if "choices" not in raw:
             return _parse_range(path, raw)
-        faults = [f"unknown key `sweep.{path}.{key}` beside `choices`" for key in raw if key != "choices"]
+        faults = [f"unknown key `{where}.{key}` beside `choices`" for key in raw if key != "choices"]
         if faults:
             return None, faults
         raw = raw["choices"]
     if not isinstance(raw, list | tuple):
-        return None, [f"{where} must be a list, {{low, high}} or {{choices}}, but got {raw!r}"]
+        return None, [f"`{where}` must be a list, {{low, high}} or {{choices}}, but got {raw!r}"]
     return _parse_values(path, raw)
 
 
 def field_fault(path: str) -> str | None:
-    """Return why the field at ``path`` cannot be swept; None: it can."""
+    """Return why the field at ``path`` cannot be swept; None if it can."""
     where = f"`sweep.{path}`"
     if path not in leaf_fields():
         return f"unknown path {where}{nearest(path, leaf_fields())}"
-    section, _, name = path.rpartition(".")
-    if section == "ladder" and name in LADDER_LISTS:
-        return f"{where} makes rungs, not trials: list its values in `trial.{path}`; nothing is trained again"
+    if is_ladder_list(path):
+        return f"{where} defines rungs, which need no trials of their own: list its values in `trial.{path}`"
     return None
 
 
-def _parse_values(path: str, raw: list[Any] | tuple[Any, ...]) -> tuple[Dimension | None, list[str]]:
-    where = f"`sweep.{path}`"
+def is_ladder_list(path: str) -> bool:
+    """Whether ``path`` is a list of the ladder: its values are evaluated on one trained network, never swept."""
+    section, _, name = path.rpartition(".")
+    return section == "ladder" and name in LADDER_LISTS
+
+
+def _parse_values(path: str, raw: Sequence[object]) -> tuple[Dimension | None, list[str]]:
+    where = f"sweep.{path}"
     if not raw:
-        return None, [f"{where} must name at least one value, but got {list(raw)}"]
-    values = [checked(path, value, f"`sweep.{path}[{i}]`") for i, value in enumerate(raw)]
+        return None, [f"`{where}` must name at least one value, but got {list(raw)}"]
+    values = [validated(path, value, f"{where}[{i}]") for i, value in enumerate(raw)]
     faults = [fault for _, found in values for fault in found]
     choices = tuple(value for value, _ in values)
     if not faults and len({as_text(value) for value in choices}) < len(choices):
-        faults.append(f"{where} must not name a value twice, but got {list(raw)}")
+        faults.append(f"`{where}` must not name a value twice, but got {list(raw)}")
     return (None, faults) if faults else (Values(path, choices), [])
 
 
 _RANGE_KEYS = ("low", "high", "log", "step", "int")
 
 
-def _parse_range(path: str, raw: Mapping[str, Any]) -> tuple[Dimension | None, list[str]]:
-    where = f"`sweep.{path}"
+def _parse_range(path: str, raw: Mapping[object, object]) -> tuple[Dimension | None, list[str]]:
+    where = f"sweep.{path}"
     faults = [
-        f"unknown key {where}.{key}`{nearest(str(key), [*_RANGE_KEYS, 'choices'])}"
+        f"unknown key `{where}.{key}`{nearest(str(key), [*_RANGE_KEYS, 'choices'])}"
         for key in raw
         if key not in _RANGE_KEYS
     ]
     kinds = number_kinds(leaf_fields()[path].annotation)
     if not kinds:
-        return None, [*faults, f"{where}` is no number: sweep it by a list of values, but got {dict(raw)!r}"]
+        return None, [*faults, f"`{where}` is not a number: sweep it with a list, but got {dict(raw)!r}"]
     bounds: dict[str, float] = {}
     for name in ("low", "high"):
         if name not in raw:
-            faults.append(f"{where}.{name}` must be given, but it is missing")
+            faults.append(f"`{where}.{name}` must be given, but it is missing")
             continue
-        value, found = checked(path, raw[name], f"{where}.{name}`")
+        value, found = validated(path, raw[name], f"{where}.{name}")
         faults += found
-        if not found:
+        if isinstance(value, int | float):
             bounds[name] = value
     for name in ("log", "int"):
         if not isinstance(raw.get(name, False), bool):
-            faults.append(f"{where}.{name}` must be true or false, but got {raw[name]!r}")
-    step, found = _step(raw.get("step"), f"{where}.step`")
+            faults.append(f"`{where}.{name}` must be true or false, but got {raw[name]!r}")
+    step, found = _parse_step(raw.get("step"), f"{where}.step")
     faults += found
-    if faults or any(bounds[name] is None for name in bounds):
-        return None, faults or [f"{where}` must have numbers as bounds, but got {dict(raw)!r}"]
+    if faults or len(bounds) < 2:
+        return None, faults or [f"`{where}` must have numbers as bounds, but got {dict(raw)!r}"]
     integer = bool(raw.get("int", float not in kinds))
     log = bool(raw.get("log", False))
-    faults = _range_faults(f"{where}`", bounds["low"], bounds["high"], log=log, step=step, integer=integer)
-    faults += _kind_faults(f"{where}`", kinds, step, integer)
+    faults = _range_faults(where, bounds["low"], bounds["high"], log=log, step=step, integer=integer)
+    faults += _integer_faults(where, kinds, step, integer)
     if faults:
         return None, faults
     if integer and not log and step is None:
@@ -194,71 +207,68 @@ def _parse_range(path: str, raw: Mapping[str, Any]) -> tuple[Dimension | None, l
     return Range(path, bounds["low"], bounds["high"], log=log, step=step, integer=integer), []
 
 
-def _step(raw: Any, where: str) -> tuple[float | None, list[str]]:
+def _parse_step(raw: object, where: str) -> tuple[float | None, list[str]]:
     if raw is None:
         return None, []
     try:
         step = TypeAdapter(float).validate_python(raw)
     except ValidationError:
-        return None, [f"{where} must be a number, but got {raw!r}"]
-    return (step, []) if step > 0 else (None, [f"{where} must be greater than 0, but got {raw!r}"])
+        return None, [f"`{where}` must be a number, but got {raw!r}"]
+    return (step, []) if step > 0 else (None, [f"`{where}` must be greater than 0, but got {raw!r}"])
 
 
 def _range_faults(
     where: str, low: float, high: float, *, log: bool, step: float | None, integer: bool
 ) -> list[str]:
     if not (math.isfinite(low) and math.isfinite(high)):
-        return [f"{where} must have finite bounds, but got low={low}, high={high}"]
+        return [f"`{where}` must have finite bounds, but got low={low}, high={high}"]
     faults = []
     if low >= high:
-        faults.append(f"{where} must have low < high, but got low={low}, high={high}")
+        faults.append(f"`{where}` must have low < high, but got low={low}, high={high}")
     if log and low <= 0:
-        faults.append(f"{where} must have low > 0 with log: true, but got low={low}")
+        faults.append(f"`{where}` must have low > 0 with log: true, but got low={low}")
     if log and step is not None:
-        faults.append(f"{where} must have either log or step, but got both")
+        faults.append(f"`{where}` must have either log or step, but got both")
     if integer and (low != int(low) or high != int(high)):
-        faults.append(f"{where} must have whole bounds, but got low={low}, high={high}")
+        faults.append(f"`{where}` must have whole numbers as bounds, but got low={low}, high={high}")
     return faults
 
 
-def _kind_faults(where: str, kinds: set[type], step: float | None, integer: bool) -> list[str]:
+def _integer_faults(where: str, kinds: set[type], step: float | None, integer: bool) -> list[str]:
     if integer and step is not None and step != int(step):
-        return [f"{where} must have a whole step, but got step={step}"]
+        return [f"`{where}` must have a whole number as step, but got step={step}"]
     if float not in kinds and not integer:
-        return [f"{where} must be whole numbers, but got int: false"]
+        return [f"`{where}` must be whole numbers, but got int: false"]
     return []
 
 
-def checked(path: str, value: Any, where: str) -> tuple[Any, list[str]]:
-    """Return ``value`` as the field at ``path`` takes it, and what is wrong with it."""
+def validated(path: str, value: object, where: str) -> tuple[FieldValue, list[str]]:
+    """Return ``value`` as converted by the field at ``path``, and its faults; ``where`` names it in them."""
     try:
-        return _adapter(path).validate_python(value), []
+        return leaf_adapter(path).validate_python(value), []
     except ValidationError as error:
         rule = rule_of(error.errors()[0])
-        return None, [f"{where} {rule}, but got {value!r}"]
+        return None, [f"`{where}` {rule}, but got {value!r}"]
 
 
 @cache
-def _adapter(path: str) -> TypeAdapter[Any]:
-    return TypeAdapter(leaf_type(path))
-
-
-def leaf_type(path: str) -> Any:
-    """Return the type of the leaf at ``path``, with its constraints."""
+def leaf_adapter(path: str) -> TypeAdapter[FieldValue]:
+    """Return the pydantic adapter of the leaf field at ``path``: its type with its constraints."""
     field = leaf_fields()[path]
-    return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    return TypeAdapter(kind)
 
 
-def number_kinds(annotation: Any) -> set[type]:
-    """Return which of int and float a field takes."""
+def number_kinds(annotation: object) -> set[type]:
+    """Return which of int and float a field with this type annotation accepts."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         return number_kinds(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
         return {kind for part in typing.get_args(annotation) for kind in number_kinds(part)}
-    return {annotation} if annotation in (int, float) else set()
+    return {kind for kind in (int, float) if annotation is kind}
 
 
-def as_text(value: Any) -> str:
-    """Return a value as JSON: equal values give equal text."""
+def as_text(value: object) -> str:
+    """Return a value as JSON text: equal values have equal texts."""
     return json.dumps(value, sort_keys=True)

@@ -1,7 +1,7 @@
-"""A sweep: a trial configuration, what differs between trials, and how to go about it.
+"""A sweep: the configuration of its trials, what varies between them, and the strategy.
 
-``Sweep.from_yaml("sweep.yaml")`` and ``Sweep(name=..., sweep={...})`` check everything that can be checked
-without a cluster, and raise one :class:`SweepError` that holds every fault, one line each.
+``Sweep.from_yaml("sweep.yaml")`` and ``Sweep(name=..., sweep={...})`` check everything that can be checked without
+data or a cluster. They raise one :class:`SweepError` with every fault, one line each.
 """
 
 from __future__ import annotations
@@ -10,74 +10,79 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, cast
 
 import pyarrow as pa
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from orchestrator.errors import SweepError, fault_lines, without_faults
+from orchestrator.errors import SweepError
 from orchestrator.sweep import combinations, dimensions, joint_dimensions, yaml_text
-from orchestrator.sweep.dimensions import Assignment, Dimension, Range
+from orchestrator.sweep.dimensions import Assignment, Dimension, FieldValue, Range
+from orchestrator.sweep.faults import fault_lines, without_faults
 from results import ResultsError
 from results.errors import nearest
 from results.pareto.constraints import Constraint, parse_all
 from results.schema import POINTS, PROGRESS
 from trials.config import Config, TrialConfig
 
+Direction = Literal["max", "min"]
 
-def _known_columns(objectives: dict[str, str], schema: pa.Schema) -> dict[str, str]:
+
+def _check_columns(names: Mapping[str, Direction] | Sequence[str], schema: pa.Schema) -> None:
     numeric = [f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
-    for name in objectives:
+    for name in names:
         if name not in numeric:
             raise ValueError(f"there is no numeric column `{name}`{nearest(name, numeric)}")
-    return objectives
 
 
 class HalvingConfig(Config):
-    """Multi-objective asynchronous successive halving, on a budget of epochs."""
+    """Multi-objective asynchronous successive halving: trials are compared as they train, and the worse are stopped."""
 
     first_epochs: PositiveInt = 1
-    """Epochs, over both phases of a trial, before it is compared for the first time."""
+    """Epoch of the first comparison, counted over search and training."""
     eta: Annotated[int, Field(ge=2)] = 3
-    """One of so many goes on; the next comparison comes after so many times the epochs."""
-    objectives: dict[str, Literal["max", "min"]] = Field(
+    """Reduction factor: at each comparison the best 1/`eta` of the trials continue. Comparisons are at `first_epochs`,
+    `first_epochs` x `eta`, `first_epochs` x `eta`^2, ..."""
+    objectives: dict[str, Direction] = Field(
         default={"accuracy": "max", "effective_macs": "min"}, min_length=1
     )
-    """Columns of the progress; epochs in which one of them was not measured are not compared. `effective_macs` is
-    measured in the training, `expected_macs` in the search."""
+    """Columns of the progress table by which trials are compared, each `max` or `min`. Epochs where one of them was not
+    measured are skipped: `effective_macs` is measured in training, `expected_macs` in the search."""
 
     @field_validator("objectives")
     @classmethod
-    def _columns(cls, objectives: dict[str, str]) -> dict[str, str]:
-        return _known_columns(objectives, PROGRESS)
+    def _known_columns(cls, objectives: dict[str, Direction]) -> dict[str, Direction]:
+        _check_columns(objectives, PROGRESS)
+        return objectives
 
 
 class StrategyConfig(Config):
     """Which trials are proposed, how many, and which are stopped early."""
 
     searcher: Literal["grid", "random", "nsga2", "tpe"] = "random"
-    """grid: every combination; random: scrambled Sobol points; nsga2, tpe: Optuna's, over all objectives."""
+    """`grid`: every combination; `random`: a scrambled Sobol sequence; `nsga2`, `tpe`: Optuna's samplers, over all
+    objectives."""
     trials: PositiveInt | None = None
-    """The budget; null: the whole grid, or 16."""
+    """Number of trials. `null`: every combination for `grid`; for the others 16, or every combination if fewer."""
     population: Annotated[int, Field(ge=2)] = 20
-    """Trials in a generation (nsga2), or before the model is asked for the first time (tpe)."""
+    """`nsga2`: trials per generation. `tpe`: random trials before the first that its model proposes."""
     scheduler: Literal["none", "halving"] = "none"
-    """Which trials are stopped early: none, or those that halving finds not worth their next epochs."""
+    """Early stopping of trials: `none`, or `halving` (asynchronous successive halving)."""
     halving: HalvingConfig = HalvingConfig()
-    """How halving goes about it."""
+    """Settings of the scheduler `halving`."""
 
 
 class ResourcesConfig(Config):
-    """What one trial needs, and how many run at a time."""
+    """Resources of a trial, and how many trials run at the same time."""
 
     workers: PositiveInt = 1
-    """Processes that run one trial together, data-parallel."""
+    """Data-parallel processes of one trial."""
     cpus_per_worker: Annotated[float, Field(ge=0)] = 1.0
-    """CPUs that each worker reserves."""
+    """CPUs reserved for each worker."""
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
-    """GPUs that each worker reserves; a fraction: several trials share one."""
+    """GPUs reserved for each worker. With a fraction, several workers share a GPU."""
     max_concurrent: PositiveInt | None = None
-    """Trials at a time; null: as many as the cluster holds."""
+    """Maximum number of trials that run at the same time. `null`: as many as fit on the cluster."""
 
     @field_validator("gpus_per_worker")
     @classmethod
@@ -87,7 +92,7 @@ class ResourcesConfig(Config):
         return gpus
 
     @model_validator(mode="after")
-    def _something(self) -> ResourcesConfig:
+    def _not_empty(self) -> ResourcesConfig:
         if not self.cpus_per_worker and not self.gpus_per_worker:
             raise ValueError(
                 "a worker must reserve a CPU or a GPU, but got cpus_per_worker=0, gpus_per_worker=0"
@@ -96,30 +101,37 @@ class ResourcesConfig(Config):
 
 
 class Sweep(Config):
-    """A whole sweep, as a sweep file holds it. Raises ``SweepError`` with every fault at once."""
+    """A whole sweep, as written in a sweep file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-    """Name of the sweep: letters, digits, dots, dashes and underscores."""
+    """Name of the sweep: letters, digits, dots, dashes and underscores. The default run directory is `runs/NAME`."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Seed of the searcher, and of every trial unless `trial.seed` says otherwise."""
-    objectives: dict[str, Literal["max", "min"]] = Field(
+    """Seed of the searcher, and of every trial unless `trial.seed` is given."""
+    objectives: dict[str, Direction] = Field(
         default={"accuracy": "max", "macs": "min", "memory_bytes": "min"}, min_length=1
     )
-    """Columns of the points, and whether more or less of each is better."""
+    """Columns of the points table to optimize, each `max` or `min`."""
     constraints: tuple[str, ...] = ()
-    """Bounds on columns of the points, such as `macs <= 3e8`: what breaks one is on no front. Bounds on `macs`, `flops`
-    and `params` are checked as soon as a trial has found its architecture: one that breaks them is not trained."""
+    """Bounds on columns of the points table, such as `macs <= 3e8`. Points that violate one are excluded from the
+    front. Bounds on `macs`, `flops` and `params` are checked as soon as a trial has found its architecture: one that
+    violates them is not trained."""
     trial: TrialConfig = TrialConfig()
-    """What every trial has in common."""
-    sweep: dict[str, Any] = Field(min_length=1)
-    """What differs between trials: dotted paths into the trial, each a list, {low, high} or {choices}; several paths,
-    separated by commas, are swept together: a list of lists."""
+    """Configuration that all trials share."""
+    sweep: dict[str, object] = Field(min_length=1)
+    """What varies between trials: dotted paths into `trial`, each with a list, {low, high} or {choices}. Several paths,
+    separated by commas, are swept together: they take a list of lists."""
     strategy: StrategyConfig = StrategyConfig()
     resources: ResourcesConfig = ResourcesConfig()
     retries: Annotated[int, Field(ge=0)] = 2
-    """Failed attempts of a trial that are forgiven: in a row, without an epoch of progress between them."""
+    """Retries of a failed trial before it is given up. The count restarts when an attempt gets further than the one
+    before it."""
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, **fields: object) -> None:
+        """Validate the fields of a sweep file.
+
+        Raises:
+            SweepError: every fault at once.
+        """
         fields = _with_trial_seed(fields)
         faults: list[str] = []
         try:
@@ -133,7 +145,7 @@ class Sweep(Config):
         faults += found
         base = _trial_or_none(fields.get("trial", {}))
         if base is not None:
-            faults += combinations.faults(base, dims)
+            faults += combinations.size_faults(base, dims)
         if isinstance(strategy := fields.get("strategy"), Mapping) and strategy.get("searcher") == "grid":
             faults += _grid_faults(dims)
         if faults:
@@ -141,18 +153,19 @@ class Sweep(Config):
 
     @field_validator("objectives")
     @classmethod
-    def _columns(cls, objectives: dict[str, str]) -> dict[str, str]:
-        return _known_columns(objectives, POINTS)
+    def _known_columns(cls, objectives: dict[str, Direction]) -> dict[str, Direction]:
+        _check_columns(objectives, POINTS)
+        return objectives
 
     @field_validator("constraints")
     @classmethod
-    def _bounds(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_bounds(cls, constraints: tuple[str, ...]) -> tuple[str, ...]:
         for text in constraints:
             try:
                 column = Constraint.parse(text).column
             except ResultsError as error:
                 raise ValueError(str(error)) from None
-            _known_columns({column: "min"}, POINTS)
+            _check_columns([column], POINTS)
         return constraints
 
     @cached_property
@@ -162,28 +175,36 @@ class Sweep(Config):
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
-        """Read a sweep file, with ``PATH=VALUE`` overrides. Error: ``SweepError``, every fault at once."""
+        """Read a sweep file, with ``PATH=VALUE`` overrides.
+
+        Raises:
+            SweepError: every fault at once.
+        """
         return cls.from_mapping(yaml_text.override(yaml_text.read(path), overrides))
 
     @classmethod
-    def from_mapping(cls, content: Mapping[Any, Any]) -> Sweep:
-        """Build a sweep from what a sweep file holds. Error: ``SweepError``, every fault at once."""
+    def from_mapping(cls, content: Mapping[str, object]) -> Sweep:
+        """Build a sweep from the content of a sweep file.
+
+        Raises:
+            SweepError: every fault at once.
+        """
         return cls(**{str(key): value for key, value in content.items()})
 
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """What is swept, in the order given."""
+        """The swept dimensions, in the order given."""
         return tuple(_parse_dimensions(self.sweep)[0])
 
     @property
     def combinations(self) -> int | None:
-        """How many different trials the sweep can propose; None: a continuum."""
+        """The number of different trials that the sweep can propose; None if a dimension is continuous."""
         sizes = [dimension.size for dimension in self.dimensions]
         return None if None in sizes else math.prod(size for size in sizes if size is not None)
 
     @property
     def budget(self) -> int:
-        """How many trials the sweep asks for in all."""
+        """The total number of trials that the sweep asks for."""
         wanted = self.strategy.trials
         if self.combinations is None:
             return wanted or 16
@@ -193,33 +214,34 @@ class Sweep(Config):
 
     @property
     def maximize(self) -> list[str]:
-        """Objectives of which more is better."""
-        return [name for name, sense in self.objectives.items() if sense == "max"]
+        """The objectives that are maximized."""
+        return [name for name, direction in self.objectives.items() if direction == "max"]
 
     @property
     def minimize(self) -> list[str]:
-        """Objectives of which less is better."""
-        return [name for name, sense in self.objectives.items() if sense == "min"]
+        """The objectives that are minimized."""
+        return [name for name, direction in self.objectives.items() if direction == "min"]
 
     def config(self, assignment: Assignment) -> TrialConfig:
         """Return the configuration of the trial with these values at the swept paths."""
-        return combinations.configured(self.trial, assignment)
+        return combinations.apply_assignment(self.trial, assignment)
 
-    def assignment(self, config: Mapping[str, Any]) -> Assignment:
-        """Return the values that a trial's configuration, as JSON, has at the swept paths."""
+    def assignment(self, config: Mapping[str, object]) -> Assignment:
+        """Return the values at the swept paths of a trial configuration in its JSON form."""
         return {
             d.path: tuple(_at(config, path) for path in d.paths) if len(d.paths) > 1 else _at(config, d.path)
             for d in self.dimensions
         }
 
 
-def _at(config: Any, path: str) -> Any:
-    for part in path.split("."):
-        config = config[part]
-    return config
+def _at(config: Mapping[str, object], path: str) -> FieldValue:
+    value: object = config
+    for name in path.split("."):
+        value = cast(Mapping[str, object], value)[name]
+    return cast(FieldValue, value)
 
 
-def _with_trial_seed(fields: dict[str, Any]) -> dict[str, Any]:
+def _with_trial_seed(fields: dict[str, object]) -> dict[str, object]:
     trial, seed = fields.get("trial", {}), fields.get("seed", 0)
     if isinstance(trial, TrialConfig) and "seed" not in trial.model_fields_set:
         return {**fields, "trial": {**trial.model_dump(), "seed": seed}}
@@ -228,12 +250,14 @@ def _with_trial_seed(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _parse_dimensions(raw: Any) -> tuple[list[Dimension], list[str]]:
-    found, faults = [], []
+def _parse_dimensions(raw: object) -> tuple[list[Dimension], list[str]]:
+    """Return the valid dimensions of the block ``sweep``, and the faults of the others."""
+    found: list[Dimension] = []
+    faults: list[str] = []
     for path, value in raw.items() if isinstance(raw, Mapping) else ():
         kind = joint_dimensions if "," in str(path) else dimensions
-        dimension, wrong = kind.parse(str(path), value)
-        faults += wrong
+        dimension, lines = kind.parse(str(path), value)
+        faults += lines
         if dimension is not None:
             found.append(dimension)
     paths = [path for dimension in found for path in dimension.paths]
@@ -243,8 +267,8 @@ def _parse_dimensions(raw: Any) -> tuple[list[Dimension], list[str]]:
     return found, faults
 
 
-def _trial_faults(raw: Any) -> list[str]:
-    """Return what is wrong with a trial once its first faults are out of the way: they hide how its parts fit."""
+def _trial_faults(raw: object) -> list[str]:
+    """Return the faults of a trial whose invalid entries were removed: these had hidden how its parts fit together."""
     try:
         TrialConfig.model_validate({} if raw is None else raw)
     except ValidationError as error:
@@ -252,7 +276,7 @@ def _trial_faults(raw: Any) -> list[str]:
     return []
 
 
-def _trial_or_none(raw: Any) -> TrialConfig | None:
+def _trial_or_none(raw: object) -> TrialConfig | None:
     try:
         return TrialConfig.model_validate(raw)
     except ValidationError:
@@ -261,7 +285,7 @@ def _trial_or_none(raw: Any) -> TrialConfig | None:
 
 def _grid_faults(dims: Sequence[Dimension]) -> list[str]:
     return [
-        f"a grid must have lists or steps, but `sweep.{d.path}` is a range from {d.low} to {d.high}"
+        f"a grid must have lists or ranges with a step, but `sweep.{d.path}` is a range from {d.low} to {d.high}"
         for d in dims
         if isinstance(d, Range) and d.size is None
     ]

@@ -1,22 +1,23 @@
-"""Sweep files as text: YAML whose ``1e-6`` is a number and whose keys may not be given twice."""
+"""Sweep files as text: YAML 1.1 that reads ``1e-6`` as a number and refuses duplicate keys."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
+from typing_extensions import override as overrides
 
 from orchestrator.errors import SweepError
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader of YAML 1.1, with two differences: see the module."""
+    """PyYAML's safe loader with the two differences named above."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
+    @overrides
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen: set[object] = set()
         for key_node, _ in node.value:
             key = key_node.value
             if key in seen:
@@ -31,8 +32,12 @@ _EXPONENT = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds. Error: ``SweepError``."""
+def read(path: str | Path) -> dict[str, object]:
+    """Return the mapping that a YAML file contains.
+
+    Raises:
+        SweepError: the file cannot be read, or is not a YAML mapping.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -46,11 +51,14 @@ def read(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def override(content: dict[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """Return ``content`` with ``PATH=VALUE`` set for each assignment; VALUE is YAML. Error: ``SweepError``.
+def override(content: dict[str, object], assignments: Sequence[str]) -> dict[str, object]:
+    """Return ``content`` with every ``PATH=VALUE`` of ``assignments`` set; VALUE is YAML.
 
     >>> override({"name": "a"}, ["strategy.trials=4", "sweep.space.splitting=[1, 2]"])
     {'name': 'a', 'strategy': {'trials': 4}, 'sweep': {'space.splitting': [1, 2]}}
+
+    Raises:
+        SweepError: every assignment that is invalid, at once.
     """
     faults: list[str] = []
     for assignment in assignments:
@@ -59,7 +67,7 @@ def override(content: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
             faults.append(f"`--set` must be PATH=VALUE, but got {assignment!r}")
             continue
         try:
-            content = _with(content, _split(path.strip()), _parse(text, f"--set {path}"))
+            content = _with_value(content, _split(path.strip()), _parse(text, f"--set {path}"))
         except SweepError as error:
             faults += error.lines
     if faults:
@@ -68,19 +76,19 @@ def override(content: dict[str, Any], assignments: Sequence[str]) -> dict[str, A
 
 
 def _split(path: str) -> list[str]:
-    """Split at the dots, but keep the paths below ``sweep`` whole: they are keys there."""
+    """Split at the dots; below ``sweep`` a dotted path is a single key."""
     head, _, rest = path.partition(".")
     return [head, rest] if head == "sweep" and rest else path.split(".")
 
 
-def _with(content: Any, path: list[str], value: Any) -> dict[str, Any]:
+def _with_value(content: object, path: Sequence[str], value: object) -> dict[str, object]:
     head, *rest = path
     if not isinstance(content, dict):
         raise SweepError([f"`--set` must name a key in a mapping, but `{head}` would be inside {content!r}"])
-    return {**content, head: _with(content.get(head, {}), rest, value) if rest else value}
+    return {**content, head: _with_value(content.get(head, {}), rest, value) if rest else value}
 
 
-def _parse(text: str, where: str) -> Any:
+def _parse(text: str, where: str) -> object:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a subclass of the safe loader)
     except yaml.MarkedYAMLError as error:

@@ -1,7 +1,7 @@
-"""Questions about sets of points: dominance, hypervolume, attainment, knees, effects, constraints.
+"""Multi-objective analysis of data frames: dominance, hypervolume, attainment, knees, effects, constraints.
 
-Here: functions of data frames. Not here: files, pictures. Read first: ``pareto.py``, which says how a front is
-computed.
+Here: functions from data frames to data frames and numbers. Not here: files, figures. Read first: ``pareto.py``,
+which says how a front is computed.
 """
 
 import lazy_loader

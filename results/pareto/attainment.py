@@ -1,4 +1,4 @@
-"""What a front can be relied on for: attainment surfaces over seeds (or any other repetition)."""
+"""Attainment surfaces: how reliably a front is reached over seeds, or over any other repetition."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from results.pareto.grouping import groups
 from results.pareto.objectives import Columns, Objectives, column_list
 
 LEVELS = (0.25, 0.5, 0.75)
+"""Default levels: the median front and the band of the middle half of the repetitions."""
 
 
 def attainment(
@@ -25,14 +26,16 @@ def attainment(
     over: Columns = "seed",
     levels: Sequence[float] = LEVELS,
 ) -> pd.DataFrame:
-    """Return the surfaces that given shares of the repetitions attain: columns ``level`` and the objectives.
+    """Return the attainment surfaces of two or three objectives: columns ``level`` and the objectives.
 
-    The rows of one value of ``over`` are one repetition. The surface of level 0.5 is the median front: each
-    of its points is equalled or dominated by half of the repetitions; 0.25 and 0.75 bound the band of the
-    middle half. (Empirical attainment function: Fonseca, Guerreiro, Lopez-Ibanez, Paquete, On the computation
-    of the empirical attainment function, 2011.) Two or three objectives. Rows are by level, then by objectives.
+    The rows with one value of ``over`` are one repetition. The surface of level p consists of the best points that a
+    fraction p of the repetitions attains, that is, weakly dominates. Level 0.5 is the median front; 0.25 and 0.75
+    bound the middle half. (Empirical attainment function: Fonseca, Guerreiro, Lopez-Ibanez, Paquete, On the
+    computation of the empirical attainment function, 2011.) Rows are sorted by level, then by objectives.
 
-    Errors: ``ResultsError`` for another number of objectives or a level that is not above 0 and at most 1.
+    Raises:
+        UnknownColumnError: an objective or ``over`` is no column.
+        ResultsError: there are not two or three objectives, or a level is not above 0 and at most 1.
 
     >>> df = pd.DataFrame({"seed": [0, 0, 1, 1], "accuracy": [0.9, 0.8, 0.85, 0.8], "macs": [2, 1, 3, 2]})
     >>> attainment(df, maximize="accuracy", minimize="macs", levels=[0.5, 1])
@@ -46,34 +49,33 @@ def attainment(
 
 
 def attained_by(level: float, repetitions: int) -> int:
-    """Return how many of the ``repetitions`` attain the surface of ``level``, at least.
+    """Return the least number of repetitions that attain each point of the surface of ``level``.
 
     >>> attained_by(0.5, 2), attained_by(0.75, 2), attained_by(0.5, 3)
     (1, 2, 2)
     """
-    return math.ceil(level * repetitions - 1e-9)
+    return math.ceil(level * repetitions - 1e-9)  # 1e-9: 0.55 * 100 is 55.00000000000001
 
 
 def attainment_of(
     df: pd.DataFrame, objectives: Objectives, over: Columns, levels: Sequence[float]
 ) -> pd.DataFrame:
-    """Return the attainment surfaces, as ``attainment``, with its errors."""
+    """Return the attainment surfaces, as ``attainment`` does."""
     if len(objectives.names) not in (2, 3):
         raise ResultsError(f"attainment needs two or three objectives, but got {', '.join(objectives.names)}")
     if wrong := [level for level in levels if not 0 < level <= 1]:
         raise ResultsError(f"a level must be above 0 and at most 1, but got {wrong[0]}")
-    fronts = []
+    fronts = []  # of each repetition, [k, m]
     for _, rows in groups(df, column_list(over)):
-        values, complete = objectives.matrix(df.iloc[rows])
-        costs = values[complete] * objectives.signs()
+        costs, _ = objectives.costs(df.iloc[rows])
         fronts.append(np.unique(costs[pareto.nondominated(costs)], axis=0))
     fronts = [front for front in fronts if len(front)]
     columns = ["level", *objectives.names]
     if not fronts or not len(levels):
         return pd.DataFrame(columns=columns, dtype="float64")
-    sets = np.repeat(np.arange(len(fronts)), [len(front) for front in fronts])
+    repetition = np.repeat(np.arange(len(fronts)), [len(front) for front in fronts])
     percentiles = sorted({100.0 * level for level in levels})
-    surfaces = np.asarray(moocore.eaf(np.vstack(fronts), sets, percentiles=percentiles))
+    surfaces = np.asarray(moocore.eaf(np.vstack(fronts), repetition, percentiles=percentiles))
     surfaces[:, :-1] *= objectives.signs()
     frame = pd.DataFrame(surfaces, columns=[*objectives.names, "level"])[columns]
     frame["level"] = frame["level"] / 100

@@ -1,4 +1,7 @@
-"""Two sets of points against each other, by the indicators of multi-objective optimization."""
+"""Comparison of two sets of points by quality indicators: hypervolume, epsilon indicators, coverage.
+
+Shapes: k, l complete rows of the two sets, m objectives.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,22 @@ def compare(
     minimize: Columns = (),
     reference: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Return what tells ``a`` from ``b``: one row an indicator, columns ``a`` and ``b``.
+    """Compare the sets ``a`` and ``b``: one row for each indicator, columns ``a`` and ``b``.
 
-    - ``points`` with all objectives, and how many of them are on the ``front`` of their own set;
-    - ``hypervolume``, up to ``reference`` (None: the worst values among both sets): more is better;
-    - ``epsilon_additive``: by how much, in shares of each objective's range over both fronts, a set must be
-      improved to be nowhere worse than the other; below 0 it is better everywhere. Less is better;
-    - ``epsilon_multiplicative``: the same as a factor on the values themselves, defined where all are positive;
-    - ``coverage``: share of the other set's front that some point of this set equals or dominates.
+    - ``points``: number of complete rows; ``front``: how many of them are on the front of their own set.
+    - ``hypervolume`` up to ``reference`` (None: the worst values in both sets). Larger is better.
+    - ``epsilon_additive``: smallest shift of all objectives, as a fraction of their range over both fronts, after
+      which the set weakly dominates the other front. Smaller is better; below 0, it is better everywhere.
+    - ``epsilon_multiplicative``: the same as a factor on the objective values. Smaller is better; NaN unless all
+      values are positive.
+    - ``coverage``: fraction of the other front that the set weakly dominates. Larger is better.
 
-    (Zitzler, Thiele, Laumanns, Fonseca, Grunert da Fonseca: Performance Assessment of Multiobjective
-    Optimizers, 2003.) Errors: those of ``pareto_front`` and ``hypervolume``.
+    (Epsilon indicators and coverage: Zitzler, Thiele, Laumanns, Fonseca, Grunert da Fonseca, Performance Assessment of
+    Multiobjective Optimizers, 2003.) Indicators of a pair with an empty set are NaN.
+
+    Raises:
+        UnknownColumnError: an objective is no column.
+        ResultsError: the objectives or ``reference`` are not valid.
 
     >>> a = pd.DataFrame({"accuracy": [0.9, 0.8], "macs": [200, 100]})
     >>> b = pd.DataFrame({"accuracy": [0.9, 0.7], "macs": [400, 100]})
@@ -46,35 +54,29 @@ def compare(
 def compare_sets(
     a: pd.DataFrame, b: pd.DataFrame, objectives: Objectives, reference: Mapping[str, float] | None
 ) -> pd.DataFrame:
-    """Return what tells ``a`` from ``b``, as ``compare``."""
+    """Compare the sets ``a`` and ``b``, as ``compare`` does."""
     signs = objectives.signs()
-    costs = [_complete(frame, objectives) * signs for frame in (a, b)]
-    fronts = [points[pareto.nondominated(points)] for points in costs]
+    costs = [objectives.costs(frame)[0] for frame in (a, b)]
+    fronts = [rows[pareto.nondominated(rows)] for rows in costs]
     worst = np.vstack(costs).max(axis=0) if any(map(len, costs)) else np.zeros(len(signs))
     limits = worst if reference is None else objectives.vector(reference, "`reference`") * signs
-    scaled = _scaled(*fronts)
 
-    def factor(x: Matrix, y: Matrix) -> float:
+    def epsilon_multiplicative(x: Matrix, y: Matrix) -> float:
         return _epsilon_multiplicative(x * signs, y * signs, objectives)
 
     rows = {
-        "points": [float(len(points)) for points in costs],
+        "points": [float(len(rows)) for rows in costs],
         "front": [float(len(front)) for front in fronts],
         "hypervolume": [pareto.volume(front, limits) for front in fronts],
-        "epsilon_additive": _both(_epsilon_additive, *scaled),
-        "epsilon_multiplicative": _both(factor, *fronts),
-        "coverage": _both(_coverage, *fronts),
+        "epsilon_additive": _both_ways(_epsilon_additive, *_normalized(*fronts)),
+        "epsilon_multiplicative": _both_ways(epsilon_multiplicative, *fronts),
+        "coverage": _both_ways(_coverage, *fronts),
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=["a", "b"]).rename_axis(index="indicator")
 
 
-def _complete(frame: pd.DataFrame, objectives: Objectives) -> Matrix:
-    values, complete = objectives.matrix(frame)
-    return values[complete]
-
-
-def _scaled(a: Matrix, b: Matrix) -> tuple[Matrix, Matrix]:
-    """Return both with each objective scaled so that its range over both is 0..1."""
+def _normalized(a: Matrix, b: Matrix) -> tuple[Matrix, Matrix]:
+    """Scale each objective of both sets so that its range over both is 0 to 1."""
     both = np.vstack([a, b])
     if not len(both):
         return a, b
@@ -83,8 +85,8 @@ def _scaled(a: Matrix, b: Matrix) -> tuple[Matrix, Matrix]:
     return (a - low) / spread, (b - low) / spread
 
 
-def _both(indicator: Callable[[Matrix, Matrix], float], a: Matrix, b: Matrix) -> list[float]:
-    """Return the indicator of a against b and of b against a; NaN when one of them is empty."""
+def _both_ways(indicator: Callable[[Matrix, Matrix], float], a: Matrix, b: Matrix) -> list[float]:
+    """Return [I(a, b), I(b, a)] of a binary indicator I; NaN if a set is empty."""
     if not len(a) or not len(b):
         return [np.nan, np.nan]
     return [float(indicator(a, b)), float(indicator(b, a))]
@@ -95,11 +97,12 @@ def _epsilon_additive(a: Matrix, b: Matrix) -> float:
 
 
 def _epsilon_multiplicative(a: Matrix, b: Matrix, objectives: Objectives) -> float:
+    """Return the multiplicative epsilon of a against b, which are objective values, not costs."""
     if (a <= 0).any() or (b <= 0).any():
         return np.nan
     return float(moocore.epsilon_mult(a, ref=b, maximise=list(objectives.maximize)))
 
 
 def _coverage(a: Matrix, b: Matrix) -> float:
-    """Return the share of ``b`` [k, m] that some row of ``a`` [n, m] weakly dominates."""
+    """Return the fraction of the rows of ``b`` [l, m] that some row of ``a`` [k, m] weakly dominates."""
     return float(np.mean([(a <= row).all(axis=1).any() for row in b]))

@@ -1,4 +1,4 @@
-"""Constraints on the points of a sweep: ``macs <= 3e8``. Points that break one are on no front of the sweep."""
+"""Constraints on the points of a sweep, such as ``macs <= 3e8``. Infeasible points are on no front of the sweep."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from results.errors import ResultsError
-from results.pareto.objectives import numbers
+from results.pareto.objectives import to_float64
 
-_FORM = re.compile(r"\s*(\w+)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_PATTERN = re.compile(r"\s*(\w+)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound on one column of the points."""
+    """An upper (``at_most``) or lower bound on one column of the points, in the column's unit."""
 
     column: str
     at_most: bool
@@ -27,18 +27,23 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: str) -> Constraint:
-        """Read ``COLUMN <= NUMBER`` or ``COLUMN >= NUMBER``. Error: ``ResultsError``.
+        """Parse ``COLUMN <= NUMBER`` or ``COLUMN >= NUMBER``.
+
+        Raises:
+            ResultsError: the text has another form.
 
         >>> Constraint.parse("macs <= 3e8")
         Constraint(column='macs', at_most=True, bound=300000000.0)
         """
-        found = _FORM.fullmatch(text) if isinstance(text, str) else None
-        if found is None:
+        match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
             raise ResultsError(f"a constraint must be COLUMN <= NUMBER or COLUMN >= NUMBER, but got {text!r}")
-        return cls(found[1], found[2] == "<=", float(found[3]))
+        return cls(match[1], match[2] == "<=", float(match[3]))
 
     def violation(self, value: float | None) -> float:
-        """Return how far a value is beyond the bound; 0 or less: it keeps it. What is not measured breaks it.
+        """Return how far ``value`` exceeds the bound, in the column's unit; 0 or less if it is feasible.
+
+        A value that was not measured (None or NaN) violates the constraint by infinity.
 
         >>> Constraint.parse("macs >= 900").violation(850)
         50.0
@@ -52,14 +57,18 @@ class Constraint:
 
 
 def parse_all(texts: Iterable[str]) -> tuple[Constraint, ...]:
-    """Read several constraints. Error: ``ResultsError``."""
+    """Parse several constraints.
+
+    Raises:
+        ResultsError: the first text that is no constraint.
+    """
     return tuple(Constraint.parse(text) for text in texts)
 
 
 def feasible(frame: pd.DataFrame, constraints: Sequence[Constraint]) -> NDArray[np.bool_]:
-    """Return which rows keep every constraint, [n]; what is null keeps none."""
-    kept = np.ones(len(frame), dtype=bool)
-    for one in constraints:
-        values = numbers(frame[one.column])
-        kept &= values <= one.bound if one.at_most else values >= one.bound
-    return kept
+    """Return the mask of the rows that satisfy every constraint, [n]. Null satisfies none."""
+    mask = np.ones(len(frame), dtype=bool)
+    for constraint in constraints:
+        values = to_float64(frame[constraint.column])
+        mask &= values <= constraint.bound if constraint.at_most else values >= constraint.bound
+    return mask

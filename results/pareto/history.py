@@ -1,4 +1,4 @@
-"""How the hypervolume grew while the sweep ran: against trials, epochs and wall time."""
+"""Hypervolume over the course of a sweep: against finished trials, epochs and wall time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from results.pareto import pareto
 from results.pareto.objectives import Objectives
 
-SPENT_S = ["search_s", "train_s", "ladder_s"]
+PHASES_S = ["search_s", "train_s", "ladder_s"]
+"""Columns of the points with the duration of each phase of a trial, seconds."""
 
 
 def hypervolume_history(
@@ -20,12 +21,21 @@ def hypervolume_history(
     objectives: Objectives,
     reference: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Return one row a finished trial, in the order in which the trials finished.
+    """Return one row for each finished trial, in the order of finishing.
 
-    ``points`` and ``progress`` are a run's tables. Columns: ``trial_key``, ``trial_index``, ``finished_at``;
-    ``trials`` finished so far; ``epochs`` that all trials together had done by then, finished or not;
-    ``wall_s`` since the sweep's first trial began, seconds; ``hypervolume`` of all points so far. The volume
-    never falls. ``reference`` as in ``pareto.hypervolume``: None takes the worst values among all the points.
+    ``points`` and ``progress`` are the tables of one run. Columns:
+
+    - ``trial_key``, ``trial_index``, ``finished_at``;
+    - ``trials``: number of trials finished by then;
+    - ``epochs``: epochs completed by then, over all trials, finished or not;
+    - ``wall_s``: seconds since the first trial started;
+    - ``hypervolume`` of all points by then. It never decreases.
+
+    ``reference`` as in ``pareto.hypervolume``; None takes the worst values of all points.
+
+    Raises:
+        UnknownColumnError: an objective is no column.
+        ResultsError: ``reference`` is not valid.
     """
     limits = objectives.vector(
         pareto.worst(points, objectives) if reference is None else reference, "`reference`"
@@ -37,32 +47,32 @@ def hypervolume_history(
     return finished.assign(
         trials=np.arange(1, len(finished) + 1),
         epochs=np.searchsorted(np.sort(progress["at"].to_numpy()), ends.to_numpy(), side="right"),
-        wall_s=(ends - _start(points, progress)).dt.total_seconds(),
+        wall_s=(ends - _first_start(points, progress)).dt.total_seconds(),
         hypervolume=_volumes(points, finished["trial_key"], objectives, limits * objectives.signs()),
     )
 
 
 def _volumes(
-    points: pd.DataFrame, order: pd.Series[str], objectives: Objectives, limits: NDArray[np.float64]
+    points: pd.DataFrame, keys: pd.Series[str], objectives: Objectives, limits: NDArray[np.float64]
 ) -> list[float]:
-    """Return the volume after each trial of ``order``; only what is still on the front is carried along."""
+    """Return the hypervolume after each trial of ``keys``. Only the current front is carried from trial to trial."""
     values, complete = objectives.matrix(points)
     costs = values * objectives.signs()
     rows = points.groupby("trial_key", observed=True, sort=False).indices
     front = np.empty((0, len(objectives.names)))
     volumes: list[float] = []
-    for key in order:
-        own = costs[rows[key]][complete[rows[key]]]
-        joined = np.vstack([front, own])
-        kept = joined[pareto.nondominated(joined)]
-        unchanged = bool(volumes) and np.array_equal(kept, front)
-        volumes.append(volumes[-1] if unchanged else pareto.volume(kept, limits))
-        front = np.unique(kept, axis=0)
+    for key in keys:
+        added = costs[rows[key]][complete[rows[key]]]
+        candidates = np.vstack([front, added])
+        candidates = candidates[pareto.nondominated(candidates)]
+        unchanged = bool(volumes) and np.array_equal(candidates, front)
+        volumes.append(volumes[-1] if unchanged else pareto.volume(candidates, limits))
+        front = np.unique(candidates, axis=0)
     return volumes
 
 
-def _start(points: pd.DataFrame, progress: pd.DataFrame) -> pd.Timestamp:
-    """Return when the first trial began: by its first epoch, or by what its phases took."""
+def _first_start(points: pd.DataFrame, progress: pd.DataFrame) -> pd.Timestamp:
+    """Return when the first trial started, from its first epoch or from the durations of its phases."""
     epochs = progress["at"] - pd.to_timedelta(progress["epoch_s"], unit="s")
-    trials = points["finished_at"] - pd.to_timedelta(points[SPENT_S].sum(axis=1), unit="s")
+    trials = points["finished_at"] - pd.to_timedelta(points[PHASES_S].sum(axis=1), unit="s")
     return pd.concat([epochs, trials]).min()

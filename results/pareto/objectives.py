@@ -1,10 +1,12 @@
-"""What is to be maximized and what minimized: names, directions, and their matrix of a frame."""
+"""The objectives of a front: column names, their directions, and their values as a matrix.
+
+Shapes: n rows, k complete rows, m objectives.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,54 +15,75 @@ from numpy.typing import NDArray
 from results.errors import ResultsError, UnknownColumnError, nearest, unknown_column
 
 Columns = str | Sequence[str]
-"""One column or several."""
+"""One column name, or several."""
 
 
 @dataclass(frozen=True)
 class Objectives:
-    """Columns, and for each whether more is better. At least one, none twice."""
+    """Column names and, for each, whether larger values are better. At least one column, none named twice."""
 
     names: tuple[str, ...]
     maximize: tuple[bool, ...]
 
     @classmethod
     def of(cls, maximize: Columns | None = (), minimize: Columns | None = ()) -> Objectives:
-        """Return the objectives named. Error: ``ResultsError`` when there is none, or one twice.
+        """Return the objectives that maximize and minimize these columns.
+
+        Raises:
+            ResultsError: there is no column, or one is named twice.
 
         >>> Objectives.of("accuracy", ["macs", "memory_bytes"]).directions()
         {'accuracy': 'max', 'macs': 'min', 'memory_bytes': 'min'}
         """
-        more, less = column_list(maximize), column_list(minimize)
-        names = (*more, *less)
+        maximized, minimized = column_list(maximize), column_list(minimize)
+        names = (*maximized, *minimized)
         if not names:
-            raise ResultsError("there must be one objective at least, but got maximize=[], minimize=[]")
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ResultsError(f"an objective must be named once, but got `{twice[0]}` twice")
-        return cls(names, (True,) * len(more) + (False,) * len(less))
+            raise ResultsError("there must be at least one objective, but got maximize=[], minimize=[]")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
+            raise ResultsError(f"an objective must be named once, but got `{duplicates[0]}` twice")
+        return cls(names, (True,) * len(maximized) + (False,) * len(minimized))
 
     @classmethod
     def of_sweep(cls, directions: Mapping[str, str]) -> Objectives:
-        """Return the objectives of a sweep file, ``{"accuracy": "max"}``. Error: ``ResultsError``."""
+        """Return the objectives of a sweep file, such as ``{"accuracy": "max"}``.
+
+        Raises:
+            ResultsError: there is no objective, or a direction is neither max nor min.
+        """
         for name, direction in directions.items():
             if direction not in ("max", "min"):
                 raise ResultsError(f"objective `{name}` must be max or min, but got {direction!r}")
         if not directions:
-            raise ResultsError("a sweep must have one objective at least, but got none")
+            raise ResultsError("a sweep must have at least one objective, but got none")
         return cls(tuple(directions), tuple(direction == "max" for direction in directions.values()))
 
     def directions(self) -> dict[str, str]:
-        """Return the objectives as a sweep file names them."""
+        """Return the objectives in the form of a sweep file: ``{name: "max" or "min"}``."""
         return {name: "max" if more else "min" for name, more in zip(self.names, self.maximize, strict=True)}
 
     def signs(self) -> NDArray[np.float64]:
-        """Return -1 for each objective to be maximized, else 1: times these, less is better. [m]"""
+        """Return -1 for each objective to maximize and 1 for each to minimize, [m]: value x sign is a cost."""
         return np.where(self.maximize, -1.0, 1.0)
 
-    def matrix(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the objectives of every row, [n, m], and which rows have them all, finite, [n].
+    def costs(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the complete rows as costs to minimize, [k, m], and the mask of complete rows, [n].
 
-        Errors: ``UnknownColumnError``; ``ResultsError`` for a column that holds no numbers.
+        Raises:
+            UnknownColumnError: an objective is no column.
+            ResultsError: a column is not numeric.
+        """
+        values, complete = self.matrix(frame)
+        return values[complete] * self.signs(), complete
+
+    def matrix(self, frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the objective values of all rows, [n, m], and the mask of complete rows, [n].
+
+        A row is complete if all its objectives are finite.
+
+        Raises:
+            UnknownColumnError: an objective is no column.
+            ResultsError: a column is not numeric.
         """
         if unknown := [name for name in self.names if name not in frame.columns]:
             hints = ", ".join(f"`{name}`{nearest(name, frame.columns)}" for name in unknown)
@@ -70,12 +93,16 @@ class Objectives:
                 else UnknownColumnError(f"there are no columns {hints}")
             )
         values = np.empty((len(frame), len(self.names)))
-        for place, name in enumerate(self.names):
-            values[:, place] = numbers(frame[name])
+        for index, name in enumerate(self.names):
+            values[:, index] = to_float64(frame[name])
         return values, np.asarray(np.isfinite(values).all(axis=1), dtype=bool)
 
     def vector(self, values: Mapping[str, float], what: str) -> NDArray[np.float64]:
-        """Return one number an objective, [m]. Error: ``ResultsError``, missing, unknown or not finite."""
+        """Return one number for each objective, [m]. ``what`` names the argument in error messages.
+
+        Raises:
+            ResultsError: an objective is missing, unknown or not finite.
+        """
         for name in values:
             if name not in self.names:
                 raise ResultsError(
@@ -87,22 +114,30 @@ class Objectives:
         return np.array([float(values[name]) for name in self.names])
 
 
-def numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
-    """Return a column as float64, null as NaN. Error: ``ResultsError`` when it holds no numbers."""
+def to_float64(column: pd.Series) -> NDArray[np.float64]:
+    """Return a numeric column as float64, [n]; null becomes NaN.
+
+    Raises:
+        ResultsError: the column is not numeric.
+    """
     if not pd.api.types.is_numeric_dtype(column.dtype):
         raise ResultsError(f"an objective must hold numbers, but `{column.name}` holds {column.dtype}")
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def column_list(columns: Columns | None) -> tuple[str, ...]:
-    """Return one column or several as a tuple."""
+    """Return the column names as a tuple; None becomes an empty one."""
     if columns is None:
         return ()
     return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
-def checked_columns(names: Iterable[str], frame: pd.DataFrame) -> None:
-    """Raise ``UnknownColumnError`` for the first name that is no column."""
+def check_columns(names: Iterable[str], frame: pd.DataFrame) -> None:
+    """Check that all names are columns of the frame.
+
+    Raises:
+        UnknownColumnError: the first name that is no column, with the nearest column.
+    """
     for name in names:
         if name not in frame.columns:
             raise unknown_column(name, frame.columns)

@@ -1,11 +1,17 @@
-"""Pareto fronts, their layers and their hypervolume, over any columns and mixed directions. The mathematics
-is moocore's.
+"""Pareto fronts, ranks and hypervolume of data frames, over any columns and mixed directions.
 
-A row dominates another when it is at least as good in every objective and better in one. Rows that are equal
-in every objective do not dominate each other: duplicates of a point on the front are all on the front. A row
-that lacks an objective (null, NaN or infinite) is never on a front, has no rank and adds no volume.
+How a front is computed (``front_mask``):
 
-Shapes: n rows, m objectives.
+1. ``Objectives.costs`` picks the objective columns and negates those to maximize, so that all are minimized. It
+   drops incomplete rows (an objective is null, NaN or infinite).
+2. ``nondominated`` marks the rows that no other row dominates.
+3. ``epsilon``, if given, thins the front to one row per grid box (``_box_representatives``).
+
+Row a dominates row b if a is at least as good in every objective and better in at least one (Pareto dominance).
+Equal rows do not dominate each other, so all duplicates of a front point are on the front. Incomplete rows are
+never on a front, have no rank and add no hypervolume. moocore computes dominance, ranks and hypervolume.
+
+Shapes: n rows, k complete rows, m objectives.
 """
 
 from __future__ import annotations
@@ -21,7 +27,10 @@ from results.errors import ResultsError
 from results.pareto.objectives import Columns, Objectives
 
 Reference = Mapping[str, float]
-"""For each objective, the worst value that still counts."""
+"""Reference point of the hypervolume: for each objective, the worst value that still counts."""
+
+
+# --- fronts ---
 
 
 def pareto_front(
@@ -31,15 +40,17 @@ def pareto_front(
     minimize: Columns = (),
     epsilon: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of ``df`` that no other row dominates, in their order and with their index.
+    """Return the nondominated rows of ``df``, in their order and with their index.
 
-    ``epsilon`` thins the front out: {objective: width}. Objectives are laid in boxes of these widths (0 or
-    left out: exact), only boxes that no other box dominates stay, and of each the row nearest to its best
-    corner (Laumanns et al., Combining Convergence and Diversity in Evolutionary Multiobjective Optimization,
-    2002). For every row of ``df``
-    some returned row is less than one width worse in each objective.
+    ``epsilon`` maps objectives to box widths and thins the front: the objective space is divided into boxes of these
+    widths (0 or left out: no boxes along that objective), boxes dominated by another box are dropped, and each
+    remaining box keeps the row nearest to its best corner. For every complete row of ``df``, some returned row is then
+    less than one box width worse in each objective. (Epsilon-dominance: Laumanns et al., Combining Convergence and
+    Diversity in Evolutionary Multiobjective Optimization, 2002.)
 
-    Errors: ``UnknownColumnError`` with the nearest column; ``ResultsError`` for no objective, or one twice.
+    Raises:
+        UnknownColumnError: an objective is no column; names the nearest one.
+        ResultsError: there is no objective, or one is named twice, or ``epsilon`` is not valid.
 
     >>> df = pd.DataFrame({"accuracy": [0.9, 0.8, 0.7, None], "macs": [300, 100, 200, 1]})
     >>> pareto_front(df, maximize=["accuracy"], minimize=["macs"])
@@ -54,21 +65,55 @@ def pareto_front(
 def front_mask(
     df: pd.DataFrame, objectives: Objectives, epsilon: Mapping[str, float] | None = None
 ) -> NDArray[np.bool_]:
-    """Return which rows are on the front, [n]."""
-    values, complete = objectives.matrix(df)
-    costs = values[complete] * objectives.signs()
-    chosen = nondominated(costs)
+    """Return the mask of the rows on the front, [n]. Arguments and errors are those of ``pareto_front``."""
+    costs, complete = objectives.costs(df)  # [k, m], [n]
+    on_front = nondominated(costs)  # [k]
     if epsilon:
-        places = np.flatnonzero(chosen)
-        chosen[places] = _thinned(costs[places], _widths(epsilon, objectives))
-    complete[complete] = chosen
-    return complete
+        rows = np.flatnonzero(on_front)
+        on_front[rows] = _box_representatives(costs[rows], _box_widths(epsilon, objectives))
+    mask = complete.copy()
+    mask[complete] = on_front
+    return mask
+
+
+def nondominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return the mask of the rows of ``costs`` [k, m] that no other row dominates, [k]. All are minimized."""
+    if not len(costs):
+        return np.zeros(0, dtype=bool)
+    return np.asarray(moocore.is_nondominated(costs, keep_weakly=True), dtype=bool)
+
+
+def _box_widths(epsilon: Mapping[str, float], objectives: Objectives) -> NDArray[np.float64]:
+    """Return the box width of each objective, [m]; 0 where ``epsilon`` has none."""
+    widths = objectives.vector(dict.fromkeys(objectives.names, 0.0) | dict(epsilon), "`epsilon`")
+    if (widths < 0).any():
+        raise ResultsError(f"`epsilon` must be 0 or more, but got {dict(epsilon)}")
+    return widths
+
+
+def _box_representatives(costs: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return the mask of the rows to keep, [k]: one for each nondominated box, nearest to its best corner."""
+    boxed = widths > 0
+    divisor = np.where(boxed, widths, 1.0)
+    boxes = np.where(boxed, np.floor(costs / divisor), costs) + 0.0  # [k, m]; + 0.0 turns -0.0 into 0.0
+    distance = np.where(boxed, costs / divisor - boxes, 0.0)
+    distance = np.sqrt((distance**2).sum(axis=1))  # [k], to the best corner, in box widths
+    nearest_first = np.lexsort((np.arange(len(costs)), distance))
+    _, firsts = np.unique(boxes[nearest_first], axis=0, return_index=True)
+    representatives = nearest_first[firsts]
+    kept = np.zeros(len(costs), dtype=bool)
+    kept[representatives] = nondominated(boxes[representatives])
+    return kept
+
+
+# --- ranks ---
 
 
 def rank(df: pd.DataFrame, *, maximize: Columns = (), minimize: Columns = ()) -> pd.Series[int]:
-    """Return the layer of each row, Int64: 1 is the front, 2 the front of the rest; null where incomplete.
+    """Return the rank of each row, Int64: 1 on the front, 2 on the front of the rest, and so on.
 
-    (Non-dominated sorting: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, 2002.)
+    Incomplete rows are null. (Nondominated sorting: Deb et al., A Fast and Elitist Multiobjective Genetic Algorithm:
+    NSGA-II, 2002.)
 
     >>> df = pd.DataFrame({"accuracy": [0.9, 0.8, 0.7, None], "macs": [300, 100, 200, 1]})
     >>> rank(df, maximize=["accuracy"], minimize=["macs"]).tolist()
@@ -78,12 +123,15 @@ def rank(df: pd.DataFrame, *, maximize: Columns = (), minimize: Columns = ()) ->
 
 
 def layers(df: pd.DataFrame, objectives: Objectives) -> pd.Series[int]:
-    """Return the layer of each row, as ``rank``."""
-    values, complete = objectives.matrix(df)
-    found = pd.array([pd.NA] * len(df), dtype="Int64")
+    """Return the rank of each row, as ``rank`` does."""
+    costs, complete = objectives.costs(df)
+    ranks = pd.array([pd.NA] * len(df), dtype="Int64")
     if complete.any():
-        found[complete] = moocore.pareto_rank(values[complete] * objectives.signs()) + 1
-    return pd.Series(found, index=df.index, name="rank")
+        ranks[complete] = moocore.pareto_rank(costs) + 1
+    return pd.Series(ranks, index=df.index, name="rank")
+
+
+# --- hypervolume ---
 
 
 def hypervolume(
@@ -93,13 +141,15 @@ def hypervolume(
     minimize: Columns = (),
     reference: Reference | None = None,
 ) -> float:
-    """Return the volume that the rows dominate, up to ``reference``, in the product of the objectives' units.
+    """Return the volume between the front and ``reference``, in the product of the objectives' units.
 
-    ``reference`` is the worst value of each objective that still counts; rows beyond it add nothing. None
-    takes the worst value of each objective among the rows: good to look at one frame, useless to compare two.
-    0 for no rows.
+    Rows that are not strictly better than ``reference`` in every objective add nothing; no rows have volume 0.
+    ``reference=None`` takes the worst value of each objective in ``df``: such volumes cannot be compared between
+    frames. (Zitzler, Thiele: Multiobjective Optimization Using Evolutionary Algorithms, 1998.)
 
-    Errors: those of ``pareto_front``; ``ResultsError`` for a reference that lacks an objective.
+    Raises:
+        UnknownColumnError: an objective is no column.
+        ResultsError: there is no objective, or one is named twice, or ``reference`` lacks one.
 
     >>> df = pd.DataFrame({"accuracy": [0.9, 0.8], "macs": [300, 100]})
     >>> hypervolume(df, maximize=["accuracy"], minimize=["macs"], reference={"accuracy": 0.5, "macs": 400})
@@ -109,52 +159,22 @@ def hypervolume(
 
 
 def hypervolume_of(df: pd.DataFrame, objectives: Objectives, reference: Reference | None) -> float:
-    """Return the hypervolume of the rows of ``df``, as ``hypervolume``."""
-    values, complete = objectives.matrix(df)
+    """Return the hypervolume of the rows of ``df``, as ``hypervolume`` does."""
+    costs, _ = objectives.costs(df)
     limits = worst(df, objectives) if reference is None else reference
-    signs = objectives.signs()
-    return volume(values[complete] * signs, objectives.vector(limits, "`reference`") * signs)
+    return volume(costs, objectives.vector(limits, "`reference`") * objectives.signs())
 
 
 def worst(df: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
-    """Return the worst value of each objective among the complete rows; zeros for no rows."""
-    values, complete = objectives.matrix(df)
-    costs = values[complete] * objectives.signs()
+    """Return the worst value of each objective over the complete rows; 0 if there are none."""
+    costs, _ = objectives.costs(df)
     limits = costs.max(axis=0) * objectives.signs() if len(costs) else np.zeros(len(objectives.names))
     return dict(zip(objectives.names, limits.tolist(), strict=True))
 
 
 def volume(costs: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    """Return the hypervolume of ``costs`` [n, m], all to be minimized, up to ``reference`` [m]."""
+    """Return the hypervolume of ``costs`` [k, m], all minimized, up to ``reference`` [m]."""
     costs = costs[(costs < reference).all(axis=1)]
     if not len(costs):
         return 0.0
     return float(moocore.hypervolume(costs[nondominated(costs)], ref=reference))
-
-
-def nondominated(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which rows of ``costs`` [n, m], all to be minimized, no other row dominates, [n]."""
-    if not len(costs):
-        return np.zeros(0, dtype=bool)
-    return np.asarray(moocore.is_nondominated(costs, keep_weakly=True), dtype=bool)
-
-
-def _widths(epsilon: Mapping[str, float], objectives: Objectives) -> NDArray[np.float64]:
-    widths = objectives.vector(dict.fromkeys(objectives.names, 0.0) | dict(epsilon), "`epsilon`")
-    if (widths < 0).any():
-        raise ResultsError(f"`epsilon` must be 0 or more, but got {dict(epsilon)}")
-    return widths
-
-
-def _thinned(costs: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which rows stay when each box of these widths keeps one row, and dominated boxes none."""
-    boxed = widths > 0
-    divisor = np.where(boxed, widths, 1.0)
-    boxes = np.where(boxed, np.floor(costs / divisor), costs) + 0.0  # no -0.0
-    distance = np.where(boxed, costs / divisor - boxes, 0.0)
-    distance = np.sqrt((distance**2).sum(axis=1))
-    nearest_first = np.lexsort((np.arange(len(costs)), distance))
-    _, firsts = np.unique(boxes[nearest_first], axis=0, return_index=True)
-    chosen = np.zeros(len(costs), dtype=bool)
-    chosen[nearest_first[firsts]] = nondominated(boxes[nearest_first[firsts]])
-    return chosen

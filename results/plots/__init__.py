@@ -1,7 +1,7 @@
-"""Pictures of a run, as plotly figures: one file a kind of picture.
+"""Plotly figures of a run, one file for each kind of figure, and drawings of genotypes.
 
-Here: figures and their look. Not here: questions (``results.pareto``), pages (``results.report``). Read first:
-``plots.py``.
+Here: figures and their style. Not here: what they show (``results.pareto``), the HTML page (``results.report``).
+Read first: ``plots.py``.
 """
 
 import lazy_loader

@@ -1,9 +1,9 @@
-"""Pictures of fronts: points in the plane of two objectives, fronts group by group, attainment bands."""
+"""Figures of fronts: all points with their front, one front for each value of a column, attainment bands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,28 +11,34 @@ from numpy.typing import NDArray
 
 from results.pareto import pareto
 from results.pareto.attainment import attained_by
-from results.pareto.effects import LEVELS, levels_of
-from results.pareto.objectives import Objectives, checked_columns, numbers
-from results.plots.hover_texts import PARAMETERS, axis_values, hover_data, hover_text
+from results.pareto.effects import MAX_LEVELS, levels_of
+from results.pareto.objectives import Objectives, check_columns, to_float64
+from results.plots.hover_texts import PARAMETERS, axis_lines, hover_data, hover_text
 from results.plots.style import (
     GREY,
     PALETTE,
+    color_scale,
+    escape,
     figure,
-    lean,
+    level_label,
     level_names,
-    look,
-    named,
-    safe,
-    scale,
+    marker_style,
     scatter,
-    spread_axis,
+    to_float32,
+    with_log_x,
 )
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from plotly.basedatatypes import BaseTraceType
+
 Mask = NDArray[np.bool_]
-Look = Callable[[pd.DataFrame], list[tuple[str, dict[str, Any], pd.DataFrame]]]
-"""Gives (name in the legend, marker, rows) for each colour that some rows have."""
-DRAWN = 20_000
-"""Points that a picture holds at most: all of the front, then every n-th of the rest."""
+Series = tuple[str, dict[str, object], pd.DataFrame]
+"""Legend name, marker and rows of the points with one colour."""
+Coloring = Callable[[pd.DataFrame], list[Series]]
+"""Splits rows into series by colour."""
+MAX_POINTS = 20_000
+"""Most points in a figure: the whole front, then every n-th of the others."""
 
 
 def front_figure(
@@ -45,25 +51,31 @@ def front_figure(
     color: str = "splitting",
     command: str = "shrinksweep export RUN {point}",
     labels: pd.Series[str] | None = None,
-) -> Any:
-    """Return the points in the plane of ``x`` and ``y``, as ``plots.plot_front``.
+) -> go.Figure:
+    """Return a scatter figure of the columns ``x`` and ``y``, as described in ``plots.plot_front``.
 
-    ``on_front`` [n] marks the rows drawn large; ``labels`` are the names that ``command`` takes for them.
+    Args:
+        points: n points.
+        on_front: Mask of the points drawn with large markers, [n].
+        directions: ``"max"`` or ``"min"`` for each objective of the sweep.
+        x: Column of the horizontal axis.
+        y: Column of the vertical axis.
+        color: Column of the colours.
+        command: Export command shown on hover, with ``{point}`` in place of the label.
+        labels: Name of each point in ``command``, [n]; None takes the column ``point``.
     """
-    checked_columns([x, y, color], points)
+    check_columns([x, y, color], points)
     labels = points["point"] if labels is None else labels
-    complete = np.asarray(np.isfinite(_plane(points, x, y)).all(axis=1), dtype=bool)
-    shown = points[
-        list(dict.fromkeys([x, y, color, *PARAMETERS]))
-    ]  # a tenth of the columns, a tenth of the time
-    frame = _thinned(shown.assign(label=labels, front=on_front).loc[complete])
+    measured = np.asarray(np.isfinite(_axis_values(points, x, y)).all(axis=1), dtype=bool)
+    columns = list(dict.fromkeys([x, y, color, *PARAMETERS]))  # copying these alone is ten times faster
+    frame = _subsampled(points[columns].assign(label=labels, front=on_front).loc[measured])
     template = hover_text(x, y, command)
-    traces = [_staircase(frame, x, y, directions)] if len(frame) else []
+    traces = [_front_line(frame, x, y, directions)] if len(frame) else []
     coloring = _coloring(frame[color])
     for large in (False, True):
         part = frame[frame["front"] == large]
-        traces += _dots(part, x, y, coloring, template, large=large, count=len(frame))
-    return spread_axis(figure(_named_once(traces), x, y), numbers(frame[x]))
+        traces += _markers(part, x, y, coloring, template, large=large, count=len(frame))
+    return with_log_x(figure(_with_unique_legend(traces), x, y), to_float64(frame[x]))
 
 
 def fronts_figure(
@@ -73,48 +85,48 @@ def fronts_figure(
     by: str = "splitting",
     x: str = "macs",
     y: str = "accuracy",
-) -> Any:
-    """Return the front in the plane of ``x`` and ``y`` for each value of ``by``, as ``plots.plot_fronts``."""
-    checked_columns([x, y, by], points)
-    traces, shown = [], points[list(dict.fromkeys([x, y, by, "point"]))]
-    for place, (level, rows) in enumerate(by_level(shown, by)):
-        name = named(by, level)
-        front = rows[pareto.front_mask(rows, plane(x, y, directions))].sort_values([x, y], kind="stable")
-        style = look(place)
+) -> go.Figure:
+    """Return the front of the columns ``x`` and ``y`` for each value of ``by``."""
+    check_columns([x, y, by], points)
+    traces, columns = [], list(dict.fromkeys([x, y, by, "point"]))
+    for index, (level, rows) in enumerate(by_level(points[columns], by)):
+        name = level_label(by, level)
+        front = _sorted_front(rows, x, y, directions)
+        style = marker_style(index)
         traces.append(
             scatter(
                 len(front),
-                x=numbers(front[x]),
-                y=numbers(front[y]),
+                x=to_float64(front[x]),
+                y=to_float64(front[y]),
                 mode="lines+markers",
                 name=name,
-                line={"shape": shape(x, directions), "color": style["color"], "width": 2},
+                line={"shape": line_shape(x, directions), "color": style["color"], "width": 2},
                 marker={**style, "size": 8},
-                customdata=np.array([safe(point) for point in front["point"]], dtype=object),
-                hovertemplate=f"%{{customdata}}<br>{axis_values(x, y)}<extra>{name}</extra>",
+                customdata=np.array([escape(point) for point in front["point"]], dtype=object),
+                hovertemplate=f"%{{customdata}}<br>{axis_lines(x, y)}<extra>{name}</extra>",
             )
         )
-    return spread_axis(figure(traces, x, y, showlegend=True), numbers(points[x]))
+    return with_log_x(figure(traces, x, y, showlegend=True), to_float64(points[x]))
 
 
 def attainment_figure(
     surfaces: pd.DataFrame, repetitions: int, *, x: str = "macs", y: str = "accuracy", over: str = "seed"
-) -> Any:
-    """Return the band between the lowest and highest level of ``surfaces``, and the median, for x less, y more.
+) -> go.Figure:
+    """Return the surface of the middle level, and the band between the lowest and the highest level.
 
-    ``surfaces`` is what ``Run.attainment`` returns for ``maximize=y, minimize=x`` over so many ``repetitions``.
+    ``surfaces`` is the result of ``attainment`` for ``maximize=y, minimize=x`` over this number of ``repetitions``.
     """
     levels = sorted(surfaces["level"].unique())
     if not levels:
         return figure([], x, y)
     right = surfaces[x].max()
-    curves = {level: _corners(surfaces[surfaces["level"] == level], x, y, right) for level in levels}
+    curves = {level: _step_corners(surfaces[surfaces["level"] == level], x, y, right) for level in levels}
     traces = []
     if len(levels) > 1:
-        top, low = curves[levels[0]], curves[levels[-1]]
+        upper, lower = curves[levels[0]], curves[levels[-1]]
         floor = surfaces[y].min()
-        ends = np.array([[low[0, 0], floor], [top[0, 0], floor]])
-        band = np.vstack([top, low[::-1], ends])
+        ends = np.array([[lower[0, 0], floor], [upper[0, 0], floor]])
+        band = np.vstack([upper, lower[::-1], ends])  # closed polygon, [corners, 2]
         fewest, most = attained_by(levels[0], repetitions), attained_by(levels[-1], repetitions)
         name = f"attained by {fewest} to {most} of {repetitions} {over}s"
         traces.append(
@@ -122,50 +134,49 @@ def attainment_figure(
                     line={"width": 0}, fillcolor="rgba(86,180,233,0.3)")
         )  # fmt: skip
     middle = levels[len(levels) // 2]
-    line = {"color": PALETTE[0], "width": 2}
-    rows = surfaces[surfaces["level"] == middle]
-    curve = curves[middle]
+    rows, curve = surfaces[surfaces["level"] == middle], curves[middle]
     name = f"attained by {attained_by(middle, repetitions)} of {repetitions} {over}s"
+    template = axis_lines(x, y) + "<extra></extra>"
     traces.append(
-        scatter(0, x=curve[:, 0], y=curve[:, 1], mode="lines", line=line, name=name,
-                hovertemplate=axis_values(x, y) + "<extra></extra>")
+        scatter(0, x=curve[:, 0], y=curve[:, 1], mode="lines", line={"color": PALETTE[0], "width": 2},
+                name=name, hovertemplate=template)
     )  # fmt: skip
     traces.append(
         scatter(0, x=rows[x], y=rows[y], mode="markers", marker={"color": PALETTE[0], "size": 6},
-                showlegend=False, hovertemplate=axis_values(x, y) + "<extra></extra>")
+                showlegend=False, hovertemplate=template)
     )  # fmt: skip
-    return spread_axis(figure(traces, x, y, showlegend=True), numbers(surfaces[x]))
+    return with_log_x(figure(traces, x, y, showlegend=True), to_float64(surfaces[x]))
 
 
-# --- what the pictures are made of ---
+# --- parts of the figures ---
 
 
-def plane(x: str, y: str, directions: Mapping[str, str]) -> Objectives:
-    """Return the objectives of the two axes, ``y`` first."""
+def axis_objectives(x: str, y: str, directions: Mapping[str, str]) -> Objectives:
+    """Return the columns of the two axes as objectives, ``y`` first."""
     return Objectives.of_sweep({name: direction(name, directions) for name in (y, x)})
 
 
 def direction(column: str, directions: Mapping[str, str]) -> str:
-    """Return whether more is better; what the sweep does not name is a cost, accuracy and sparsity excepted."""
+    """Return the direction of a column: the sweep's, else max for accuracy and sparsity and min for all others."""
     return directions.get(column, "max" if column in ("accuracy", "sparsity") else "min")
 
 
-def shape(x: str, directions: Mapping[str, str]) -> str:
-    """Return plotly's name of the staircase that a front is, in the order of x."""
+def line_shape(x: str, directions: Mapping[str, str]) -> str:
+    """Return plotly's line shape of the step function through a front sorted by ``x``."""
     return "vh" if direction(x, directions) == "max" else "hv"
 
 
 def by_level(points: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield (name, rows) for each value of a column, or each bin of one with many numbers."""
+    """Yield (legend name, rows) for each value of a column, or for each bin if it has too many numbers."""
     levels = levels_of(points[column]).cat
     codes = levels.codes.to_numpy()
-    for place, name in enumerate(level_names(list(levels.categories))):
-        if (codes == place).any():
-            yield name, points[codes == place]
+    for code, name in enumerate(level_names(list(levels.categories))):
+        if (codes == code).any():
+            yield name, points[codes == code]
 
 
-def _corners(rows: pd.DataFrame, x: str, y: str, right: float) -> NDArray[np.float64]:
-    """Return the staircase through a surface, [corners, 2], from its lowest x on to ``right``."""
+def _step_corners(rows: pd.DataFrame, x: str, y: str, right: float) -> NDArray[np.float64]:
+    """Return the corners of the step function through a surface, [corners, 2], extended to x = ``right``."""
     steps = rows.sort_values(x)[[x, y]].to_numpy(dtype=np.float64)
     before = np.stack([steps[1:, 0], steps[:-1, 1]], axis=1)
     corners = np.empty((2 * len(steps), 2))
@@ -173,39 +184,45 @@ def _corners(rows: pd.DataFrame, x: str, y: str, right: float) -> NDArray[np.flo
     return corners
 
 
-def _plane(points: pd.DataFrame, *columns: str) -> NDArray[np.float64]:
-    return np.stack([numbers(points[name]) for name in columns], axis=1)  # [n, axes]
+def _axis_values(points: pd.DataFrame, *columns: str) -> NDArray[np.float64]:
+    return np.stack([to_float64(points[name]) for name in columns], axis=1)  # [n, axes]
 
 
-def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return all of the front and as many of the other points as a picture holds."""
-    room = max(1, DRAWN - int(frame["front"].sum()))
+def _subsampled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return at most about ``MAX_POINTS`` rows: the whole front, and every n-th of the others."""
+    room = max(1, MAX_POINTS - int(frame["front"].sum()))
     others = np.flatnonzero(~frame["front"].to_numpy())
-    step = -(-len(others) // room)
-    kept = frame["front"].to_numpy().copy()
-    kept[others[:: max(1, step)]] = True
-    return frame[kept]
+    step = -(-len(others) // room)  # rounded up
+    mask = frame["front"].to_numpy().copy()
+    mask[others[:: max(1, step)]] = True
+    return frame[mask]
 
 
-def _staircase(frame: pd.DataFrame, x: str, y: str, directions: Mapping[str, str]) -> Any:
-    best = frame[pareto.front_mask(frame, plane(x, y, directions))].sort_values([x, y], kind="stable")
-    line = {"shape": shape(x, directions), "color": GREY, "width": 1.5, "dash": "dot"}
-    return scatter(0, x=numbers(best[x]), y=numbers(best[y]), mode="lines", line=line, hoverinfo="skip",
-                   name="front of these two")  # fmt: skip
+def _sorted_front(frame: pd.DataFrame, x: str, y: str, directions: Mapping[str, str]) -> pd.DataFrame:
+    """Return the front of the two axes, sorted by ``x``."""
+    mask = pareto.front_mask(frame, axis_objectives(x, y, directions))
+    return frame[mask].sort_values([x, y], kind="stable")
 
 
-def _dots(
-    part: pd.DataFrame, x: str, y: str, look: Look, template: str, *, large: bool, count: int
-) -> list[Any]:
-    """Return the traces of the points on the front (``large``) or of the others, one a colour."""
-    size: dict[str, Any] = (
+def _front_line(frame: pd.DataFrame, x: str, y: str, directions: Mapping[str, str]) -> BaseTraceType:
+    front = _sorted_front(frame, x, y, directions)
+    line = {"shape": line_shape(x, directions), "color": GREY, "width": 1.5, "dash": "dot"}
+    return scatter(0, x=to_float64(front[x]), y=to_float64(front[y]), mode="lines", line=line, hoverinfo="skip",
+                   name="front of the two axes")  # fmt: skip
+
+
+def _markers(
+    part: pd.DataFrame, x: str, y: str, coloring: Coloring, template: str, *, large: bool, count: int
+) -> list[BaseTraceType]:
+    """Return the traces of the points on the front (``large``) or of the others, one for each colour."""
+    size: dict[str, object] = (
         {"size": 11, "line": {"width": 1.5, "color": GREY}} if large else {"size": 6, "opacity": 0.6}
     )
     return [
         scatter(
             count,
-            x=lean(rows[x]),
-            y=lean(rows[y]),
+            x=to_float32(rows[x]),
+            y=to_float32(rows[y]),
             customdata=hover_data(rows),
             mode="markers",
             marker={**size, **marker},
@@ -213,30 +230,33 @@ def _dots(
             legendgroup=name,
             hovertemplate=template,
         )
-        for name, marker, rows in look(part)
+        for name, marker, rows in coloring(part)
     ]
 
 
-def _named_once(traces: list[Any]) -> list[Any]:
-    """Let each name be in the legend once, by its last trace, in the order of their first ones."""
+def _with_unique_legend(traces: list[BaseTraceType]) -> list[BaseTraceType]:
+    """Show each name once in the legend: the last trace of that name, in the order of the first ones."""
     names = list(dict.fromkeys(trace.name for trace in traces))
-    last = {trace.name: place for place, trace in enumerate(traces)}
-    for place, trace in enumerate(traces):
-        trace.showlegend = bool(trace.name) and last[trace.name] == place
+    last = {trace.name: index for index, trace in enumerate(traces)}
+    for index, trace in enumerate(traces):
+        trace.showlegend = bool(trace.name) and last[trace.name] == index
         trace.legendrank = 1000 + names.index(trace.name)
     return traces
 
 
-def _coloring(column: pd.Series[Any]) -> Look:
-    """Return what gives (name, marker, rows) for the colours of some rows: by value, or along a scale."""
+def _coloring(column: pd.Series) -> Coloring:
+    """Return how points are coloured by a column: a colour for each value, or a scale for many numbers."""
     name = str(column.name)
-    if pd.api.types.is_numeric_dtype(column.dtype) and column.nunique() > LEVELS:
-        return lambda part: [("", scale(column, part[name]), part)] if len(part) else []
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.nunique() > MAX_LEVELS:
+        return lambda part: [("", color_scale(column, part[name]), part)] if len(part) else []
     levels = list(levels_of(column).cat.categories)
-    names = level_names(levels)
+    labels = [level_label(name, level_name) for level_name in level_names(levels)]
 
-    def by_value(part: pd.DataFrame) -> list[tuple[str, dict[str, Any], pd.DataFrame]]:
-        found = [(place, level, part[part[name] == level]) for place, level in enumerate(levels)]
-        return [(named(name, names[place]), look(place), rows) for place, _, rows in found if len(rows)]
+    def by_value(part: pd.DataFrame) -> list[Series]:
+        series = [
+            (label, marker_style(index), part[part[name] == level])
+            for index, (label, level) in enumerate(zip(labels, levels, strict=True))
+        ]
+        return [one for one in series if len(one[2])]
 
     return by_value

@@ -1,9 +1,14 @@
-"""Where the parts of a cell stand when it is drawn: a layered layout, from the inputs at the top to the output.
+"""Layout of a cell for drawing: layers of nodes, from the inputs at the top to the output at the bottom.
 
-Every node stands one layer below the lowest node that it reads. A connection that passes layers on its way gets
-a lane in each of them, one for all that leave the same node, so that no line runs behind a node. Layers are put
-in order by barycentres (Sugiyama, Tagawa, Toda: Methods for visual understanding of hierarchical system
-structures, 1981). Lengths are in SVG user units.
+Layered graph drawing (Sugiyama, Tagawa, Toda: Methods for visual understanding of hierarchical system structures,
+1981), in three steps:
+
+1. Each node is placed one layer below the lowest node that it reads.
+2. An edge that crosses a layer gets a lane (a dummy node) in it, so that no line runs behind a node. The edges from
+   one node share their lanes.
+3. The items of each layer are sorted by the barycentre of their neighbours.
+
+Lengths are in SVG user units.
 """
 
 from __future__ import annotations
@@ -18,24 +23,27 @@ from results.errors import ResultsError
 
 INPUTS = 2
 EDGES_PER_NODE = 2
-MOST_NODES = 64
-GAP, LAYER_GAP, LANE, HEIGHT, INPUT_WIDTH, MARGIN = 16.0, 44.0, 12.0, 50.0, 64.0, 8.0
-SWEEPS = 8
+MAX_NODES = 64
+GAP, LAYER_GAP, LANE_WIDTH, HEIGHT, INPUT_WIDTH, MARGIN = 16.0, 44.0, 12.0, 50.0, 64.0, 8.0
+SORTING_PASSES = 8
 
 Item = tuple[int, int]
-"""A node, or its lane in a layer: (node, layer). What stands in the node's own layer is the node itself."""
+"""An item of a layer, (node, layer): the node itself in its own layer, its lane in a lower one."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell as a genotype gives it: (primitive, source) of each edge, two a node, and the nodes of the output."""
+    """A cell of a genotype: (primitive, source) of each edge, two for each node, and the nodes that form the output.
+
+    Nodes 0 and 1 are the inputs; the intermediate nodes and the output node follow.
+    """
 
     edges: tuple[tuple[str, int], ...]
     concat: tuple[int, ...]
 
     @property
     def output(self) -> int:
-        """The number of the output node: one more than that of the last intermediate node."""
+        """The output node."""
         return len(self.edges) // EDGES_PER_NODE + INPUTS
 
     def incoming(self, node: int) -> list[tuple[str, int]]:
@@ -44,7 +52,7 @@ class Cell:
         return list(self.edges[first : first + EDGES_PER_NODE])
 
     def sources(self, node: int) -> list[int]:
-        """Return the nodes that a node reads; inputs read none."""
+        """Return the nodes that a node reads; none for an input."""
         if node < INPUTS:
             return []
         return list(self.concat) if node == self.output else [source for _, source in self.incoming(node)]
@@ -52,7 +60,7 @@ class Cell:
 
 @dataclass
 class Layout:
-    """Centres of all items, the widths of nodes, and the size of the whole."""
+    """Positions of all items: ``x`` of their centres, ``layer`` and width of each node, size of the drawing."""
 
     width: float
     height: float
@@ -61,17 +69,18 @@ class Layout:
     widths: dict[int, float] = field(default_factory=dict)
 
     def top(self, layer: int) -> float:
-        """Return the upper edge of a layer."""
+        """Return the y of a layer's upper edge."""
         return MARGIN + layer * (HEIGHT + LAYER_GAP)
 
 
-def read_cells(genotype: str | Mapping[str, Any]) -> dict[str, Cell]:
-    """Return the cells of a genotype, JSON text or what it holds: ``normal``, and ``reduce`` where there is one.
+def read_cells(genotype: str | Mapping[str, object]) -> dict[str, Cell]:
+    """Return the cells of a genotype, given as JSON text or parsed: ``normal``, and ``reduce`` if it has one.
 
-    Error: ``ResultsError`` for what is no genotype.
+    Raises:
+        ResultsError: this is no valid genotype.
     """
     try:
-        content = json.loads(genotype) if isinstance(genotype, str) else genotype
+        content: Mapping[str, Any] = json.loads(genotype) if isinstance(genotype, str) else genotype
         cells = {
             kind: Cell(
                 tuple((str(name), int(source)) for name, source in content[kind]),
@@ -82,7 +91,7 @@ def read_cells(genotype: str | Mapping[str, Any]) -> dict[str, Cell]:
         }
     except (TypeError, ValueError, KeyError, RecursionError) as error:
         raise ResultsError(
-            f"a genotype must hold lists `normal` and `normal_concat`, but got {str(genotype)[:60]!r}"
+            f"a genotype must have the lists `normal` and `normal_concat`, but got {str(genotype)[:60]!r}"
         ) from error
     for cell in cells.values():
         _check(cell)
@@ -90,41 +99,42 @@ def read_cells(genotype: str | Mapping[str, Any]) -> dict[str, Cell]:
 
 
 def lay_out(cell: Cell, widths: Mapping[int, float]) -> Layout:
-    """Return where the parts of ``cell`` stand; ``widths`` are those of the intermediate nodes."""
+    """Return the layout of a cell whose intermediate nodes have these widths."""
     layer = _layers(cell)
     rows = _rows(cell, layer)
-    _order(rows, _links(cell, layer))
-    sizes = {**dict.fromkeys(range(INPUTS), INPUT_WIDTH), **widths, cell.output: INPUT_WIDTH}
+    _sort(rows, _links(cell, layer))
+    all_widths = {**dict.fromkeys(range(INPUTS), INPUT_WIDTH), **widths, cell.output: INPUT_WIDTH}
 
     def width(item: Item) -> float:
-        return sizes[item[0]] if layer[item[0]] == item[1] else LANE
+        return all_widths[item[0]] if layer[item[0]] == item[1] else LANE_WIDTH
 
-    spans = [sum(map(width, row)) + GAP * (len(row) - 1) for row in rows]
-    whole = max(spans) + 2 * MARGIN
+    row_widths = [sum(map(width, row)) + GAP * (len(row) - 1) for row in rows]
+    total = max(row_widths) + 2 * MARGIN
     x: dict[Item, float] = {}
-    for row, span in zip(rows, spans, strict=True):
-        left = (whole - span) / 2
+    for row, row_width in zip(rows, row_widths, strict=True):
+        left = (total - row_width) / 2
         for item in row:
             x[item] = left + width(item) / 2
             left += width(item) + GAP
-    layout = Layout(whole, 0.0, x, layer, sizes)
+    layout = Layout(total, 0.0, x, layer, all_widths)
     layout.height = layout.top(len(rows) - 1) + HEIGHT + MARGIN
     return layout
 
 
 def _check(cell: Cell) -> None:
+    """Check that edges come from earlier nodes and that the output consists of intermediate nodes."""
     nodes = range(INPUTS, cell.output)
     ordered = all(0 <= source < node for node in nodes for source in cell.sources(node))
     known = cell.concat and all(node in nodes for node in cell.concat)
-    if len(cell.edges) % EDGES_PER_NODE or not 0 < len(nodes) <= MOST_NODES or not ordered or not known:
+    if len(cell.edges) % EDGES_PER_NODE or not 0 < len(nodes) <= MAX_NODES or not ordered or not known:
         raise ResultsError(
-            f"a cell must have two edges a node from earlier nodes, at most {MOST_NODES} nodes, and an output of "
-            f"them, but got {str(cell.edges)[:60]} and {str(cell.concat)[:60]}"
+            f"a cell must have two edges from earlier nodes for each of at most {MAX_NODES} nodes, and an output "
+            f"made of these nodes, but got {str(cell.edges)[:60]} and {str(cell.concat)[:60]}"
         )
 
 
 def _layers(cell: Cell) -> dict[int, int]:
-    """Return the layer of each node: the length of the longest way from an input."""
+    """Return the layer of each node: the length of the longest path from an input."""
     layer = dict.fromkeys(range(INPUTS), 0)
     for node in range(INPUTS, cell.output):
         layer[node] = 1 + max(layer[source] for source in cell.sources(node))
@@ -133,45 +143,42 @@ def _layers(cell: Cell) -> dict[int, int]:
 
 
 def _rows(cell: Cell, layer: Mapping[int, int]) -> list[list[Item]]:
-    """Return the items of each layer: its nodes, and the lanes of those whose readers stand farther down."""
-    reach = dict(layer)
+    """Return the items of each layer: its nodes, and the lanes of nodes with readers in lower layers."""
+    lowest = dict(layer)  # the lowest layer in which a node has an item
     for node in range(INPUTS, cell.output + 1):
         for source in cell.sources(node):
-            reach[source] = max(reach[source], layer[node] - 1)
+            lowest[source] = max(lowest[source], layer[node] - 1)
     rows: list[list[Item]] = [[] for _ in range(layer[cell.output] + 1)]
     for node in layer:
-        for passed in range(layer[node], reach[node] + 1):
-            rows[passed].append((node, passed))
+        for row in range(layer[node], lowest[node] + 1):
+            rows[row].append((node, row))
     return rows
 
 
 def _links(cell: Cell, layer: Mapping[int, int]) -> set[tuple[Item, Item]]:
-    """Return the pairs of items in neighbouring layers that a line joins, the upper one first."""
+    """Return the pairs of connected items in adjacent layers, the upper item first."""
     links: set[tuple[Item, Item]] = set()
     for node in range(INPUTS, cell.output + 1):
         for source in cell.sources(node):
-            path = [*((source, passed) for passed in range(layer[source], layer[node])), (node, layer[node])]
+            path = [*((source, row) for row in range(layer[source], layer[node])), (node, layer[node])]
             links.update(itertools.pairwise(path))
     return links
 
 
-def _order(rows: list[list[Item]], links: set[tuple[Item, Item]]) -> None:
-    """Sort each row by the mean place of its neighbours in the row above, then below, several times."""
-    near: dict[Item, list[Item]] = {item: [] for row in rows for item in row}
+def _sort(rows: list[list[Item]], links: set[tuple[Item, Item]]) -> None:
+    """Sort each row in place by the mean position of its neighbours, alternately in the row above and below."""
+    neighbours: dict[Item, list[Item]] = {item: [] for row in rows for item in row}
     for upper, lower in sorted(links):
-        near[upper].append(lower)
-        near[lower].append(upper)
-    for sweep in range(SWEEPS):
-        step = -1 if sweep % 2 == 0 else 1
-        numbers = range(1, len(rows)) if step < 0 else range(len(rows) - 2, -1, -1)
-        for number in numbers:
-            places = {
-                item: (place + 0.5) / len(rows[number + step])
-                for place, item in enumerate(rows[number + step])
-            }
+        neighbours[upper].append(lower)
+        neighbours[lower].append(upper)
+    for sorting_pass in range(SORTING_PASSES):
+        step = -1 if sorting_pass % 2 == 0 else 1
+        for row in range(1, len(rows)) if step < 0 else range(len(rows) - 2, -1, -1):
+            adjacent = rows[row + step]
+            positions = {item: (index + 0.5) / len(adjacent) for index, item in enumerate(adjacent)}
 
-            def mean(item: Item, places: Mapping[Item, float] = places) -> float:
-                found = [places[other] for other in near[item] if other in places]
+            def barycentre(item: Item, positions: Mapping[Item, float] = positions) -> float:
+                found = [positions[other] for other in neighbours[item] if other in positions]
                 return sum(found) / len(found) if found else 0.5
 
-            rows[number].sort(key=mean)
+            rows[row].sort(key=barycentre)

@@ -1,50 +1,51 @@
-"""What is shown over a point that is pointed at: its name, its values, and the command that exports it."""
+"""Hover text of a point: its name, its values, and the command that exports its network."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from results.plots.style import is_share, name_of, safe
+from results.plots.style import escape, is_share, name_of
 
 PARAMETERS = ("splitting", "regularization", "threshold", "weight_bits", "feature_map_bits", "codec")
-"""What the hover text tells of a point."""
+"""Columns that the hover text shows besides the values on the axes."""
 
 
-def axis_values(x: str, y: str) -> str:
-    """Return the lines of a hover text that give the values on both axes."""
-    return "<br>".join(f"{name_of(name)} %{{{axis}:{_form(name)}}}" for axis, name in (("y", y), ("x", x)))
+def axis_lines(x: str, y: str) -> str:
+    """Return the lines of a hover template that show the values on both axes."""
+    return "<br>".join(f"{name_of(name)} %{{{axis}:{_format(name)}}}" for axis, name in (("y", y), ("x", x)))
 
 
 def hover_text(x: str, y: str, command: str) -> str:
-    """Return the text shown over a point; its custom data are those of ``hover_data``."""
-    exported = safe(command).replace("{point}", "%{customdata[0]}")
+    """Return the hover template of a point. Its custom data come from ``hover_data``.
+
+    ``command`` is the export command with ``{point}`` in place of the point's label.
+    """
+    command = escape(command).replace("{point}", "%{customdata[0]}")
     return (
-        f"<b>%{{customdata[0]}}</b><br>{axis_values(x, y)}<br>"
+        f"<b>%{{customdata[0]}}</b><br>{axis_lines(x, y)}<br>"
         "s %{customdata[1]}, λ %{customdata[2]}, τ %{customdata[3]}<br>"
-        "weights %{customdata[4]} bits, feature maps %{customdata[5]} bits, %{customdata[6]}<br>"
-        f"{exported}<extra></extra>"
+        "weights %{customdata[4]} bits, feature maps %{customdata[5]} bits, codec %{customdata[6]}<br>"
+        f"{command}<extra></extra>"
     )
 
 
 def hover_data(rows: pd.DataFrame) -> NDArray[np.object_]:
-    """Return what the hover text shows of each row, [n, 7]: its label; parameters, precision and codec."""
+    """Return the custom data of the hover template, [n, 7]: label and ``PARAMETERS``."""
     columns = ("label", *PARAMETERS)
     custom = np.empty((len(rows), len(columns)), dtype=object)
-    for place, name in enumerate(columns):
-        custom[:, place] = [_brief(value) for value in rows[name].tolist()]
+    for index, name in enumerate(columns):
+        custom[:, index] = [_short(value) for value in rows[name].tolist()]
     return custom
 
 
-def _brief(value: Any) -> Any:
-    """Return a value as a hover text shows it: a float with three digits, text that is safe."""
+def _short(value: object) -> float | str:
+    """Round a float to three digits; escape text."""
     if isinstance(value, float):
         return float(f"{value:.3g}")
-    return value if isinstance(value, int) else safe(value)
+    return value if isinstance(value, int) else escape(value)
 
 
-def _form(column: str) -> str:
+def _format(column: str) -> str:
     return ".2%" if is_share(column) else ".4~s"

@@ -1,36 +1,42 @@
-"""How every picture looks: one plotly template, a palette for all eyes, names and units of axes, numbers as text.
+"""Style of all figures: plotly template, colours and symbols, axis titles with units, and number formats.
 
-Backgrounds are transparent, and no colour is black or white, so that a picture stands on light and dark pages.
-The palette is that of Okabe and Ito (Color Universal Design, 2008), its blue lighter, its yellow and black
-replaced by tones that are seen on both; symbols differ as well, so that nothing is told by colour alone.
+Backgrounds are transparent and no colour is near black or white, so figures are readable on light and dark pages. The
+palette is that of Okabe and Ito (Color Universal Design, 2008) with a lighter blue, and with yellow and black replaced.
+It can be told apart with colour vision deficiency; symbols differ as well, so colour never carries meaning alone.
 """
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, SupportsFloat
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from results.pareto.objectives import numbers
+from results.pareto.objectives import to_float64
 from results.schema import POINTS, PROGRESS
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from plotly.basedatatypes import BaseTraceType
 
 PALETTE = ("#1F83C6", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8A8F98", "#A09010")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "x", "triangle-down")
-SCALE = ((0.0, "#1F83C6"), (0.5, "#93A1A6"), (1.0, "#E08A00"))
-"""Of middle brightness all along, so that both ends are seen on light and dark."""
+COLOR_SCALE = ((0.0, "#1F83C6"), (0.5, "#93A1A6"), (1.0, "#E08A00"))
+"""Colour scale of medium brightness throughout, readable on light and dark pages."""
 GREY = "#8A8F98"
-SPAN = 20.0
-"""Values whose largest is more than this many times the smallest are shown on a logarithmic axis."""
-NOT_MEASURED = "not measured"
 GRID = "rgba(128,136,148,0.25)"
-MANY = 1500
-"""More points than this are drawn by WebGL."""
+NOT_MEASURED = "not measured"
+LINEAR_SPAN = 20.0
+"""An axis is logarithmic if the ratio of its largest to its smallest value exceeds this."""
+SCALE_SPAN = 100
+"""A colour scale is logarithmic if the ratio of its largest to its smallest positive value exceeds this."""
+MAX_SVG_POINTS = 1500
+"""Figures with more points than this are drawn with WebGL."""
 
 _FIELDS = {field.name: field.metadata or {} for schema in (PROGRESS, POINTS) for field in schema}
 _TITLES = {
@@ -42,7 +48,7 @@ _TITLES = {
     "splitting": "s (splitting)",
     "regularization": "λ (regularization)",
     "threshold": "τ (threshold)",
-    "hypervolume": "hypervolume (share of the last)",
+    "hypervolume": "hypervolume (share of the final value)",
     "trials": "trials finished",
     "epochs": "epochs done by all trials",
     "wall_s": "wall time (s)",
@@ -51,8 +57,11 @@ _TITLES = {
 _NAMES = {"splitting": "s", "regularization": "λ", "threshold": "τ"}
 
 
+# --- text ---
+
+
 def title_of(column: str) -> str:
-    """Return the title of an axis: the column and its unit, safe to show in a plotly text.
+    """Return the axis title of a column: its name and unit, escaped for plotly.
 
     >>> title_of("params"), title_of("memory_bytes")
     ('params (parameters)', 'memory (bytes: weights + peak feature maps)')
@@ -60,11 +69,11 @@ def title_of(column: str) -> str:
     if column in _TITLES:
         return _TITLES[column]
     unit = _FIELDS.get(column, {}).get(b"unit", b"").decode()
-    return safe(f"{column} ({unit})" if unit else column)
+    return escape(f"{column} ({unit})" if unit else column)
 
 
 def name_of(column: str) -> str:
-    """Return the short name of a column: the field's letter where it has one.
+    """Return the short name of a column: its symbol if it has one.
 
     >>> name_of("regularization"), name_of("macs")
     ('λ', 'macs')
@@ -73,40 +82,71 @@ def name_of(column: str) -> str:
 
 
 def is_share(column: str) -> bool:
-    """Say whether the column holds fractions from 0 to 1, shown as percentages."""
+    """Whether the column holds fractions from 0 to 1, which are shown as percentages."""
     return column == "hypervolume" or _FIELDS.get(column, {}).get(b"unit") == b"fraction"
 
 
-def safe(text: object) -> str:
-    """Return text that plotly shows as it is: no markup, no template field."""
+def escape(text: object) -> str:
+    """Escape text for plotly: it contains no markup and no hover template field."""
     return html.escape(str(text), quote=False).replace("%{", "&#37;{")
 
 
-def number_text(value: Any, column: str = "") -> str:
-    """Return a number as people read it; shares as percentages.
+def number_text(value: object, column: str = "") -> str:
+    """Format a value for reading: three significant digits and an SI suffix, fractions as percentages.
 
     >>> number_text(0.98333, "accuracy"), number_text(263232), number_text(0.001), number_text(None)
     ('98.3 %', '263k', '0.001', 'not measured')
     """
-    if value is None or pd.isna(value):
+    if value is None or value is pd.NA or value is pd.NaT:
         return NOT_MEASURED
-    if not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
+    if not isinstance(value, SupportsFloat):
         return str(value)
     number = float(value)
-    if not math.isfinite(number):
+    if math.isnan(number):
+        return NOT_MEASURED
+    if math.isinf(number):
         return str(number)
     if is_share(column):
         return f"{100 * number:.1f} %"
-    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+    for limit, factor, suffix in ((1e12, 1, "T"), (1e9, 1, "G"), (1e6, 1, "M"), (1e4, 10, "k")):
         if abs(number) >= limit:
-            scaled = number / limit * (10 if suffix == "k" else 1)
-            return f"{scaled:.3g}{suffix}"
+            return f"{number / limit * factor:.3g}{suffix}"
     return f"{number:.4g}"
 
 
+def level_names(levels: Iterable[object]) -> list[str]:
+    """Return the legend names of the levels of a factor: its values, or its bins.
+
+    >>> level_names([0.0, 0.001]), level_names(["l1", "<b>"])
+    (['0', '0.001'], ['l1', '&lt;b&gt;'])
+    >>> level_names(pd.qcut([1e-6, 1e-5, 1e-4, 1e-3], 2).categories)
+    ['up to 5.5e-05', 'up to 0.001']
+    """
+    return [_level_name(level) for level in levels]
+
+
+def _level_name(level: object) -> str:
+    if isinstance(level, pd.Interval):
+        return f"up to {_level_name(level.right)}"
+    return f"{level:.3g}" if isinstance(level, float) else escape(level)
+
+
+def level_label(column: str, level_name: str) -> str:
+    """Return the legend entry of one level of a column.
+
+    >>> level_label("splitting", "4"), level_label("regularization", "up to 0.001")
+    ('s = 4', 'λ up to 0.001')
+    """
+    relation = "" if level_name.startswith("up to ") else "= "
+    return f"{escape(name_of(column))} {relation}{level_name}"
+
+
+# --- figures ---
+
+
 @cache
-def template() -> Any:
-    """Return the plotly template of all pictures."""
+def template() -> go.layout.Template:
+    """Return the plotly template of all figures."""
     import plotly.graph_objects as go
 
     axis = {
@@ -133,8 +173,8 @@ def template() -> Any:
     return go.layout.Template(layout=layout)
 
 
-def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> Any:
-    """Return a figure of ``traces`` with the axes of the columns ``x`` and ``y``."""
+def figure(traces: Sequence[BaseTraceType], x: str, y: str, **layout: object) -> go.Figure:
+    """Return a figure of ``traces`` whose axes are the columns ``x`` and ``y``."""
     import plotly.graph_objects as go
 
     made = go.Figure(list(traces))
@@ -142,80 +182,57 @@ def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> Any:
     return made
 
 
-def spread_axis(made: Any, values: NDArray[np.float64]) -> Any:
-    """Let the x axis of a figure be logarithmic where ``values`` are all positive and span more than a decade."""
-    known = values[np.isfinite(values)]
-    if known.size and known.min() > 0 and known.max() / known.min() > SPAN:
+def with_log_x(made: go.Figure, values: NDArray[np.float64]) -> go.Figure:
+    """Make the x axis logarithmic if all finite ``values`` are positive and span more than ``LINEAR_SPAN``."""
+    finite = values[np.isfinite(values)]
+    if finite.size and finite.min() > 0 and finite.max() / finite.min() > LINEAR_SPAN:
         made.update_xaxes(
             type="log", tickformat=".3~s", dtick="D2", minor={"ticks": "outside", "tickcolor": GRID}
         )
     return made
 
 
-def axis_of(column: str) -> dict[str, Any]:
-    """Return the axis of a column: title with unit, ticks in a form that fits."""
+def axis_of(column: str) -> dict[str, object]:
+    """Return the plotly axis of a column: title with unit, tick format."""
     return {"title": {"text": title_of(column)}, "tickformat": ".4~p" if is_share(column) else "~s"}
 
 
-def level_names(levels: Sequence[Any]) -> list[str]:
-    """Return the values of a factor, or the bins of one with many numbers, as a legend names them.
-
-    >>> level_names([0.0, 0.001]), level_names(["l1", "<b>"])
-    (['0', '0.001'], ['l1', '&lt;b&gt;'])
-    >>> level_names(pd.qcut([1e-6, 1e-5, 1e-4, 1e-3], 2).categories)
-    ['up to 5.5e-05', 'up to 0.001']
-    """
-    return [_level_name(level) for level in levels]
-
-
-def _level_name(level: Any) -> str:
-    if isinstance(level, pd.Interval):
-        return f"up to {_level_name(level.right)}"
-    return f"{level:.3g}" if isinstance(level, float) else safe(level)
-
-
-def named(column: str, level: str) -> str:
-    """Return a column and a name of its level as a legend shows them.
-
-    >>> named("splitting", "4"), named("regularization", "up to 0.001")
-    ('s = 4', 'λ up to 0.001')
-    """
-    return f"{safe(name_of(column))} {level if level.startswith('up to ') else f'= {level}'}"
-
-
-def scatter(count: int, **settings: Any) -> Any:
-    """Return a scatter trace; by WebGL where the picture has many points (``count``)."""
+def scatter(count: int, **settings: object) -> BaseTraceType:
+    """Return a scatter trace, with WebGL if the figure has many points (``count``)."""
     import plotly.graph_objects as go
 
-    return (go.Scattergl if count > MANY else go.Scatter)(**settings)
+    return (go.Scattergl if count > MAX_SVG_POINTS else go.Scatter)(**settings)
 
 
-def lean(column: pd.Series[Any]) -> NDArray[np.float32]:
-    """Return the numbers of a column in half the bytes: seven digits are more than a picture shows."""
-    return numbers(column).astype(np.float32)
+def to_float32(column: pd.Series) -> NDArray[np.float32]:
+    """Return a numeric column as float32, [n]: seven digits are enough for a figure, at half the size."""
+    return to_float64(column).astype(np.float32)
 
 
-def look(place: int) -> dict[str, Any]:
-    """Return colour and symbol of the ``place``-th of several alternatives."""
-    return {"color": PALETTE[place % len(PALETTE)], "symbol": SYMBOLS[place % len(SYMBOLS)]}
+def marker_style(index: int) -> dict[str, object]:
+    """Return the colour and symbol of the series with this index."""
+    return {"color": PALETTE[index % len(PALETTE)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
 
 
-def scale(column: pd.Series[Any], values: pd.Series[Any]) -> dict[str, Any]:
-    """Return a marker coloured by ``values`` along the scale of the whole ``column``; over decades by logarithm."""
+def color_scale(column: pd.Series, values: pd.Series) -> dict[str, object]:
+    """Return a plotly marker that colours ``values`` on the scale of the whole ``column``.
+
+    The scale is logarithmic if the positive values of the column span more than ``SCALE_SPAN``.
+    """
     whole = column.astype("float64")
     positive = whole[whole > 0]
-    if len(positive) and positive.max() / positive.min() > 100:
+    if len(positive) and positive.max() / positive.min() > SCALE_SPAN:
         floor = math.floor(math.log10(positive.min()))
-        shown = values.astype("float64").clip(lower=10.0**floor).map(math.log10)
+        colors = values.astype("float64").clip(lower=10.0**floor).map(math.log10)
         ticks = list(range(floor, math.ceil(math.log10(positive.max())) + 1))
-        bar = {"tickvals": ticks, "ticktext": [f"1e{tick}" for tick in ticks]}
+        bar: dict[str, object] = {"tickvals": ticks, "ticktext": [f"1e{tick}" for tick in ticks]}
         low, high = float(ticks[0]), float(ticks[-1])
     else:
-        shown, bar, low, high = values.astype("float64"), {}, float(whole.min()), float(whole.max())
+        colors, bar, low, high = values.astype("float64"), {}, float(whole.min()), float(whole.max())
     title = {"text": title_of(str(column.name)), "side": "right"}
     return {
-        "color": shown.to_numpy(),
-        "colorscale": list(SCALE),
+        "color": colors.to_numpy(),
+        "colorscale": list(COLOR_SCALE),
         "cmin": low,
         "cmax": high,
         "colorbar": {"title": title, "thickness": 12, **bar},

@@ -1,19 +1,33 @@
-"""Pictures of trials: sparsity along tau, hypervolume over time, learning curves."""
+"""Figures of trials: accuracy against sparsity along tau, hypervolume over time, learning curves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from results.pareto.objectives import checked_columns, numbers
+from results.pareto.objectives import check_columns, to_float64
 from results.plots.fronts import by_level
-from results.plots.style import figure, lean, look, name_of, named, number_text, safe, scatter, title_of
+from results.plots.style import (
+    escape,
+    figure,
+    level_label,
+    marker_style,
+    name_of,
+    number_text,
+    scatter,
+    title_of,
+    to_float32,
+)
 
-ALONG_TAU = (
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from plotly.basedatatypes import BaseTraceType
+
+SPARSITY_COLUMNS = (
     "trial_key",
     "sparsity",
     "threshold",
@@ -22,42 +36,41 @@ ALONG_TAU = (
     "feature_map_bits",
     "codec",
 )
-"""Columns that lines along tau are drawn from."""
-CURVES = 200
-"""Trials whose curves a picture holds at most, evenly chosen."""
+"""Columns that ``sparsity_figure`` needs besides ``y`` and ``by``."""
+MAX_TRIALS = 200
+"""Most trials with lines of their own, evenly sampled."""
 CURVE_TITLES = {"accuracy": "accuracy (share of training images)"}
 
 
-def sparsity_figure(points: pd.DataFrame, *, y: str = "accuracy", by: str = "regularization") -> Any:
-    """Return lines along tau: for each value of ``by`` its networks thin, and their mean bold."""
-    checked_columns([y, by, "sparsity"], points)
-    rows = one_precision(points[list(dict.fromkeys([y, by, *ALONG_TAU]))]).sort_values(
+def sparsity_figure(points: pd.DataFrame, *, y: str = "accuracy", by: str = "regularization") -> go.Figure:
+    """Return ``y`` against sparsity as tau grows: thin lines for networks, a bold mean for each value of ``by``."""
+    check_columns([y, by, "sparsity"], points)
+    rows = finest_precision(points[list(dict.fromkeys([y, by, *SPARSITY_COLUMNS]))]).sort_values(
         ["trial_key", "threshold"], kind="stable"
     )
-    shown = set(_some(rows, "trial_key")["trial_key"])
+    sampled = set(_sample_trials(rows)["trial_key"])
     thin, bold = [], []
-    for place, (level, part) in enumerate(by_level(rows, by)):
-        name = named(by, level)
-        thin += _networks(part[part["trial_key"].isin(shown)], y, name, place)
-        bold.append(_mean(part, y, name, place))
+    for index, (level, part) in enumerate(by_level(rows, by)):
+        name = level_label(by, level)
+        thin += _network_lines(part[part["trial_key"].isin(sampled)], y, name, index)
+        bold.append(_mean_line(part, y, name, index))
     return figure([*thin, *bold], "sparsity", y, showlegend=True)
 
 
-def _networks(part: pd.DataFrame, y: str, name: str, place: int) -> list[Any]:
-    """Return a thin line for each network of one value; none where there is only one."""
+def _network_lines(part: pd.DataFrame, y: str, name: str, index: int) -> list[BaseTraceType]:
+    """Return one trace with a thin line for each network; none if there is only one network."""
     if part["trial_key"].nunique() < 2:
         return []
-    gapped = _gapped(part, ["trial_key"])
-    line = {"color": look(place)["color"], "width": 1}
+    rows = _with_gaps(part)
     return [
         scatter(
             0,
-            x=lean(gapped["sparsity"]),
-            y=lean(gapped[y]),
-            customdata=_texts(gapped, "threshold", "trial_key"),
+            x=to_float32(rows["sparsity"]),
+            y=to_float32(rows[y]),
+            customdata=_hover_texts(rows, "threshold", "trial_key"),
             mode="lines",
             connectgaps=False,
-            line=line,
+            line={"color": marker_style(index)["color"], "width": 1},
             opacity=0.35,
             legendgroup=name,
             showlegend=False,
@@ -67,14 +80,14 @@ def _networks(part: pd.DataFrame, y: str, name: str, place: int) -> list[Any]:
     ]
 
 
-def _mean(part: pd.DataFrame, y: str, name: str, place: int) -> Any:
-    """Return the line through the means of one value at each tau."""
+def _mean_line(part: pd.DataFrame, y: str, name: str, index: int) -> BaseTraceType:
+    """Return the bold line through the means of the networks at each tau."""
     mean = part.groupby("threshold")[list(dict.fromkeys(["sparsity", y]))].mean()
-    style = look(place)
+    style = marker_style(index)
     return scatter(
         0,
-        x=lean(mean["sparsity"]),
-        y=lean(mean[y]),
+        x=to_float32(mean["sparsity"]),
+        y=to_float32(mean[y]),
         customdata=mean.index.to_numpy(),
         mode="lines+markers",
         name=name,
@@ -85,8 +98,8 @@ def _mean(part: pd.DataFrame, y: str, name: str, place: int) -> Any:
     )
 
 
-def one_precision(points: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of the finest precision that was evaluated, and of its first codec and threshold mode."""
+def finest_precision(points: pd.DataFrame) -> pd.DataFrame:
+    """Return the points with the most bits, and of these the points with the first codec and threshold mode."""
     rows = points
     for column in ("feature_map_bits", "weight_bits"):
         rows = rows[rows[column] == rows[column].max()] if len(rows) else rows
@@ -95,27 +108,30 @@ def one_precision(points: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def hypervolume_figure(history: pd.DataFrame, *, x: str = "trials") -> Any:
-    """Return how the hypervolume grew against ``x``, as a share of the last; ``history`` as of the run."""
-    checked_columns([x, "hypervolume"], history)
+def hypervolume_figure(history: pd.DataFrame, *, x: str = "trials") -> go.Figure:
+    """Return the hypervolume, as a share of its final value, against the column ``x`` of ``history``.
+
+    ``history`` is the result of ``Run.hypervolume_history``; each of several runs has its own line.
+    """
+    check_columns([x, "hypervolume"], history)
     traces = []
-    parts: Iterable[tuple[Any, pd.DataFrame]] = (
+    runs: Iterable[tuple[object, pd.DataFrame]] = (
         history.groupby("run", observed=True) if "run" in history.columns else [("", history)]
     )
-    last = float(history["hypervolume"].max()) if len(history) else 0.0
-    for place, (name, part) in enumerate(parts):
-        style = look(place)
+    final = float(history["hypervolume"].max()) if len(history) else 0.0
+    for index, (name, part) in enumerate(runs):
         traces.append(
             scatter(
                 len(history),
-                x=numbers(part[x]),
-                y=numbers(part["hypervolume"]) / (last or 1.0),
+                x=to_float64(part[x]),
+                y=to_float64(part["hypervolume"]) / (final or 1.0),
                 mode="lines+markers" if len(part) <= 60 else "lines",
-                line={"shape": "hv", "color": style["color"], "width": 2},
+                line={"shape": "hv", "color": marker_style(index)["color"], "width": 2},
                 marker={"size": 6},
-                name=safe(name),
+                name=escape(name),
                 customdata=[number_text(value) for value in part["hypervolume"]],
-                hovertemplate=f"%{{y:.1%}} of the last: %{{customdata}}<br>{name_of(x)} %{{x}}<extra></extra>",
+                hovertemplate="%{y:.1%} of the final value: %{customdata}<br>"
+                f"{name_of(x)} %{{x}}<extra></extra>",
             )
         )
     made = figure(traces, x, "hypervolume", showlegend=len(traces) > 1)
@@ -123,32 +139,34 @@ def hypervolume_figure(history: pd.DataFrame, *, x: str = "trials") -> Any:
 
 
 def curves_figure(
-    progress: pd.DataFrame, groups: Mapping[str, Any], *, value: str = "accuracy", by: str = ""
-) -> Any:
-    """Return a curve over the epochs of each trial; the search is dotted, the training drawn through.
+    progress: pd.DataFrame, groups: Mapping[str, object], *, value: str = "accuracy", by: str = ""
+) -> go.Figure:
+    """Return the column ``value`` against the epochs of each trial: the search dotted, the training solid.
 
-    ``groups`` gives the value of the column ``by`` for each trial's key; without any, all trials look alike.
+    ``groups`` maps trial keys to their values of the column ``by``, one colour for each; empty: all alike.
     """
-    checked_columns([value, "phase", "step"], progress)
-    shown = progress[list(dict.fromkeys(["trial_key", "phase", "step", value]))]
-    rows = _some(shown[np.isfinite(numbers(progress[value]))], "trial_key")
+    check_columns([value, "phase", "step"], progress)
+    measured = progress.loc[
+        np.isfinite(to_float64(progress[value])), list(dict.fromkeys(["trial_key", "phase", "step", value]))
+    ]
+    rows = _sample_trials(measured)
     traces = []
-    for place, (name, own) in enumerate(_leveled(rows, groups)):
+    for index, (level, group) in enumerate(_by_group(rows, groups)):
         for phase, dash in (("search", "dot"), ("train", "solid")):
-            part = own[own["phase"] == phase]
+            part = group[group["phase"] == phase]
             if part.empty:
                 continue
-            gapped = _gapped(part, ["trial_key"])
+            line = _with_gaps(part)
             traces.append(
                 scatter(
                     len(rows),
-                    x=lean(gapped["step"]),
-                    y=lean(gapped[value]),
-                    customdata=_texts(gapped, "trial_key"),
+                    x=to_float32(line["step"]),
+                    y=to_float32(line[value]),
+                    customdata=_hover_texts(line, "trial_key"),
                     mode="lines" if len(part) > len(part["trial_key"].unique()) else "markers",
                     connectgaps=False,
-                    line={"color": look(place)["color"], "width": 1.5, "dash": dash},
-                    name=f"{named(by, name)}, {phase}" if groups else phase,
+                    line={"color": marker_style(index)["color"], "width": 1.5, "dash": dash},
+                    name=f"{level_label(by, level)}, {phase}" if groups else phase,
                     hovertemplate="%{y:.4~g} after epoch %{x}<br>trial %{customdata[0]}",
                 )
             )
@@ -156,34 +174,35 @@ def curves_figure(
     return made.update_yaxes(title_text=CURVE_TITLES.get(value, title_of(value)))
 
 
-# --- what the pictures are made of ---
+# --- parts of the figures ---
 
 
-def _some(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the rows of at most ``CURVES`` trials, evenly chosen."""
-    keys = rows[key].unique()
-    if len(keys) <= CURVES:
+def _sample_trials(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of at most ``MAX_TRIALS`` trials, evenly sampled."""
+    keys = rows["trial_key"].unique()
+    if len(keys) <= MAX_TRIALS:
         return rows
-    return rows[rows[key].isin(list(keys[:: -(-len(keys) // CURVES)]))]
+    return rows[rows["trial_key"].isin(list(keys[:: -(-len(keys) // MAX_TRIALS)]))]
 
 
-def _leveled(rows: pd.DataFrame, groups: Mapping[str, Any]) -> Iterable[tuple[str, pd.DataFrame]]:
+def _by_group(rows: pd.DataFrame, groups: Mapping[str, object]) -> Iterable[tuple[str, pd.DataFrame]]:
+    """Return (legend name, rows) for each value of ``groups``."""
     if rows.empty or not groups:
         return [("", rows)]
     level = rows["trial_key"].astype(str).map(groups).infer_objects().rename("level")
     return by_level(rows.assign(level=level), "level")
 
 
-def _gapped(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return the rows with an empty one behind each trial, so that one trace draws many lines."""
-    ends = rows.groupby(keys, observed=True, sort=False).tail(1).index
-    places = np.concatenate([np.arange(len(rows)), rows.index.get_indexer(ends) + 0.5])
-    return rows.reset_index(drop=True).reindex(np.sort(places))
+def _with_gaps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with an empty row after each trial, so that one trace draws a separate line for each."""
+    ends = rows.groupby(["trial_key"], observed=True, sort=False).tail(1).index
+    positions = np.concatenate([np.arange(len(rows)), rows.index.get_indexer(ends) + 0.5])
+    return rows.reset_index(drop=True).reindex(np.sort(positions))
 
 
-def _texts(rows: pd.DataFrame, *columns: str) -> NDArray[np.object_]:
-    """Return texts for a hover, [n, columns]; empty where a line ends."""
+def _hover_texts(rows: pd.DataFrame, *columns: str) -> NDArray[np.object_]:
+    """Return the values of the columns as text, [n, columns]; empty in the gaps between lines."""
     texts = np.empty((len(rows), len(columns)), dtype=object)
-    for place, name in enumerate(columns):
-        texts[:, place] = ["" if pd.isna(cell) else safe(cell) for cell in rows[name].tolist()]
+    for index, name in enumerate(columns):
+        texts[:, index] = ["" if pd.isna(cell) else escape(cell) for cell in rows[name].tolist()]
     return texts

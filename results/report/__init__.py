@@ -1,7 +1,7 @@
-"""The report: one HTML file with all pictures and tables of a run, readable without a network.
+"""The report: one self-contained HTML file with the figures and tables of a run, readable offline.
 
-Here: sections, page, style, script. Not here: figures (``results.plots``), numbers (``results.pareto``). Read first:
-``write.py``.
+Here: sections, page, style sheet, script. Not here: figures (``results.plots``), numbers (``results.pareto``). Read
+first: ``write.py``.
 """
 
 import lazy_loader

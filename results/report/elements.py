@@ -1,4 +1,4 @@
-"""HTML put together so that no text can become markup: what is no ``Html`` is escaped."""
+"""HTML elements that are safe by construction: every text that is not ``Html`` is escaped."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import html
 from collections.abc import Iterable, Sequence
 
 VOID = frozenset({"meta", "wbr"})
+"""Tags without content and closing tag."""
 
 
 class Html(str):
-    """Text that is markup already. Made by this module only, and by what draws SVG."""
+    """Trusted markup. Made only by this module, by the page and by functions that draw SVG."""
 
     __slots__ = ()
 
 
 def element(tag: str, *children: str, **attributes: str | None) -> Html:
-    """Return an element. Children that are no ``Html``, and all attributes, are escaped.
+    """Return an element. Children that are not ``Html`` are escaped, and so are all attributes.
 
-    An attribute that is a Python keyword is written with ``_`` behind it, one with a dash with ``_`` inside.
+    A trailing ``_`` in an attribute name is dropped (``class_``); any other ``_`` becomes a dash (``aria_label``). An
+    attribute of value None is left out.
 
-    >>> element("p", "1 < 2 ", element("b", "yes"), class_="note", aria_label="a \\"note\\"")
+    >>> element("p", "1 < 2 ", element("b", "yes"), class_="note", aria_label='a "note"')
     '<p class="note" aria-label="a &quot;note&quot;">1 &lt; 2 <b>yes</b></p>'
     """
     written = "".join(
@@ -33,19 +35,19 @@ def element(tag: str, *children: str, **attributes: str | None) -> Html:
 
 
 def join(children: Iterable[str]) -> Html:
-    """Return children one after the other; those that are no ``Html`` are escaped."""
+    """Concatenate children; those that are not ``Html`` are escaped."""
     return Html("".join(child if isinstance(child, Html) else html.escape(child) for child in children))
 
 
-def nothing(text: str) -> Html:
-    """Return what stands where a picture or a table has nothing to show."""
+def placeholder(text: str) -> Html:
+    """Return the note in place of a figure or table that has nothing to show."""
     return element("p", text, class_="note")
 
 
 def table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, numeric: Sequence[int] = ()
 ) -> Html:
-    """Return a table that scrolls sideways where it is too wide; ``numeric`` columns are set to the right."""
+    """Return a table that scrolls sideways if it is too wide. Columns with an index in ``numeric`` align right."""
     right = dict.fromkeys(numeric, "number")
     header = element(
         "tr",
@@ -55,13 +57,13 @@ def table(
         element("tr", *(element("td", cell, class_=right.get(i)) for i, cell in enumerate(row)))
         for row in rows
     )
-    whole = element(
+    content = element(
         "table", element("caption", caption), element("thead", header), element("tbody", join(body))
     )
-    return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return element("div", content, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
 def _breakable(name: str) -> Html:
-    """Return a name that may go on in the next line behind each underscore."""
+    """Allow a line break after each underscore."""
     first, *rest = name.split("_")
     return join([first, *(part for text in rest for part in ("_", element("wbr"), text))])

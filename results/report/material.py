@@ -1,4 +1,4 @@
-"""What the report is made of: everything read from storage once, and the names that commands take."""
+"""Input of the report: the tables of a run, read once, and the names that commands accept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,25 +25,32 @@ FACTORS = ("splitting", "regularization", "threshold")
 
 @dataclass(frozen=True)
 class Material:
-    """The tables of a run at one moment. ``on_front`` [n] and ``labels`` [n] go with the rows of ``points``."""
+    """The tables of a run, or of several, at one moment. ``on_front`` and ``labels`` have one entry for each point."""
 
     run: Run
     title: str
     points: pd.DataFrame
+    """The feasible points, [n]."""
     progress: pd.DataFrame
     trials: pd.DataFrame
     directions: Mapping[str, str]
+    """``"max"`` or ``"min"`` for each objective of the sweep."""
     on_front: NDArray[np.bool_]
     labels: pd.Series[str]
-    broken: int = 0
-    """Points that break a constraint of the sweep: left out of ``points``."""
+    infeasible: int = 0
+    """Number of points that violate a constraint of the sweep and are not in ``points``."""
     problems: list[Problem] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: Run) -> Material:
-        """Read a run. Errors: ``BrokenFileError``, ``ResultsError`` for runs that differ in their objectives."""
-        everything, progress, trials = run.points(), run.progress(), run.trials()
-        points = everything[feasible(everything, run.constraints())].reset_index(drop=True)
+        """Read the tables of a run.
+
+        Raises:
+            BrokenFileError: the sweep file cannot be read.
+            ResultsError: several runs have different objectives.
+        """
+        all_points, progress, trials = run.points(), run.progress(), run.trials()
+        points = all_points[feasible(all_points, run.constraints())].reset_index(drop=True)
         directions = run.objectives()
         return cls(
             run=run,
@@ -55,82 +61,80 @@ class Material:
             directions=directions,
             on_front=pareto.front_mask(points, Objectives.of_sweep(directions)),
             labels=_labels(run, points),
-            broken=len(everything) - len(points),
+            infeasible=len(all_points) - len(points),
             problems=run.problems(),
         )
 
     @property
     def quality(self) -> str:
-        """The column of the y axis: the first objective to maximize, or the accuracy."""
+        """The column of the y axis: the first objective to maximize, else accuracy."""
         return next((name for name, way in self.directions.items() if way == "max"), "accuracy")
 
     @property
     def costs(self) -> list[str]:
-        """The columns of the x axis: what the sweep minimizes, and the usual costs; what was measured comes first."""
+        """The columns of the x axis: objectives to minimize, then ``COSTS``; those never measured come last."""
         minimized = [name for name, way in self.directions.items() if way == "min"]
         names = dict.fromkeys([*minimized, *COSTS])
         return sorted(names, key=lambda name: not self.points[name].notna().any())
 
     @property
     def factors(self) -> list[str]:
-        """The columns that colours tell apart: s, lambda, tau, what else is swept, and of several runs the run; those
-        that vary come first."""
+        """The columns of colours: the run (of several runs), ``FACTORS``, other swept fields; constant ones last."""
         swept = [name for name in map(column_of_path, self.run.swept()) if name in self.points.columns]
         names = dict.fromkeys([*(["run"] if self.run.names else []), *FACTORS, *swept])
         return sorted(names, key=lambda name: self.points[name].astype(str).nunique() < 2)
 
     @property
     def front(self) -> pd.DataFrame:
-        """The points on the front with a column ``label``, best first in the first objective."""
+        """The points on the front with a column ``label``, sorted by the objectives, best first."""
         front = self.points.assign(label=self.labels)[self.on_front]
         ascending = [way == "min" for way in self.directions.values()]
         return front.sort_values(list(self.directions), ascending=ascending, kind="stable", ignore_index=True)
 
-    def export(self, label: str) -> str:
-        """Return the command that exports a point, to be pasted into a shell: ``shrinksweep export runs/a POINT``."""
-        return f"shrinksweep export {label}" if self.run.names else f"shrinksweep export {self.place} {label}"
+    def export_command(self, label: str) -> str:
+        """Return the shell command that exports a point: ``shrinksweep export runs/a POINT``."""
+        run = "" if self.run.names else f"{self.run_argument} "  # of several runs, the label contains the run
+        return f"shrinksweep export {run}{label}"
 
     @property
-    def place(self) -> str:
-        """The run as a command names it; ``RUN`` of several."""
-        return "RUN" if self.run.names else _places(self.run)[0]
+    def run_argument(self) -> str:
+        """The run as an argument of a shell command; ``RUN`` for several runs."""
+        return "RUN" if self.run.names else _run_arguments(self.run)[0]
 
 
 def labels_of(points: pd.DataFrame) -> pd.Series[str]:
-    """Return the shortest names by which commands know the points: 8 digits of the key and the rung.
+    """Return the shortest names of the points that commands accept: 8 digits of the trial key, and the rung.
 
-    Where two trials share those digits, it is the whole name.
+    Points of trials that share these 8 digits keep their full name.
     """
     keys = points["trial_key"].astype(str)
     short = keys.str.slice(0, 8)
     unique = keys.drop_duplicates()
-    shared = unique.str.slice(0, 8).duplicated(keep=False)
-    clear = ~keys.isin(set(unique[shared]))
+    ambiguous = keys.isin(set(unique[unique.str.slice(0, 8).duplicated(keep=False)]))
     rungs = points["rung"].astype("str").str.zfill(2)
-    return points["point"].astype(str).where(~clear, short + "-" + rungs).rename("label")
+    return points["point"].astype(str).where(ambiguous, short + "-" + rungs).rename("label")
 
 
 def _labels(run: Run, points: pd.DataFrame) -> pd.Series[str]:
-    """Return the labels of the points; of several runs, behind the run that a command has to name."""
+    """Return the labels of the points; with several runs, each label begins with its run."""
     if run.names is None:
         return labels_of(points)
-    places = dict(zip(run.names, _places(run), strict=True))
-    return (points["run"].astype(str).map(places) + " " + labels_of(points)).rename("label")
+    arguments = dict(zip(run.names, _run_arguments(run), strict=True))
+    return (points["run"].astype(str).map(arguments) + " " + labels_of(points)).rename("label")
 
 
-def _places(run: Run) -> list[str]:
-    """Return the runs as a shell command names them: relative to this folder where they lie in it."""
-    shown = []
+def _run_arguments(run: Run) -> list[str]:
+    """Return the runs as quoted shell arguments: relative paths inside the working directory, else full URIs."""
+    arguments = []
     for directory in run.directories:
         uri = directory.uri
         if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):
             uri = os.path.relpath(uri)
-        shown.append(shlex.quote(uri))
-    return shown
+        arguments.append(shlex.quote(uri))
+    return arguments
 
 
 def _title(run: Run) -> str:
     if run.names is not None:
         return ", ".join(run.names)
-    name: Any = run.sweep().get("name")
-    return str(name or run.directory.uri.rstrip("/").rpartition("/")[2])
+    return str(run.sweep().get("name") or run.directory.uri.rstrip("/").rpartition("/")[2])

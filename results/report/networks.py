@@ -1,4 +1,4 @@
-"""The section of the networks on the front: their cells drawn, equal ones once."""
+"""The section with the networks on the front: one drawing for each distinct genotype."""
 
 from __future__ import annotations
 
@@ -7,54 +7,49 @@ import pandas as pd
 from results.errors import ResultsError
 from results.plots.genotype_drawing import genotype_svg, genotype_words
 from results.plots.genotype_layout import read_cells
-from results.plots.plots import one_key
+from results.plots.plots import with_unique_keys
 from results.plots.style import number_text
-from results.report.elements import Html, element, nothing
+from results.report.elements import Html, element, placeholder
 from results.report.material import Material
 from results.report.page import Section
+from results.report.pictures import NO_FRONT
 
-MOST = 40
-"""Different genotypes that the page draws."""
-NAMED = 8
-"""Points that are named with a genotype."""
+MAX_GENOTYPES = 40
+"""Most genotypes that are drawn."""
+MAX_LABELS = 8
+"""Most points that are listed below a genotype."""
 
 
 def networks_section(material: Material) -> Section:
-    """Return the cells of every network on the front, best first in the first objective."""
-    front = material.front
+    """Return the section with the cells of the networks on the front, best first in the first objective."""
+    title, front = "Networks on the front", material.front
     if front.empty:
-        return Section("networks", "Networks on the front", [nothing("There is no point yet.")])
+        return Section("networks", title, [placeholder(NO_FRONT)])
     genotypes = front["genotype"].astype(str)
-    found = list(dict.fromkeys(genotypes))
-    drawings = [_network(text, front[genotypes == text], material) for text in found[:MOST]]
-    networks = one_key(front)["trial_key"].nunique()
-    words = f"Networks on the front: {networks}; different genotypes among them: {len(found)}."
-    if len(found) > MOST:
-        words += f" The {MOST} best are drawn."
-    return Section(
-        "networks",
-        "Networks on the front",
-        [element("p", words), element("div", *drawings, class_="networks")],
-    )
+    distinct = list(dict.fromkeys(genotypes))
+    drawings = [_network(text, front[genotypes == text], material) for text in distinct[:MAX_GENOTYPES]]
+    networks = with_unique_keys(front)["trial_key"].nunique()
+    words = f"Networks on the Pareto front: {networks}. Distinct genotypes among them: {len(distinct)}."
+    if len(distinct) > MAX_GENOTYPES:
+        words += f" The best {MAX_GENOTYPES} are drawn."
+    return Section("networks", title, [element("p", words), element("div", *drawings, class_="networks")])
 
 
-def _network(text: str, rows: pd.DataFrame, material: Material) -> Html:
+def _network(genotype: str, rows: pd.DataFrame, material: Material) -> Html:
+    """Return the drawing of one genotype, with the values of its best point and the labels of its points."""
     best = rows.iloc[0]
     values = ", ".join(f"{name} {number_text(best[name], name)}" for name in material.directions)
-    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-    points = element(
-        "p", "Points: ", element("code", ", ".join(rows["label"].head(NAMED))), more, class_="note"
-    )
+    more = f" and {len(rows) - MAX_LABELS} more" if len(rows) > MAX_LABELS else ""
+    labels = element("code", ", ".join(rows["label"].head(MAX_LABELS)))
+    points = element("p", "Points: ", labels, more, class_="note")
     try:
-        cells = read_cells(text)
+        cells = read_cells(genotype)
     except ResultsError:
-        return element(
-            "div", nothing("This genotype cannot be drawn."), element("pre", text), points, class_="network"
-        )
-    drawn = [element("figure", Html(genotype_svg(text, kind))) for kind in cells]
+        note = placeholder("This genotype cannot be drawn.")
+        return element("div", note, element("pre", genotype), points, class_="network")
+    drawings = [element("figure", Html(genotype_svg(genotype, kind))) for kind in cells]
     words = element(
-        "details", element("summary", "In words"), element("p", genotype_words(cells)), class_="note"
+        "details", element("summary", "Cells as text"), element("p", genotype_words(cells)), class_="note"
     )
-    return element(
-        "div", element("h3", values), element("div", *drawn, class_="cells"), words, points, class_="network"
-    )
+    heading = element("h3", f"Best point: {values}")
+    return element("div", heading, element("div", *drawings, class_="cells"), words, points, class_="network")

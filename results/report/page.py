@@ -1,7 +1,7 @@
-"""The page around the sections: head, policy, navigation, and the pictures as data for the script.
+"""The HTML page around the sections: head, content security policy, navigation, and the figures as JSON.
 
-The page must need no network and run no text: its content security policy lets it load nothing, and run only
-the scripts whose checksums it names. Pictures are JSON in a block that no text can end.
+The page works offline and never runs text of a run as code: its policy forbids loading anything and allows only the
+scripts whose checksums it names. The figures are JSON in a script block that no text can close.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from results.report.elements import Html, element, join
 from results.report.script import SCRIPT
 from results.report.style import STYLE
 
-LONG = 60
-"""Arrays and mappings whose JSON is longer are stored once, however many pictures hold them."""
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+MIN_SHARED_LENGTH = 60
+"""Arrays and mappings with longer JSON text are stored once and shared between figures."""
 
 
 @dataclass(frozen=True)
 class Control:
-    """A choice above a picture: its label, and (value, text) of each alternative, the first one shown."""
+    """A drop-down list above a picture: its label, and (value, text) of each option. The first is the default."""
 
     label: str
     options: Sequence[tuple[str, str]]
@@ -32,20 +37,22 @@ class Control:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the page: a figure for each combination of the controls' values, joined by ``|``."""
+    """An interactive picture: one figure for each combination of the controls' values."""
 
     name: str
     label: str
+    """Text alternative for screen readers."""
     caption: str
-    figures: Mapping[str, Any]
+    figures: Mapping[str, go.Figure]
+    """Figures by the values of the controls, joined by ``|``."""
     controls: Sequence[Control] = ()
     wide: bool = False
-    """Whether the picture keeps its width on a phone, and scrolls there."""
-    picked: bool = False
-    """Whether there is a command for a point that is clicked on."""
+    """Whether the picture keeps its width on a narrow screen and scrolls sideways."""
+    clickable: bool = False
+    """Whether a click on a point shows the command that exports it."""
 
     def html(self) -> Html:
-        """Return the place of the picture, with its controls and its alternative in words."""
+        """Return the empty plot, which the script fills, with controls and caption."""
         choices = [
             element("label", control.label, " ", element("select", *map(_option, control.options)))
             for control in self.controls
@@ -56,31 +63,28 @@ class Picture:
             "figure",
             element("div", *choices, class_="controls") if choices else Html(""),
             element("div", plot, class_="scroll") if self.wide else plot,
-            element("output", class_="picked", aria_live="polite") if self.picked else Html(""),
+            element("output", class_="picked", aria_live="polite") if self.clickable else Html(""),
             element("figcaption", self.caption),
         )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; ``content`` comes before the pictures, ``after`` behind them."""
+    """A section of the page: ``content``, then ``pictures``. ``name`` is its anchor."""
 
     name: str
     title: str
     content: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
-    after: Sequence[str] = field(default=())
 
     def html(self) -> Html:
-        """Return the section."""
+        """Return the section as HTML."""
         pictures = [picture.html() for picture in self.pictures]
-        return element(
-            "section", element("h2", self.title), *self.content, *pictures, *self.after, id=self.name
-        )
+        return element("section", element("h2", self.title), *self.content, *pictures, id=self.name)
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """Return the whole page. ``title`` and all text of the sections may hold anything."""
+    """Return the HTML page. ``title`` and all texts of the sections may be untrusted."""
     from plotly.offline import get_plotlyjs
 
     scripts = [str(get_plotlyjs()), SCRIPT]
@@ -96,7 +100,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
     body = [
         element("header", element("h1", title), element("nav", *links, aria_label="Sections")),
         element("main", *(section.html() for section in sections)),
-        element("footer", "Written by shrinksweep. This page is one file and needs no network."),
+        element("footer", "Written by shrinksweep. This page is a single file and works offline."),
         Html(f'<script type="application/json" id="pictures">{_data(sections)}</script>'),
         *(Html(f"<script>{script}</script>") for script in scripts),
     ]
@@ -113,9 +117,9 @@ def _option(option: tuple[str, str]) -> Html:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return the policy: load nothing, run these scripts. WebGL pictures compile their own code, thus eval."""
-    sums = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in sums)
+    """Return the policy: load nothing, run these scripts only. Plotly's WebGL code needs eval."""
+    checksums = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in checksums)
     return (
         f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
@@ -123,7 +127,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _data(sections: Sequence[Section]) -> str:
-    """Return all figures as JSON in which no character can end a script block."""
+    """Return all figures as JSON text without characters that could close a script block."""
     shared: dict[str, int] = {}
     figures = {
         picture.name: {
@@ -137,8 +141,8 @@ def _data(sections: Sequence[Section]) -> str:
     return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _interned(value: Any, shared: dict[str, int]) -> Any:
-    """Return ``value`` with its long arrays and styles replaced by ``{"$": place in shared}``."""
+def _interned(value: Json, shared: dict[str, int]) -> Json:
+    """Replace long arrays and templates by references ``{"$": index}``; ``shared`` maps their JSON to the index."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [_interned(item, shared) for item in value]
     if isinstance(value, dict) and "bdata" not in value:
@@ -147,10 +151,10 @@ def _interned(value: Any, shared: dict[str, int]) -> Any:
     return _shared(value, shared) if isinstance(value, (list, dict)) else value
 
 
-def _shared(value: Any, shared: dict[str, int]) -> Any:
+def _shared(value: Json, shared: dict[str, int]) -> Json:
     text = _compact(value)
-    return {"$": shared.setdefault(text, len(shared))} if len(text) > LONG else value
+    return {"$": shared.setdefault(text, len(shared))} if len(text) > MIN_SHARED_LENGTH else value
 
 
-def _compact(value: Any) -> str:
+def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)

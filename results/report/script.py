@@ -1,4 +1,4 @@
-"""The page's script: draws a picture when it comes into view, in the colours of the page, and offers its variants."""
+"""The page's script: draws each picture when it comes into view, and again when a control or the theme changes."""
 
 SCRIPT = r"""
 "use strict";
@@ -7,15 +7,15 @@ SCRIPT = r"""
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)").matches;
   const plots = [...document.querySelectorAll("[data-picture]")];
-  const PAPER = { width: 680, height: 340 };  // CSS pixels: two pictures on a page of A4 or letter
+  const PAPER = { width: 680, height: 340 };  // CSS pixels: two pictures fit on a page of A4 or letter
   const UNWANTED = ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"];
   let printing = false, opened = [];
 
-  const whole = (value) => {
-    if (Array.isArray(value)) return value.map(whole);
+  const expand = (value) => {
+    if (Array.isArray(value)) return value.map(expand);
     if (value === null || typeof value !== "object") return value;
     if ("$" in value) return data.shared[value.$];
-    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, whole(part)]));
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, expand(part)]));
   };
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -37,7 +37,7 @@ SCRIPT = r"""
   const draw = (plot) => {
     const figure = chosen(plot);
     if (!figure) return;
-    const { data: traces, layout } = whole(figure);
+    const { data: traces, layout } = expand(figure);
     plot.dataset.gl = traces.some((trace) => /gl$|parcoords/.test(trace.type || ""));
     const config = { responsive: true, displaylogo: false, displayModeBar: coarse ? false : "hover",
       modeBarButtonsToRemove: UNWANTED };
@@ -62,7 +62,7 @@ SCRIPT = r"""
     plot.closest("figure").querySelector("output").textContent = command.replace("{point}", () => label);
   };
 
-  const seen = new IntersectionObserver((entries) => {
+  const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting && !target.dataset.drawn) draw(target);
       else if (!isIntersecting && target.dataset.drawn && target.dataset.gl === "true") clear(target);
@@ -70,7 +70,7 @@ SCRIPT = r"""
   }, { rootMargin: "300px" });
 
   for (const plot of plots) {
-    seen.observe(plot);
+    observer.observe(plot);
     for (const select of plot.closest("figure").querySelectorAll("select")) {
       select.addEventListener("change", () => draw(plot));
     }

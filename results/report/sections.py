@@ -6,7 +6,7 @@ from results.report.material import Material
 from results.report.networks import networks_section
 from results.report.page import Section
 from results.report.pictures import attainment_section, front_section, fronts_section
-from results.report.tables import failures, front_table, headline, sweep_file
+from results.report.tables import failures, front_table, key_numbers, sweep_file
 from results.report.trial_pictures import (
     curves_section,
     hypervolume_section,
@@ -16,9 +16,9 @@ from results.report.trial_pictures import (
 
 
 def sections(material: Material) -> list[Section]:
-    """Return what the page shows of a run."""
+    """Return all sections of the report."""
     return [
-        headline(material),
+        key_numbers(material),
         front_section(material),
         fronts_section(material),
         sparsity_section(material),

@@ -1,4 +1,4 @@
-"""The page's style: light, dark, phone and print."""
+"""The page's style sheet: light and dark theme, narrow screens, print."""
 
 STYLE = """
 :root { --ink: #1d2126; --muted: #5a626d; --line: #d8dce2; --panel: #ffffff; --page: #f6f7f9; --accent: #0060a0;

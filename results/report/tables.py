@@ -1,8 +1,8 @@
-"""The sections in words and tables: headline numbers, the front, failures, the sweep file."""
+"""The sections with text and tables: key numbers, the front, failures, the sweep file."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import pandas as pd
 import yaml
@@ -10,128 +10,139 @@ import yaml
 from results.pareto import choosing, pareto
 from results.pareto.objectives import Objectives
 from results.plots.style import NOT_MEASURED, name_of, number_text
-from results.report.elements import Html, element, join, table
+from results.report.elements import Html, element, join, placeholder, table
 from results.report.material import Material
 from results.report.page import Section
+from results.report.pictures import NO_FRONT
 
-ROWS = 200
-"""Rows that the page shows of a table; the rest is one command away."""
+MAX_ROWS = 200
+"""Most rows of a table on the page."""
 COLUMNS = (
     "accuracy", "macs", "effective_macs", "memory_bytes", "sparsity", "params", "output_node", "splitting",
     "regularization", "threshold", "weight_bits", "feature_map_bits", "codec",
 )  # fmt: skip
+"""Columns of the table of the front, after the objectives."""
+
+Entry = tuple[str, str, str]
+"""A key number: name, value, note."""
 
 
-def headline(material: Material) -> Section:
-    """Return the numbers that matter."""
+def key_numbers(material: Material) -> Section:
+    """Return the section with the key numbers: trials, points, best values, knee, hypervolume."""
     entries = [
         _trials_entry(material.trials),
         ("points", f"{len(material.points):,}", _constraints_note(material)),
     ]
     if len(material.points):
         objectives = Objectives.of_sweep(material.directions)
-        entries.append(("on the front", str(int(material.on_front.sum())), ", ".join(material.directions)))
+        on_front = str(int(material.on_front.sum()))
+        entries.append(("points on the Pareto front", on_front, f"of {', '.join(material.directions)}"))
         entries += [_best_entry(material, name, way) for name, way in material.directions.items()]
         entries += _knee_entry(material, objectives)
         volume = pareto.hypervolume_of(material.points, objectives, None)
-        entries.append(("hypervolume", number_text(volume), "up to the worst value of each objective"))
+        entries.append(("hypervolume", number_text(volume), "reference: worst value of each objective"))
     cells = (
         element("div", element("dt", name), element("dd", value, *([element("small", note)] if note else [])))
         for name, value, note in entries
     )
-    return Section("headline", "In short", [element("dl", *cells, class_="numbers")])
+    return Section("headline", "Key numbers", [element("dl", *cells, class_="numbers")])
 
 
 def front_table(material: Material) -> Section:
-    """Return the front as a table, with the command that exports each point."""
+    """Return the section with the front as a table, and the command that exports each point."""
     title, front = "Front as a table", material.front
     if front.empty:
-        return Section("table", title, [element("p", "There is no point yet.", class_="note")])
+        return Section("table", title, [placeholder(NO_FRONT)])
     columns = [name for name in dict.fromkeys([*material.directions, *COLUMNS]) if name in front.columns]
     rows = [
         [element("code", row["label"]), *(number_text(row[name], name) for name in columns),
-         element("code", material.export(row["label"]))]
-        for row in front.head(ROWS).to_dict("records")
+         element("code", material.export_command(row["label"]))]
+        for row in front.head(MAX_ROWS).to_dict("records")
     ]  # fmt: skip
     numeric = [
-        place for place, name in enumerate(columns, 1) if pd.api.types.is_numeric_dtype(front[name].dtype)
+        index for index, name in enumerate(columns, 1) if pd.api.types.is_numeric_dtype(front[name].dtype)
     ]
-    caption = f"The {len(rows)} points on the front of {', '.join(material.directions)}, best first."
-    if len(front) > ROWS:
-        caption = (
-            f"The first {ROWS} of {len(front)} points on the front; all: "
-            + f"shrinksweep front {material.place} --format csv"
-        )
+    caption = f"The {len(rows)} points on the Pareto front of {', '.join(material.directions)}, best first."
+    if len(front) > MAX_ROWS:
+        command = f"shrinksweep front {material.run_argument} --format csv"
+        caption = f"The first {MAX_ROWS} of {len(front)} points on the Pareto front. For all: {command}"
     head = ["point", *map(name_of, columns), "command"]
     return Section("table", title, [table(head, rows, caption=caption, numeric=numeric)])
 
 
 def failures(material: Material) -> Section:
-    """Return what went wrong: attempts that failed, with reasons, and files that cannot be read."""
+    """Return the section with failed attempts and their reasons, and with unreadable files."""
     trials = material.trials[material.trials["attempts_failed"] > 0]
     parts: list[Html] = []
     if len(trials):
         rows = [
             [str(row["trial_index"]), row["trial_key"], str(row["state"]), _reasons(row["failures"])]
-            for row in trials.head(ROWS).to_dict("records")
+            for row in trials.head(MAX_ROWS).to_dict("records")
         ]
         failed = int((trials["state"] == "failed").sum())
-        caption = f"{len(trials)} trials with failed attempts; {failed} given up."
+        caption = f"{len(trials)} trials with failed attempts; {failed} of them failed for good."
         parts.append(table(["trial", "key", "state", "reasons"], rows, caption=caption, numeric=[0]))
     if material.problems:
-        files = [[problem.path, problem.reason] for problem in material.problems[:ROWS]]
-        caption = f"{len(material.problems)} files that could not be read; they are left out of this page."
+        files = [[problem.path, problem.reason] for problem in material.problems[:MAX_ROWS]]
+        caption = f"{len(material.problems)} files could not be read. Their data are missing from this page."
         parts.append(table(["file", "reason"], files, caption=caption))
     return Section(
-        "failures", "Failures", parts or [element("p", "No attempt failed, and every file can be read.")]
+        "failures", "Failures", parts or [element("p", "No attempt failed, and every file could be read.")]
     )
 
 
 def sweep_file(material: Material) -> Section:
-    """Return the sweep as validated, and the versions of what ran it."""
+    """Return the section with the validated sweep file and the versions that ran it."""
     parts: list[str] = []
     for directory in material.run.directories:
         sweep, versions = directory.read_sweep(), directory.read_versions()
-        text = yaml.safe_dump(sweep, sort_keys=False, allow_unicode=True) if sweep else "no sweep was stored"
+        text = (
+            yaml.safe_dump(sweep, sort_keys=False, allow_unicode=True)
+            if sweep
+            else "no sweep file was stored"
+        )
         shown = ", ".join(f"{name} {version}" for name, version in versions.items())
         parts.append(element("p", element("code", directory.uri), f": {shown or 'no versions were stored'}"))
-        parts.append(element("details", element("summary", "The sweep file"), element("pre", text)))
+        parts.append(element("details", element("summary", "Sweep file"), element("pre", text)))
     return Section("sweep", "Sweep and versions", parts)
 
 
 def _constraints_note(material: Material) -> str:
     constraints = " and ".join(map(str, material.run.constraints()))
-    return f"that keep {constraints}; {material.broken} more break it" if constraints else ""
+    return f"that satisfy {constraints}; {material.infeasible} others do not" if constraints else ""
 
 
-def _trials_entry(trials: pd.DataFrame) -> tuple[str, str, str]:
+def _trials_entry(trials: pd.DataFrame) -> Entry:
     counts = trials["state"].astype(str).value_counts()
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if state != "finished")
-    waiting = counts.get("running", 0) + counts.get("proposed", 0)
-    total = f"{len(trials)} so far" if waiting else str(len(trials))
+    unfinished = counts.get("running", 0) + counts.get("proposed", 0)
+    total = f"{len(trials)} so far" if unfinished else str(len(trials))
     return "trials finished", f"{counts.get('finished', 0)} of {total}", states
 
 
-def _best_entry(material: Material, name: str, way: str) -> tuple[str, str, str]:
+def _best_entry(material: Material, name: str, way: str) -> Entry:
+    """Return the best value of an objective, with the other objectives of that point as the note."""
     front = material.front
-    most, least = ((name,), ()) if way == "max" else ((), (name,))
+    maximize, minimize = ((name,), ()) if way == "max" else ((), (name,))
+    title = f"{'highest' if way == 'max' else 'lowest'} {name}"
     if not front[name].notna().any():
-        return f"best {name}", NOT_MEASURED, ""
-    row = choosing.best(front, maximize=most, minimize=least)
+        return title, NOT_MEASURED, ""
+    row = choosing.best(front, maximize=maximize, minimize=minimize)
     others = (f"{other} {number_text(row[other], other)}" for other in material.directions if other != name)
-    return f"{'most' if way == 'max' else 'least'} {name}", number_text(row[name], name), ", ".join(others)
+    return title, number_text(row[name], name), ", ".join(others)
 
 
-def _knee_entry(material: Material, objectives: Objectives) -> list[tuple[str, str, str]]:
+def _knee_entry(material: Material, objectives: Objectives) -> list[Entry]:
     if not material.on_front.any():
         return []
-    row: Any = choosing.knee_of(material.front, objectives)
+    row = choosing.knee_of(material.front, objectives)
     values = ", ".join(f"{name} {number_text(row[name], name)}" for name in objectives.names)
-    return [("knee of the front", str(row["label"]), values)]
+    return [("knee of the Pareto front", str(row["label"]), values)]
 
 
-def _reasons(failures: Any) -> Html:
-    found = [str(reason) for reason in (failures if failures is not None else [])]
+def _reasons(failures: Iterable[object] | None) -> Html:
+    """Return the numbered reasons of the failed attempts."""
+    reasons = [str(reason) for reason in (failures if failures is not None else [])]
     return join(
-        element("div", f"{place}: {reason}", class_="reason") for place, reason in enumerate(found, 1)
+        element("div", f"{number}: {reason}", class_="reason") for number, reason in enumerate(reasons, 1)
     )

@@ -1,4 +1,4 @@
-"""One page about a run: a self-contained HTML file that needs no network."""
+"""Writing the report of a run: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from results.run import Run
 
 
 def write_report(run: Run, path: str | os.PathLike[str]) -> None:
-    """Write the report of a run to ``path``, one HTML file with everything in it.
+    """Write the report of a run to ``path`` as one HTML file. An existing file is replaced atomically.
 
-    Works at any time: on a run that is under way, or has left nothing yet, it says what is missing. Errors:
-    ``BrokenFileError`` for a sweep file that cannot be read; ``OSError`` when ``path`` cannot be written.
+    Works at any time. For a run that is still running, or has no results yet, the report says what is missing.
+
+    Raises:
+        BrokenFileError: the sweep file cannot be read.
+        ResultsError: several runs have different objectives.
+        OSError: ``path`` cannot be written.
     """
     target = Path(path)
     content = report_html(run)
@@ -28,6 +32,6 @@ def write_report(run: Run, path: str | os.PathLike[str]) -> None:
 
 
 def report_html(run: Run) -> str:
-    """Return the report as HTML text."""
+    """Return the report of a run as HTML text; errors as in ``write_report``."""
     material = Material.of(run)
     return page(material.title, sections(material))

@@ -1,7 +1,7 @@
-"""Where else people look at runs: TensorBoard and MLflow, each an extra of the package.
+"""Copies of a run for other tools: TensorBoard and MLflow, each an optional extra of the package.
 
-Here: one file a sink, fed from the run's files. Not here: anything that a launch depends on. Read first:
-``follower.py``.
+Here: one file a tool, fed from the run's files. Not here: anything that a launch depends on. Read first:
+``sink.py``, then ``follower.py``.
 """
 
 import lazy_loader

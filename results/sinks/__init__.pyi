@@ -1,6 +1,6 @@
+from .background import following as following
 from .follower import Follower as Follower
-from .follower import Scalar as Scalar
-from .follower import Sink as Sink
-from .follower import Trial as Trial
-from .following import following as following
 from .opening import open_sinks as open_sinks
+from .sink import Scalar as Scalar
+from .sink import Sink as Sink
+from .sink import Trial as Trial

@@ -1,4 +1,4 @@
-"""Opening sinks by what the command line names."""
+"""Opening the sinks that the command line names."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import importlib.util
 import os
 
 from results.errors import ResultsError
-from results.sinks.follower import Sink
+from results.sinks.sink import Sink
 
 
 def open_sinks(
     tensorboard: str | os.PathLike[str] | None = None, mlflow: str | os.PathLike[str] | None = None
 ) -> list[Sink]:
-    """Return a sink for the folder ``tensorboard`` and one for the tracking URI ``mlflow``, as far as given.
+    """Return the sinks that are given: for a TensorBoard folder, and for an MLflow tracking URI or SQLite file.
 
-    A path in place of an MLflow URI is a SQLite file. Error: ``ResultsError`` when the extra is not installed, or
-    the place cannot be written to.
+    Raises:
+        ResultsError: an extra is not installed, or its target cannot be written to.
     """
     sinks: list[Sink] = []
     if tensorboard is not None:

@@ -1,7 +1,7 @@
-"""The files of a run: how they are written in one step, read, checked and repaired.
+"""The files of a run: written atomically, checked when read, quarantined when broken.
 
-Here: the only code that opens a run's files. Not here: questions about what they hold. Read first:
-``run_directory.py``.
+Here: the only code that opens a run's files. Not here: questions about their content. Read first:
+``run_directory.py``, then ``checked_files.py`` and ``trial_files.py``.
 """
 
 import lazy_loader

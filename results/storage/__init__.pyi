@@ -1,6 +1,10 @@
 from .lease import Lease as Lease
+from .ledger import Failure as Failure
 from .ledger import LedgerEntry as LedgerEntry
 from .problems import Problem as Problem
+from .record_types import PointRow as PointRow
+from .record_types import ProgressRow as ProgressRow
+from .record_types import TrialRow as TrialRow
 from .remote_storage import open_storage as open_storage
 from .retrying_storage import RetryingStorage as RetryingStorage
 from .run_directory import RunDirectory as RunDirectory

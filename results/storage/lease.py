@@ -1,36 +1,40 @@
-"""Who writes to a run: the launch that holds its lease, and where to find it."""
+"""The lease of a run: which launch may write to it, and where that launch runs."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from results.errors import BrokenFileError
+from results.storage.checked_files import CheckedFiles
+
+PATH = "lease.json"
 
 
 class Lease(BaseModel):
-    """The right of one launch to write to a run directory, as long as it keeps renewing it."""
+    """The right of one launch to write to a run directory, for as long as it keeps renewing the lease."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     nonce: str
-    """Drawn by the launch; tells it from any other."""
+    """Random text that identifies the launch."""
     host: str
     """Name of the host that the launch runs on."""
     machine: str
-    """Where its process id has a meaning: this boot of this host, this container."""
+    """Scope of the process id: this boot of this host, this container."""
     pid: int
-    """Process id of the launch there."""
+    """Process id of the launch."""
     process_started: float
-    """When that process started, in seconds since 1970: a process id can be given away again."""
+    """Start of that process, in seconds since 1970: process ids are reused."""
     since: datetime
-    """When the launch began."""
+    """Start of the launch."""
     renewed: datetime
-    """When the lease was last renewed, by the clock of the host."""
+    """Time of the last renewal, by the clock of the host."""
     lasts_s: float
-    """A lease that was not renewed for so long is nobody's."""
+    """The lease expires this long after its last renewal."""
 
     def to_json(self) -> bytes:
         """Return the lease as JSON text."""
@@ -38,11 +42,34 @@ class Lease(BaseModel):
 
     @classmethod
     def from_json(cls, text: bytes) -> Lease:
-        """Read a lease back. Error: ``BrokenFileError`` when the text is none."""
+        """Return the lease of a JSON text.
+
+        Raises:
+            BrokenFileError: the text is not a lease.
+        """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise BrokenFileError(f"this is no lease: {error.errors()[0]['msg']}") from error
+            raise BrokenFileError(f"not a lease: {error.errors()[0]['msg']}") from error
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S %Z}"
+
+
+@dataclass(frozen=True)
+class LeaseFile:
+    """``lease.json``: it exists while a launch writes to the run."""
+
+    files: CheckedFiles
+
+    def write(self, lease: Lease) -> None:
+        """Store the lease of the launch that writes to the run."""
+        self.files.replace(PATH, lease.to_json())
+
+    def read(self) -> Lease | None:
+        """Return the stored lease; None if there is none, or a broken one."""
+        return self.files.read(PATH, lambda: Lease.from_json(self.files.storage.read(PATH)))
+
+    def remove(self) -> None:
+        """Delete the lease: no launch writes to the run."""
+        self.files.storage.remove(PATH)

@@ -1,68 +1,82 @@
-"""One entry of the ledger: a proposed trial, and what became of its attempts."""
+"""The ledger: every proposed trial, and the outcome of its attempts; one JSON file a trial."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
 
 from results.errors import BrokenFileError, ResultsError
 from results.states import LedgerState
+from results.storage.checked_files import CheckedFiles
+from results.storage.record_types import JsonObject
+from results.storage.storage import map_concurrently
+
+FOLDER = "ledger"
+
+_NAME = re.compile(r"\d{6,}\.json")
 
 
 class Failure(BaseModel):
-    """Why one attempt at a trial failed: a record that goes from the worker to the ledger as it is."""
+    """Why one attempt at a trial failed. Fields written by a later version are kept."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
 
     message: str
     """What went wrong, in one line."""
     kind: str = ""
-    """Class of the error, such as ``TrialError``; empty where no error was raised, and in ledgers of version 0.1."""
+    """Class of the error, such as ``TrialError``. Empty if no error was raised, and in ledgers of version 0.1, whose
+    messages begin with it."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}" if self.kind else self.message
 
 
 class LedgerEntry(BaseModel):
-    """A trial as it was proposed. Not whether it is finished: its points file alone decides that."""
+    """One proposed trial. Whether it is finished is not recorded here: that depends on its points file alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     index: NonNegativeInt
-    """Place in the order of proposal, from 0."""
+    """Position in the order of proposal, from 0."""
     key: str
-    """The trial's key: names its files."""
+    """Key of the trial, which names its files."""
     seed: NonNegativeInt
     """Seed of the trial."""
-    config: dict[str, Any]
-    """The whole trial configuration, as JSON holds it."""
+    config: JsonObject
+    """The complete trial configuration."""
     state: LedgerState = "proposed"
     """``proposed``: to be run until it is finished; ``failed``: given up; ``stopped``: by the scheduler;
-    ``infeasible``: its architecture breaks a constraint of the sweep."""
+    ``infeasible``: its architecture violates a constraint of the sweep."""
     failures: list[Failure] = Field(default_factory=list)
-    """Why each failed attempt failed, oldest first."""
-    extra: dict[str, Any] = Field(default_factory=dict)
-    """Whatever else the writer wants to remember; keys of a later version's file are found here, too."""
+    """The failed attempts, oldest first."""
+    extra: JsonObject = Field(default_factory=dict)
+    """Anything else that the writer records. Fields written by a later version are kept here, too."""
 
     @field_validator("failures", mode="before")
     @classmethod
-    def _texts_of_version_0_1(cls, failures: Any) -> Any:
+    def _records_of_version_0_1(cls, failures: object) -> object:
+        """Version 0.1 stored plain texts."""
         if not isinstance(failures, list):
             return failures
-        return [{"message": one} if isinstance(one, str) else one for one in failures]
+        return [{"message": item} if isinstance(item, str) else item for item in failures]
 
     @property
     def reason(self) -> str | None:
-        """Why the trial is infeasible, or why its last failed attempt failed; None where neither is the case."""
-        told = self.extra.get("reason")
-        if told is not None:
-            return str(told)
+        """Why the trial is infeasible, or why its last failed attempt failed; None if neither is the case."""
+        infeasible = self.extra.get("reason")
+        if infeasible is not None:
+            return str(infeasible)
         return str(self.failures[-1]) if self.failures else None
 
     def to_json(self) -> str:
-        """Return the entry as JSON text. Error: ``ResultsError`` for a value that JSON cannot hold."""
+        """Return the entry as JSON text.
+
+        Raises:
+            ResultsError: JSON cannot hold one of the values.
+        """
         try:
             return json.dumps(self.model_dump(), indent=1, allow_nan=False) + "\n"
         except (TypeError, ValueError) as error:
@@ -72,17 +86,59 @@ class LedgerEntry(BaseModel):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> LedgerEntry:
-        """Read an entry back. Error: ``BrokenFileError`` when the text is none."""
+        """Return the entry of a JSON text.
+
+        Raises:
+            BrokenFileError: the text is not a ledger entry.
+        """
         try:
             fields = json.loads(text)
             if not isinstance(fields, dict):
                 raise TypeError(f"a mapping was expected, but got {type(fields).__name__}")
-            later = {name: fields.pop(name) for name in list(fields) if name not in cls.model_fields}
-            fields["extra"] = {**fields.get("extra", {}), **later}
+            unknown = {name: fields.pop(name) for name in list(fields) if name not in cls.model_fields}
+            fields["extra"] = {**fields.get("extra", {}), **unknown}
             return cls.model_validate(fields)
-        except (TypeError, ValueError) as error:  # pydantic's and json's errors are ValueErrors
-            raise BrokenFileError(f"this is no ledger entry: {_first_line(error)}") from error
+        except (TypeError, ValueError) as error:  # the errors of pydantic and json are ValueErrors
+            raise BrokenFileError(f"not a ledger entry: {_first_lines(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+@dataclass(frozen=True)
+class Ledger:
+    """The files of the ledger: ``ledger/<index>.json``, with at least six digits."""
+
+    files: CheckedFiles
+
+    def write(self, entry: LedgerEntry) -> None:
+        """Store an entry; it replaces the one of the same index."""
+        self.files.storage.write(f"{FOLDER}/{_name(entry.index)}", entry.to_json().encode())
+
+    def read(self, index: int) -> LedgerEntry | None:
+        """Return one entry; None if there is none, or a broken one."""
+        return self._read(_name(index))
+
+    def read_all(self) -> list[LedgerEntry]:
+        """Return every readable entry, by index."""
+        names = [file.name for file in self.files.storage.list(FOLDER)]
+        entries = map_concurrently(self.files.storage, self._read, names)
+        return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.index)
+
+    def _read(self, name: str) -> LedgerEntry | None:
+        path = f"{FOLDER}/{name}"
+
+        def load() -> LedgerEntry:
+            if not _NAME.fullmatch(name):
+                raise BrokenFileError("not the name of a ledger entry")
+            entry = LedgerEntry.from_json(self.files.storage.read(path))
+            if name != _name(entry.index):
+                raise BrokenFileError(f"it must hold the entry of its name, but holds index {entry.index}")
+            return entry
+
+        return self.files.read(path, load)
+
+
+def _name(index: int) -> str:
+    return f"{index:06d}.json"
+
+
+def _first_lines(error: Exception) -> str:
     return "; ".join(line.strip() for line in str(error).splitlines()[:3])

@@ -1,4 +1,4 @@
-"""Free memory goes back to the system: glibc and Arrow keep what was freed in pieces between what is still in use."""
+"""Returning free memory to the operating system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pyarrow as pa
 
 
 def give_back_memory() -> None:
-    """Give free memory back: milliseconds to tens of them; Arrow's alone where the C library is not glibc."""
+    """Return free memory of Arrow, and of the C library if it is glibc, to the operating system.
+
+    Both keep freed pieces that lie between pieces in use. Takes from one to some tens of milliseconds.
+    """
     pa.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

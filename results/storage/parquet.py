@@ -1,14 +1,13 @@
-"""Tables in Parquet files: written to be read fast by the thousand, read so that none is trusted.
+"""Tables in Parquet files: small ones that thousands of readers open fast, large ones, and strict checks of both.
 
-A file is taken for a table of ours only when its footer says so, its pages pass their checksums, every column
-has the schema's type (or can be cast to it without loss), and its rows are those of the trial it is named after.
+A file counts as a table of ours only if its footer says so, its pages pass their checksums, and every column has the
+type of the schema, or can be cast to it without loss. A small file must hold rows of the trial it is named after.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,91 +15,96 @@ import pyarrow.parquet as pq
 
 from results.errors import BrokenFileError
 from results.schema import bare
-from results.storage.schema_cast import Shape, cast_to_schema
-from results.storage.storage import Storage, map_concurrently
+from results.storage.schema_cast import ColumnSelection, cast_to_schema
+from results.storage.storage import FileVersion, Storage, map_concurrently
 
 MAGIC = b"PAR1"
 MANIFEST_KEY = b"shrinksweep.compacted"
-"""In ``points.parquet``: which version (size, time) of which trial's file each row was taken from."""
-
-Version = tuple[int, int]
-"""Size and time of a file: another version has another."""
+"""Metadata key in ``points.parquet``: the version of the file that each trial's rows were copied from, as JSON."""
 
 
-def small_file(table: Any) -> bytes:
-    """Return a table of a few rows as Parquet: nothing in it but what is needed to read it in a millisecond."""
+def small_file(table: pa.Table) -> bytes:
+    """Return a table of a few rows as Parquet, without anything that a reader of milliseconds does not need."""
     table = pa.Table.from_arrays(table.columns, schema=bare(table.schema))
     return _encode(table, compression="none", write_statistics=False, store_schema=False)
 
 
-def large_file(table: Any, manifest: Mapping[str, Sequence[int]] | None = None) -> bytes:
-    """Return a table of any length as Parquet: compressed, with statistics, descriptions and ``manifest``."""
+def large_file(table: pa.Table, manifest: Mapping[str, Sequence[int]] | None = None) -> bytes:
+    """Return a table of any length as Parquet: compressed, with statistics, column descriptions and ``manifest``."""
     if manifest is not None:
         text = json.dumps(manifest, separators=(",", ":")).encode()
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), MANIFEST_KEY: text})
     return _encode(table, compression="lz4")
 
 
-def _encode(table: Any, **options: Any) -> bytes:
+def _encode(
+    table: pa.Table, *, compression: str, write_statistics: bool = True, store_schema: bool = True
+) -> bytes:
     labels = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
         table.schema,
         use_dictionary=labels,
-        dictionary_pagesize_limit=1 << 29,  # configurations are long: beyond the usual 1 MiB, too
+        dictionary_pagesize_limit=1 << 29,  # configurations are longer than the default limit of 1 MiB
         write_page_checksum=True,
-        **options,
+        compression=compression,
+        write_statistics=write_statistics,
+        store_schema=store_schema,
     ) as writer:
         writer.write_table(table, row_group_size=1 << 20)  # few dictionaries to unify: reads 4 x faster
-        if not options.get("store_schema", True):
+        if not store_schema:
             writer.add_key_value_metadata(table.schema.metadata)
     return bytes(sink.getvalue())
 
 
-def read_small(storage: Storage, path: str, shape: Shape) -> Any:
-    """Read one trial's file, whose stem is the trial's key; ``shape`` holds the column ``trial_key``.
+def read_small(storage: Storage, path: str, selection: ColumnSelection) -> pa.Table:
+    """Read a trial's file ``.../<key>.parquet``; ``selection`` must hold the column ``trial_key``.
 
-    Errors: ``FileNotFoundError``; ``BrokenFileError``, with the reason but without the path.
+    Raises:
+        FileNotFoundError: there is no such file.
+        BrokenFileError: the reason, without the path.
     """
     content = storage.read(path)
     try:
-        table = _decode(content, shape, shape.labels)
-    except KeyError:  # a label that an older version lacked
-        table = _decode(content, shape, [])
-    table = cast_to_schema(table, shape)
+        table = _decode(content, selection, selection.labels)
+    except KeyError:  # a label column that an older version did not have
+        table = _decode(content, selection, [])
+    table = cast_to_schema(table, selection)
     key = path.rpartition("/")[2].removesuffix(".parquet")
     if table.num_rows == 0 or not pc.all(pc.equal(table["trial_key"], key)).as_py():
         raise BrokenFileError(f"its rows must be those of trial {key}")
     return table
 
 
-def _decode(content: bytes, shape: Shape, labels: Sequence[str]) -> Any:
+def _decode(content: bytes, selection: ColumnSelection, labels: Sequence[str]) -> pa.Table:
     try:
         file = pq.ParquetFile(
             pa.BufferReader(content), read_dictionary=labels, page_checksum_verification=True
         )
-        return file.read(columns=shape.names, use_threads=False)
+        return file.read(columns=selection.names, use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrokenFileError(f"not a Parquet file, or a damaged one ({_first_line(error)})") from error
 
 
-def read_many(storage: Storage, paths: Iterable[str], shape: Shape) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read many trials' files at once: ({path: table}, {path: what is wrong}).
+def read_many(
+    storage: Storage, paths: Iterable[str], selection: ColumnSelection
+) -> tuple[dict[str, pa.Table], dict[str, str]]:
+    """Read many trials' files at once; return ({path: table}, {path: reason why it cannot be read}).
 
-    Files that vanished since they were listed are in neither.
+    Files that were deleted after they were listed are in neither.
     """
 
-    def attempt(path: str) -> tuple[str, Any, str | None]:
+    def read(path: str) -> tuple[str, pa.Table | None, str | None]:
         try:
-            return path, read_small(storage, path, shape), None
+            return path, read_small(storage, path, selection), None
         except FileNotFoundError:
             return path, None, None
         except BrokenFileError as error:
             return path, None, str(error)
 
     tables, faults = {}, {}
-    for path, table, fault in map_concurrently(storage, attempt, paths):
+    for path, table, fault in map_concurrently(storage, read, paths):
         if fault is not None:
             faults[path] = fault
         elif table is not None:
@@ -108,22 +112,31 @@ def read_many(storage: Storage, paths: Iterable[str], shape: Shape) -> tuple[dic
     return tables, faults
 
 
-def read_large(storage: Storage, path: str, shape: Shape) -> Any:
-    """Read a table of any length, only the columns of ``shape``. Errors as those of ``read_small``."""
+def read_large(storage: Storage, path: str, selection: ColumnSelection) -> pa.Table:
+    """Read the selected columns of a table of any length.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        BrokenFileError: the reason, without the path.
+    """
     filesystem, inner = storage.arrow(path)
     options = {"pre_buffer": True, "page_checksum_verification": True}
     try:
         with pq.ParquetFile(inner, filesystem=filesystem, **options) as file:
-            table = file.read(columns=shape.names)
+            table = file.read(columns=selection.names)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrokenFileError(f"not a Parquet file, or a damaged one ({_first_line(error)})") from error
-    return cast_to_schema(table, shape)
+    return cast_to_schema(table, selection)
 
 
-def read_manifest(storage: Storage, path: str) -> dict[str, Version]:
-    """Return {trial key: (size, time)} of the files that the compacted ``path`` was made of."""
+def read_manifest(storage: Storage, path: str) -> dict[str, FileVersion]:
+    """Return {trial key: version of its file} as of the last compaction into ``path``; empty if there was none.
+
+    Raises:
+        BrokenFileError: the reason, without the path.
+    """
     filesystem, inner = storage.arrow(path)
     try:
         metadata = pq.read_metadata(inner, filesystem=filesystem).metadata or {}
@@ -135,10 +148,11 @@ def read_manifest(storage: Storage, path: str) -> dict[str, Version]:
         raise BrokenFileError(f"not a compacted table, or a damaged one ({_first_line(error)})") from error
 
 
-def looks_whole(storage: Storage, path: str) -> bool:
-    """Say whether a file begins and ends like Parquet: a quick look that finds truncated files.
+def looks_complete(storage: Storage, path: str) -> bool:
+    """Whether a file begins and ends like Parquet, which truncated files do not; False for a missing file.
 
-    False for a file that is gone. Error: ``OSError`` from storage that fails, which says nothing about the file.
+    Raises:
+        OSError: the storage fails, which tells nothing about the file.
     """
     try:
         return storage.ends(path, len(MAGIC)) == MAGIC * 2

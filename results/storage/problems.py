@@ -1,4 +1,4 @@
-"""What was found wrong with a run's files: named once in the log, listed for whoever asks."""
+"""Files of a run that cannot be read: each is logged once, and listed on request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Problem:
-    """A file of the run that could not be read: its path in the run directory, and why."""
+    """A file of the run that could not be read: its path in the run directory, and the reason."""
 
     path: str
     reason: str
@@ -18,23 +18,23 @@ class Problem:
 
 @dataclass
 class Problems:
-    """The files that the last attempt to read them found broken or foreign."""
+    """The files that were broken or foreign at the last attempt to read them."""
 
     uri: str
     _reasons: dict[str, str] = field(default_factory=dict)
 
     def note(self, path: str, reason: str) -> None:
-        """Remember that ``path`` cannot be read, and say so if it is news."""
+        """Record that ``path`` cannot be read; a new reason is logged as a warning."""
         if self._reasons.get(path) != reason:
             log.warning("%s: %s is skipped: %s", self.uri, path, reason)
         self._reasons[path] = reason
 
     def clear(self, path: str) -> None:
-        """Forget what was wrong with ``path``: it was read, replaced or moved."""
+        """Forget the problem of ``path``: the file was read, replaced or moved."""
         self._reasons.pop(path, None)
 
     def about(self, path: str) -> bool:
-        """Say whether something is wrong with ``path``."""
+        """Whether ``path`` has a problem."""
         return path in self._reasons
 
     def all(self) -> list[Problem]:

@@ -8,24 +8,26 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
+from typing_extensions import override
 
 from results.errors import ResultsError
-from results.storage.storage import TEMPORARY, LocalStorage, Storage, StoredFile, is_wanted
+from results.storage.storage import TEMPORARY, LocalStorage, Storage, StoredFile, is_listed
 
 OBJECT_STORES = {"s3", "s3a", "gcs", "gs", "abfs", "az"}
-"""Types of file systems on which one put is atomic, and on which moving is copying."""
+"""Types of file systems on which one put is atomic and a move is a copy."""
 
 
-def open_storage(path: str | os.PathLike[str], filesystem: Any = None) -> Storage:
+def open_storage(path: str | os.PathLike[str], filesystem: pafs.FileSystem | None = None) -> Storage:
     """Return the storage at a local path, a ``pyarrow.fs`` URI, or a path in an explicit ``filesystem``.
 
-    Credentials in a URI are used, and never shown. Error: ``ResultsError`` for a URI that ``pyarrow.fs`` does not
-    know.
+    Credentials in a URI are used but never shown.
+
+    Raises:
+        ResultsError: ``pyarrow.fs`` cannot open the URI.
     """
     text = os.fspath(path)
     shown = without_credentials(text).rstrip("/")
@@ -46,7 +48,7 @@ def open_storage(path: str | os.PathLike[str], filesystem: Any = None) -> Storag
 
 
 def without_credentials(uri: str) -> str:
-    """Return a URI without user, password, and whatever its query calls a key, token, secret or signature.
+    """Return a URI without user and password; keys, tokens, secrets and signatures in its query become ``***``.
 
     >>> without_credentials("s3://AKIA:hush@bucket/runs/x?region=eu-west-1&session_token=hush")
     's3://bucket/runs/x?region=eu-west-1&session_token=***'
@@ -60,7 +62,7 @@ def without_credentials(uri: str) -> str:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return a URI up to its query, and the query with its question mark; a local path has none.
+    """Split a URI before its query, which keeps its question mark; a local path has no query.
 
     >>> split_uri("s3://bucket/runs/x?region=eu-west-1")
     ('s3://bucket/runs/x', '?region=eu-west-1')
@@ -73,16 +75,30 @@ _SECRET = re.compile(r"key|token|secret|password|sig", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class RemoteStorage:
-    """A folder of any ``pyarrow.fs`` file system: one put on object stores, elsewhere file and rename."""
+class RemoteStorage(Storage):
+    """A folder of any ``pyarrow.fs`` file system.
 
-    filesystem: Any
+    A write is one put on an object store, and a temporary file and a rename elsewhere. ``shown`` is the URI without
+    credentials.
+    """
+
+    filesystem: pafs.FileSystem
     root: str
-    uri: str
-    local: None = None
+    shown: str
 
+    @property
+    @override
+    def uri(self) -> str:
+        return self.shown
+
+    @property
+    @override
+    def local(self) -> None:
+        return None
+
+    @override
     def write(self, path: str, *parts: bytes) -> None:
-        target = self._inside(path)
+        target = self._absolute(path)
         if _puts_atomically(self.filesystem):
             self._put(target, parts)
             return
@@ -91,64 +107,71 @@ class RemoteStorage:
         self.filesystem.move(temporary, target)
 
     def _put(self, target: str, parts: Iterable[bytes]) -> None:
-        content = b"".join(
-            parts
-        )  # one write: nothing can fail between the first byte and the last but the store
+        content = b"".join(parts)  # a single write: only the store can fail half-way
         try:
             stream = self.filesystem.open_output_stream(target)
-        except FileNotFoundError:  # object stores have no folders to be made
+        except FileNotFoundError:  # a folder is missing, on a file system that has folders
             self.filesystem.create_dir(str(PurePosixPath(target).parent), recursive=True)
             stream = self.filesystem.open_output_stream(target)
         with stream:
             stream.write(content)
 
+    @override
     def read(self, path: str) -> bytes:
-        with self.filesystem.open_input_stream(self._inside(path), compression=None) as stream:
+        with self.filesystem.open_input_stream(self._absolute(path), compression=None) as stream:
             return bytes(stream.read())
 
+    @override
     def ends(self, path: str, count: int) -> bytes:
-        with self.filesystem.open_input_file(self._inside(path)) as file:
+        with self.filesystem.open_input_file(self._absolute(path)) as file:
             head = file.read(count)
             file.seek(max(0, file.size() - count))
             return bytes(head + file.read(count))
 
+    @override
     def list(self, folder: str, *, temporary: bool = False) -> list[StoredFile]:
-        selector = pafs.FileSelector(self._inside(folder), allow_not_found=True)
+        selector = pafs.FileSelector(self._absolute(folder), allow_not_found=True)
         found = [
             StoredFile(info.base_name, info.size or 0, info.mtime_ns or 0)
             for info in self.filesystem.get_file_info(selector)
-            if info.type == pafs.FileType.File and is_wanted(info.base_name, temporary)
+            if info.type == pafs.FileType.File and is_listed(info.base_name, temporary)
         ]
         return sorted(found, key=lambda file: file.name)
 
+    @override
     def exists(self, path: str) -> bool:
-        kind = self.filesystem.get_file_info(self._inside(path)).type
+        kind = self.filesystem.get_file_info(self._absolute(path)).type
         return bool(kind != pafs.FileType.NotFound)
 
+    @override
     def make_folder(self, folder: str) -> None:
         if not _puts_atomically(self.filesystem):
-            self.filesystem.create_dir(self._inside(folder), recursive=True)
+            self.filesystem.create_dir(self._absolute(folder), recursive=True)
 
+    @override
     def remove(self, path: str) -> None:
         if self.exists(path):
-            self.filesystem.delete_file(self._inside(path))
+            self.filesystem.delete_file(self._absolute(path))
 
+    @override
     def remove_folder(self, folder: str) -> None:
         if self.exists(folder):
-            self.filesystem.delete_dir(self._inside(folder))
+            self.filesystem.delete_dir(self._absolute(folder))
 
+    @override
     def move(self, path: str, target: str) -> None:
         self.make_folder(str(PurePosixPath(target).parent))
-        self.filesystem.move(self._inside(path), self._inside(target))
+        self.filesystem.move(self._absolute(path), self._absolute(target))
 
-    def arrow(self, folder: str) -> tuple[Any, str]:
-        return self.filesystem, self._inside(folder)
+    @override
+    def arrow(self, path: str) -> tuple[pafs.FileSystem, str]:
+        return self.filesystem, self._absolute(path)
 
-    def _inside(self, path: str) -> str:
+    def _absolute(self, path: str) -> str:
         return "/".join(part for part in (self.root, path) if part)
 
 
-def _puts_atomically(filesystem: Any) -> bool:
+def _puts_atomically(filesystem: pafs.FileSystem) -> bool:
     while isinstance(filesystem, pafs.SubTreeFileSystem):
         filesystem = filesystem.base_fs
     return filesystem.type_name.split("::")[-1].split("+")[-1] in OBJECT_STORES

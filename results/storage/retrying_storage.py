@@ -1,4 +1,4 @@
-"""A storage that is waited for: while it fails, every operation is tried again, for minutes if need be."""
+"""A storage that retries: while the disk or the server fails, every operation is repeated, for minutes if needed."""
 
 from __future__ import annotations
 
@@ -7,94 +7,112 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
+
+import pyarrow.fs as pafs
+from typing_extensions import override
 
 from results.storage.storage import Storage, StoredFile
 
 logger = logging.getLogger(__name__)
 
 RETRY_FOR_S = 300.0
-"""How long storage may fail before whoever needs it gives up."""
+"""How long an operation is retried before its error is raised."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+"""Pauses between attempts: they double from the first to the longest."""
 
 FINAL = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""Answers of a storage that works: asking again would change nothing."""
+"""Errors that are answers of a working storage: a retry would change nothing."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class RetryingStorage:
-    """Another storage, whose failures are waited out: a full disk, a server that restarts, a lost connection.
+class RetryingStorage(Storage):
+    """Wraps a storage and retries what fails: a full disk, a server that restarts, a lost connection.
 
-    ``before_change`` is called before every attempt to write, move or remove; what it raises ends the attempt.
-    Error: the ``OSError`` of the last attempt, when ``retry_for_s`` are over.
+    ``before_change`` is called before every attempt to write, move or remove; an error that it raises ends the attempt.
+
+    Raises:
+        OSError: that of the last attempt, after ``retry_for_s``.
     """
 
     inner: Storage
     before_change: Callable[[], None] | None = None
     retry_for_s: float = RETRY_FOR_S
-    sleep: Callable[[float], Any] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
 
     @property
+    @override
     def uri(self) -> str:
         return self.inner.uri
 
     @property
+    @override
     def local(self) -> Path | None:
         return self.inner.local
 
+    @override
     def write(self, path: str, *parts: bytes) -> None:
         self._change(path, lambda: self.inner.write(path, *parts))
 
+    @override
     def read(self, path: str) -> bytes:
-        return self._retried(path, lambda: self.inner.read(path))
+        return self._retry(path, lambda: self.inner.read(path))
 
+    @override
     def ends(self, path: str, count: int) -> bytes:
-        return self._retried(path, lambda: self.inner.ends(path, count))
+        return self._retry(path, lambda: self.inner.ends(path, count))
 
+    @override
     def list(self, folder: str, *, temporary: bool = False) -> list[StoredFile]:
-        return self._retried(folder, lambda: self.inner.list(folder, temporary=temporary))
+        return self._retry(folder, lambda: self.inner.list(folder, temporary=temporary))
 
+    @override
     def exists(self, path: str) -> bool:
-        return self._retried(path, lambda: self.inner.exists(path))
+        return self._retry(path, lambda: self.inner.exists(path))
 
+    @override
     def make_folder(self, folder: str) -> None:
         self._change(folder, lambda: self.inner.make_folder(folder))
 
+    @override
     def remove(self, path: str) -> None:
         self._change(path, lambda: self.inner.remove(path))
 
+    @override
     def remove_folder(self, folder: str) -> None:
         self._change(folder, lambda: self.inner.remove_folder(folder))
 
+    @override
     def move(self, path: str, target: str) -> None:
-        def act() -> None:
+        def move() -> None:
             try:
                 self.inner.move(path, target)
             except FileNotFoundError:
-                if not self.inner.exists(target):  # else an attempt that seemed to fail has moved it
+                if not self.inner.exists(target):  # otherwise an attempt moved it, and its answer was lost
                     raise
 
-        self._change(path, act)
+        self._change(path, move)
 
-    def arrow(self, folder: str) -> tuple[Any, str]:
-        return self.inner.arrow(folder)
+    @override
+    def arrow(self, path: str) -> tuple[pafs.FileSystem, str]:
+        return self.inner.arrow(path)
 
-    def _change(self, path: str, act: Callable[[], T]) -> T:
+    def _change(self, path: str, operation: Callable[[], T]) -> T:
         def guarded() -> T:
             if self.before_change is not None:
                 self.before_change()
-            return act()
+            return operation()
 
-        return self._retried(path, guarded)
+        return self._retry(path, guarded)
 
-    def _retried(self, path: str, act: Callable[[], T]) -> T:
+    def _retry(self, path: str, operation: Callable[[], T]) -> T:
         waited, pause = 0.0, FIRST_PAUSE_S
         while True:
             try:
-                return act()
+                return operation()
             except FINAL:
                 raise
             except OSError as error:

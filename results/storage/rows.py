@@ -1,9 +1,8 @@
-"""Rows to tables, strictly: every column of the schema, no other column, no value of another type."""
+"""From rows to tables, strictly: every column of the schema, no other column, no value of another type."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,30 +10,32 @@ import pyarrow as pa
 from results.errors import SchemaError, nearest
 
 
-def table_from_rows(schema: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Build a ``pa.Table`` of ``schema`` from one mapping a row.
+def table_from_rows(schema: pa.Schema, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Build a table of ``schema`` from one mapping a row.
 
-    A nullable column may be left out of a row; nothing else may be missing, unknown, null or of another type.
-    Whole numbers are taken for real ones, but not the other way round, and a bool is no number.
+    Nullable columns may be left out. Integers are accepted as real numbers, but real numbers not as integers, and a
+    bool is not a number.
 
-    Errors: ``SchemaError``, one line that names the table's column, the row and the value received.
+    Raises:
+        SchemaError: the first column that is unknown, missing, null or of another type, with row and value, in one
+            line.
     """
     names = set(schema.names)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         for name in row:
             if name not in names:
-                raise SchemaError(f"row {place}: there is no column `{name}`{nearest(str(name), names)}")
+                raise SchemaError(f"row {index}: there is no column `{name}`{nearest(str(name), names)}")
     return pa.Table.from_arrays([_array(field, rows) for field in schema], schema=schema)
 
 
-def _array(field: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
+def _array(field: pa.Field, rows: Sequence[Mapping[str, object]]) -> pa.Array:
     values = []
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         value = row.get(field.name)
         if value is None and not field.nullable:
-            what = "is null" if field.name in row else "is missing"
-            raise SchemaError(f"row {place}: `{field.name}` must be given, but it {what}")
-        values.append(_checked(value, field.type, f"row {place}: `{field.name}`"))
+            fault = "is null" if field.name in row else "is missing"
+            raise SchemaError(f"row {index}: `{field.name}` must be given, but it {fault}")
+        values.append(_checked(value, field.type, f"row {index}: `{field.name}`"))
     try:
         return pa.array(values, field.type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -43,8 +44,8 @@ def _array(field: Any, rows: Sequence[Mapping[str, Any]]) -> Any:
         ) from error
 
 
-def _checked(value: Any, kind: Any, where: str) -> Any:
-    """Return ``value`` if Arrow would not bend it, as it takes True for 1.0 and drops unknown struct keys."""
+def _checked(value: object, kind: pa.DataType, where: str) -> object:
+    """Return ``value`` if it has the type ``kind``. Arrow itself takes True for 1.0 and drops unknown struct keys."""
     if value is None:
         return None
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
@@ -63,7 +64,7 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
     return value
 
 
-def _checked_struct(value: Any, kind: Any, where: str) -> dict[str, Any]:
+def _checked_struct(value: object, kind: pa.StructType, where: str) -> dict[str, object]:
     if not isinstance(value, Mapping):
         raise SchemaError(f"{where} must hold mappings, but got {value!r}")
     fields = {field.name: field for field in kind}
@@ -76,7 +77,7 @@ def _checked_struct(value: Any, kind: Any, where: str) -> dict[str, Any]:
     return {name: _checked(value.get(name), field.type, f"{where}.{name}") for name, field in fields.items()}
 
 
-def _culprit(values: Iterable[Any], field: Any) -> str:
+def _culprit(values: Iterable[object], field: pa.Field) -> str:
     for value in values:
         try:
             pa.array([value], field.type)

@@ -1,13 +1,12 @@
-"""Stored tables made into tables of the schema: checked, cast where nothing is lost, and joined.
+"""From stored tables to tables of the schema: checked, cast where nothing is lost, and concatenated.
 
-One trial's file in a thousand others has to pass here in microseconds: what already has the right types
-passes as it is, and descriptions are put on once, when the tables are joined.
+Thousands of files of one trial each go through here, so each takes microseconds: a table of the right types is not
+touched, and descriptions are added once, after concatenation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -15,40 +14,50 @@ from results.errors import BrokenFileError
 from results.schema import TABLE_KEY, VERSION, schema_version
 
 
-class Shape:
-    """Which columns of which schema are wanted, in the schema's order."""
+class ColumnSelection:
+    """Some columns of a schema, in the order of the schema.
 
-    def __init__(self, schema: Any, columns: Iterable[str] | None = None) -> None:
-        wanted = set(schema.names if columns is None else columns)
+    Attributes:
+        schema: the complete schema.
+        fields: the selected fields, with descriptions.
+        names: their names.
+        labels: the names of those that are dictionary-encoded.
+        bare: a schema of the selected fields, without descriptions.
+        table: the name of the table, as stored in its metadata.
+    """
+
+    def __init__(self, schema: pa.Schema, columns: Iterable[str] | None = None) -> None:
+        selected = set(schema.names if columns is None else columns)
         self.schema = schema
-        self.fields = [field for field in schema if field.name in wanted]
-        self.names = [field.name for field in self.fields]
-        self.labels = [field.name for field in self.fields if pa.types.is_dictionary(field.type)]
-        self.plain = pa.schema([field.remove_metadata() for field in self.fields])
-        self.table = schema.metadata[TABLE_KEY]
+        self.fields: list[pa.Field] = [field for field in schema if field.name in selected]
+        self.names: list[str] = [field.name for field in self.fields]
+        self.labels: list[str] = [field.name for field in self.fields if pa.types.is_dictionary(field.type)]
+        self.bare: pa.Schema = pa.schema([field.remove_metadata() for field in self.fields])
+        self.table: bytes = schema.metadata[TABLE_KEY]
 
-    def described(self, fields: Sequence[Any]) -> Any:
-        """Return the schema of stored ``fields`` with descriptions, and nullable where they are."""
+    def described(self, fields: Iterable[pa.Field]) -> pa.Schema:
+        """Return the selected fields with descriptions, each nullable if its counterpart in ``fields`` is."""
         described = [
-            wanted.with_nullable(field.nullable) for wanted, field in zip(self.fields, fields, strict=True)
+            own.with_nullable(stored.nullable) for own, stored in zip(self.fields, fields, strict=True)
         ]
         return pa.schema(described, metadata=self.schema.metadata)
 
 
-def cast_to_schema(table: Any, shape: Shape) -> Any:
-    """Return the columns of ``shape`` with its types; columns that older versions lacked become null.
+def cast_to_schema(table: pa.Table, selection: ColumnSelection) -> pa.Table:
+    """Return the selected columns with the types of the schema; columns that older versions lack become null.
 
-    Error: ``BrokenFileError`` for a table that is not ours, lacks a column, or holds another type.
+    Raises:
+        BrokenFileError: the table is not ours, lacks a column, or holds another type.
     """
     metadata = table.schema.metadata or {}
-    if metadata.get(TABLE_KEY) != shape.table:
-        raise BrokenFileError(f"not a table of {shape.table.decode()}")
-    if table.schema.equals(shape.plain):  # required columns cannot hold nulls: Parquet has no place for them
+    if metadata.get(TABLE_KEY) != selection.table:
+        raise BrokenFileError(f"not a table of {selection.table.decode()}")
+    if table.schema.equals(selection.bare):  # Parquet cannot store nulls in required columns
         return table
     older = (schema_version(table.schema) or 0) < VERSION
     fields, arrays = [], []
-    for field in shape.plain:
-        array = _typed(table, field, older)
+    for field in selection.bare:
+        array = _cast_column(table, field, older)
         if array.null_count and not (field.nullable or older):
             raise BrokenFileError(f"`{field.name}` must not be null")
         fields.append(field.with_nullable(field.nullable or array.null_count > 0))
@@ -56,33 +65,33 @@ def cast_to_schema(table: Any, shape: Shape) -> Any:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata))
 
 
-def join(tables: Sequence[Any], shape: Shape) -> Any:
-    """Return tables that conform to ``shape`` one after the other; an empty table when there is none."""
+def join(tables: Sequence[pa.Table], selection: ColumnSelection) -> pa.Table:
+    """Concatenate tables that conform to ``selection``; without any, return an empty table."""
     if not tables:
-        return shape.described(shape.plain).empty_table()
-    plain = [table.replace_schema_metadata(None) for table in tables]
-    alike = all(table.schema.equals(plain[0].schema) for table in plain)
-    joined = pa.concat_tables(plain, promote_options="none" if alike else "default")
-    return pa.Table.from_arrays(joined.columns, schema=shape.described(joined.schema))
+        return selection.described(selection.bare).empty_table()
+    bare = [table.replace_schema_metadata(None) for table in tables]
+    alike = all(table.schema.equals(bare[0].schema) for table in bare)
+    joined = pa.concat_tables(bare, promote_options="none" if alike else "default")
+    return pa.Table.from_arrays(joined.columns, schema=selection.described(joined.schema))
 
 
-def packed(table: Any) -> Any:
-    """Return a table of many small pieces in one piece."""
+def packed(table: pa.Table) -> pa.Table:
+    """Return a table of many small chunks as one chunk."""
     return table if table.num_rows < 2 else table.unify_dictionaries().combine_chunks()
 
 
-def labelled_in_order(table: Any, shape: Shape) -> Any:
-    """Return a table whose labels are numbered in the order of its rows, whatever files they came from."""
+def labelled_in_order(table: pa.Table, selection: ColumnSelection) -> pa.Table:
+    """Return a table whose labels are encoded in the order of its rows, independent of the files they came from."""
     columns = [
         table[name].cast(table.schema.field(name).type.value_type).dictionary_encode()
-        if name in shape.labels
+        if name in selection.labels
         else table[name]
         for name in table.schema.names
     ]
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def _typed(table: Any, field: Any, older: bool) -> Any:
+def _cast_column(table: pa.Table, field: pa.Field, older: bool) -> pa.ChunkedArray:
     if field.name not in table.schema.names:
         if not (older or field.nullable):
             raise BrokenFileError(f"column `{field.name}` is missing")

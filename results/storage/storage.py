@@ -1,6 +1,7 @@
-"""Whole files, written in one step: on a local (or NFS) disk, or on any ``pyarrow.fs`` file system.
+"""Whole files, replaced atomically, on a local or NFS disk.
 
-A reader sees the old file or the new one, never a part of one, whoever dies when. Nothing is appended to.
+A reader sees the old file or the new one, never a part of one, whenever the writer dies. Nothing is appended to.
+``remote_storage`` does the same on any ``pyarrow.fs`` file system.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import pyarrow.fs as pafs
+from typing_extensions import override
 
 TEMPORARY = ".tmp-"
+"""Prefix of files that are not complete yet."""
+
+FileVersion = tuple[int, int]
+"""Size in bytes and modification time in ns: they differ when a file has been replaced."""
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -25,11 +31,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file as a listing shows it: name within its folder, size in bytes, time in ns since 1970."""
+    """A file in a listing: name within its folder, size in bytes, modification time in ns since 1970."""
 
     name: str
     size: int
     modified_ns: int
+
+    @property
+    def version(self) -> FileVersion:
+        """Size and modification time."""
+        return self.size, self.modified_ns
 
 
 class Storage(Protocol):
@@ -37,56 +48,72 @@ class Storage(Protocol):
 
     @property
     def uri(self) -> str:
-        """The place as it may be shown: without credentials."""
+        """Path or URI for display, without credentials."""
 
     @property
     def local(self) -> Path | None:
-        """The folder on this machine's file system; None when it is behind a network."""
+        """The folder on this machine's file system; None for remote storage."""
 
     def write(self, path: str, *parts: bytes) -> None:
-        """Make ``path`` hold the concatenated ``parts``, in one step, folders included."""
+        """Atomically replace the content of ``path`` by the concatenated ``parts``; creates folders."""
 
     def read(self, path: str) -> bytes:
-        """Return the content. Error: ``FileNotFoundError``."""
+        """Return the content of a file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
 
     def ends(self, path: str, count: int) -> bytes:
-        """Return the first and the last ``count`` bytes, joined. Error: ``FileNotFoundError``."""
+        """Return the first and the last ``count`` bytes of a file, joined.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
 
     def list(self, folder: str, *, temporary: bool = False) -> list[StoredFile]:
-        """Return the files in ``folder`` by name, hidden ones left out; or its temporary ones."""
+        """Return the files in ``folder`` by name: the visible ones, or with ``temporary`` the incomplete ones."""
 
-    def exists(self, path: str) -> bool: ...
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder exists."""
 
     def make_folder(self, folder: str) -> None:
-        """Make sure that a folder is there, where the storage has folders at all."""
+        """Create a folder if it is missing; object stores have no folders."""
 
     def remove(self, path: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file if it exists."""
 
     def remove_folder(self, folder: str) -> None:
-        """Delete a folder and what is in it, if it is there."""
+        """Delete a folder and its content if it exists."""
 
     def move(self, path: str, target: str) -> None:
-        """Rename a file, folders of the target included. Error: ``FileNotFoundError``."""
+        """Rename a file; creates the folders of the target.
 
-    def arrow(self, folder: str) -> tuple[Any, str]:
-        """Return the ``pyarrow.fs`` file system and the path in it of ``folder``."""
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+
+    def arrow(self, path: str) -> tuple[pafs.FileSystem, str]:
+        """Return the ``pyarrow.fs`` file system, and ``path`` as a path in it."""
 
 
 @dataclass(frozen=True)
-class LocalStorage:
-    """A folder on a local or NFS disk: temporary file, fsync, rename, fsync of the folder."""
+class LocalStorage(Storage):
+    """A folder on a local or NFS disk. A write is: temporary file, fsync, rename, fsync of the folder."""
 
     root: Path
 
     @property
+    @override
     def uri(self) -> str:
         return str(self.root)
 
     @property
+    @override
     def local(self) -> Path | None:
         return self.root
 
+    @override
     def write(self, path: str, *parts: bytes) -> None:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,20 +130,23 @@ class LocalStorage:
             raise
         _sync_folder(target.parent)
 
+    @override
     def read(self, path: str) -> bytes:
         try:
             return (self.root / path).read_bytes()
         except OSError as error:
             if error.errno != errno.ESTALE:
                 raise
-            return (self.root / path).read_bytes()  # NFS: replaced by another host while it was read
+            return (self.root / path).read_bytes()  # NFS: another host replaced the file during the read
 
+    @override
     def ends(self, path: str, count: int) -> bytes:
         with (self.root / path).open("rb", buffering=0) as file:
             head = file.read(count)
             file.seek(max(0, os.fstat(file.fileno()).st_size - count))
             return head + file.read(count)
 
+    @override
     def list(self, folder: str, *, temporary: bool = False) -> list[StoredFile]:
         try:
             entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
@@ -124,54 +154,60 @@ class LocalStorage:
             return []
         found = []
         for entry in entries:
-            if not is_wanted(entry.name, temporary):
+            if not is_listed(entry.name, temporary):
                 continue
             try:
                 if entry.is_file():
                     status = entry.stat()
                     found.append(StoredFile(entry.name, status.st_size, status.st_mtime_ns))
-            except FileNotFoundError:  # renamed or deleted since the folder was listed
+            except FileNotFoundError:  # renamed or deleted after the folder was listed
                 continue
         return found
 
+    @override
     def exists(self, path: str) -> bool:
         return (self.root / path).exists()
 
+    @override
     def make_folder(self, folder: str) -> None:
         (self.root / folder).mkdir(parents=True, exist_ok=True)
 
+    @override
     def remove(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
 
+    @override
     def remove_folder(self, folder: str) -> None:
         shutil.rmtree(self.root / folder, ignore_errors=True)
 
+    @override
     def move(self, path: str, target: str) -> None:
         (self.root / target).parent.mkdir(parents=True, exist_ok=True)
         os.replace(self.root / path, self.root / target)
         _sync_folder((self.root / path).parent)
 
-    def arrow(self, folder: str) -> tuple[Any, str]:
-        return pafs.LocalFileSystem(), str(self.root / folder)
+    @override
+    def arrow(self, path: str) -> tuple[pafs.FileSystem, str]:
+        return pafs.LocalFileSystem(), str(self.root / path)
 
 
-def map_concurrently(storage: Storage, act: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
-    """Return ``act`` of each of ``items``, in their order: of several at once, and over a network of many."""
+def map_concurrently(storage: Storage, function: Callable[[Item], T], items: Iterable[Item]) -> list[T]:
+    """Return ``function`` of each of ``items``, in order; in up to 8 threads on a local disk, 32 over a network."""
     items = list(items)
     if len(items) < 2:
-        return [act(item) for item in items]
+        return [function(item) for item in items]
     threads = min(8, os.cpu_count() or 1) if storage.local is not None else 32
     with ThreadPoolExecutor(min(threads, len(items))) as pool:
-        return list(pool.map(act, items))
+        return list(pool.map(function, items))
 
 
-def is_wanted(name: str, temporary: bool) -> bool:
-    """Say whether a listing shows a file of this name: all but hidden ones, or only writers' temporary ones."""
+def is_listed(name: str, temporary: bool) -> bool:
+    """Whether a listing shows a file of this name: visible files, or with ``temporary`` only incomplete ones."""
     return name.startswith(TEMPORARY) if temporary else not name.startswith(".")
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush the renaming itself to the disk; file systems that cannot do it (some NFS) need not."""
+    """Flush a rename to the disk; skipped on file systems that cannot sync a folder (some NFS)."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

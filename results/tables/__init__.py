@@ -1,4 +1,4 @@
-"""The files of a run as data frames: points, progress, trials, the stored front, ``where`` expressions.
+"""The files of a run as data frames: points, progress, trials; the stored front; ``where`` expressions.
 
 Here: tables and filters. Not here: paths and bytes (``results.storage``), dominance (``results.pareto``). Read first:
 ``run_tables.py``.

@@ -1,10 +1,9 @@
-"""Tables to pandas: labels as categoricals, nullable whole numbers as Int64, lists as Arrow's own."""
+"""From Arrow tables to data frames, and columns for swept fields of the configuration."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,13 +13,13 @@ from results.schema import column_of_path
 _NULLABLE = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
 
 
-def to_frame(table: Any) -> pd.DataFrame:
-    """Return a ``pa.Table`` as a data frame.
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a data frame.
 
-    Labels become categoricals, text ``str``, times ``datetime64[us, UTC]``, whole numbers that may be null
-    ``Int64`` (or ``Int32``), real numbers float64 with null as NaN, lists Arrow's own lists.
+    Labels become categoricals, text ``str``, times ``datetime64[us, UTC]``, nullable integers ``Int64`` or ``Int32``,
+    real numbers float64 with null as NaN, lists ``ArrowDtype``.
     """
-    special = {  # one by one: pandas would make float64 of whole numbers with nulls, and objects of lists
+    special = {  # pandas would make float64 of integers with nulls, and objects of lists
         field.name: _NULLABLE.get(field.type) or pd.ArrowDtype(field.type)
         for field in table.schema
         if pa.types.is_list(field.type) or (field.nullable and field.type in _NULLABLE)
@@ -34,9 +33,9 @@ def to_frame(table: Any) -> pd.DataFrame:
 
 
 def with_fields(frame: pd.DataFrame, paths: Iterable[str]) -> pd.DataFrame:
-    """Add a column for each of the configuration's fields (dotted paths) that has none of its own.
+    """Add a column for each field of the configuration, a dotted path, that has none yet.
 
-    The values are taken from the column ``config``; where a configuration lacks the field they are null.
+    The values come from the column ``config``; they are null where a configuration lacks the field.
     """
     missing = {column_of_path(path): path for path in paths if column_of_path(path) not in frame.columns}
     if not missing:
@@ -47,13 +46,13 @@ def with_fields(frame: pd.DataFrame, paths: Iterable[str]) -> pd.DataFrame:
     added = {}
     for name, path in missing.items():
         values = pd.Series([_field(content, path) for content in configs], dtype=object)
-        typed = _typed(values)
-        added[name] = typed.reindex(codes).set_axis(frame.index)
+        added[name] = _narrowed(values).reindex(codes).set_axis(frame.index)
     return frame.assign(**added)
 
 
-def _field(config: Mapping[str, Any], path: str) -> Any:
-    value: Any = config
+def _field(config: Mapping[str, object], path: str) -> bool | float | str | None:
+    """Return the value of a field; lists and mappings as JSON text."""
+    value: object = config
     for part in path.split("."):
         if not isinstance(value, Mapping) or part not in value:
             return None
@@ -61,8 +60,8 @@ def _field(config: Mapping[str, Any], path: str) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value)
 
 
-def _typed(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Give the values of one field the narrowest type that holds them all."""
+def _narrowed(values: pd.Series) -> pd.Series:
+    """Return the values of one field with the narrowest type that holds them all."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {bool}:
         return values.astype("boolean")

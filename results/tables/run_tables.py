@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from results.pareto.constraints import Constraint, feasible, parse_all
 from results.pareto.objectives import Columns, column_list
 from results.schema import LABEL, POINTS, PROGRESS, column_of_path, paths_of
 from results.storage.problems import Problem
+from results.storage.record_types import JsonObject
 from results.storage.run_directory import RunDirectory
 from results.tables.frames import to_frame, with_fields
 from results.tables.trials import trials_table
@@ -24,7 +24,7 @@ DEFAULT_OBJECTIVES = {"accuracy": "max", "macs": "min", "memory_bytes": "min"}
 
 
 class RunTables:
-    """The tables of one run, or of several (then every frame begins with a column ``run``)."""
+    """The tables of one run, or of several: then every data frame begins with a column ``run``."""
 
     def __init__(self, directories: Sequence[RunDirectory], names: Sequence[str] | None = None) -> None:
         self.directories = tuple(directories)
@@ -35,31 +35,39 @@ class RunTables:
 
     # --- the sweep ---
 
-    def sweep(self) -> dict[str, Any]:
-        """Return the sweep of a single run as it was validated; empty when it was not stored."""
+    def sweep(self) -> JsonObject:
+        """Return the sweep of a single run as it was validated; empty if it was not stored."""
         return self.directory.read_sweep() or {}
 
     @property
     def directory(self) -> RunDirectory:
-        """The directory of a single run. Error: ``ResultsError`` for several runs."""
+        """The directory of a single run.
+
+        Raises:
+            ResultsError: there are several runs.
+        """
         if len(self.directories) != 1:
-            raise ResultsError(f"this must be asked of one run, but got {len(self.directories)} runs")
+            raise ResultsError(f"this needs a single run, but got {len(self.directories)} runs")
         return self.directories[0]
 
     def objectives(self) -> dict[str, str]:
         """Return the objectives of the sweep file: {column: "max" or "min"}.
 
-        Error: ``ResultsError`` when several runs differ in them.
+        Raises:
+            ResultsError: the runs have different objectives.
         """
-        sweeps = [directory.read_sweep() or {} for directory in self.directories]
-        found = [dict(sweep.get("objectives") or DEFAULT_OBJECTIVES) for sweep in sweeps]
+        found = [dict(sweep.get("objectives") or DEFAULT_OBJECTIVES) for sweep in self._sweeps()]
         if any(other != found[0] for other in found):
             raise ResultsError(f"runs of different objectives need maximize and minimize, but got {found}")
         return found[0]
 
     def constraints(self) -> tuple[Constraint, ...]:
-        """Return the constraints of the sweep file. Error: ``ResultsError`` when several runs differ in them."""
-        found = [(directory.read_sweep() or {}).get("constraints") or [] for directory in self.directories]
+        """Return the constraints of the sweep file.
+
+        Raises:
+            ResultsError: the runs have different constraints.
+        """
+        found = [sweep.get("constraints") or [] for sweep in self._sweeps()]
         if any(other != found[0] for other in found):
             raise ResultsError(
                 f"runs of different constraints need maximize, minimize and where, but got {found}"
@@ -68,31 +76,36 @@ class RunTables:
 
     def swept(self) -> list[str]:
         """Return the dotted paths of the fields that differ between trials."""
-        sweeps = [directory.read_sweep() or {} for directory in self.directories]
-        keys = [key for sweep in sweeps for key in sweep.get("sweep") or {}]
+        keys = [key for sweep in self._sweeps() for key in sweep.get("sweep") or {}]
         return list(dict.fromkeys(path for key in keys for path in paths_of(key)))
+
+    def _sweeps(self) -> list[JsonObject]:
+        return [directory.read_sweep() or {} for directory in self.directories]
 
     # --- the tables ---
 
     def points(self, columns: Columns | None = None) -> pd.DataFrame:
-        """Return one row a point (trained network x ladder rung), by trial_index and rung.
+        """Return one row a point (a trained network at a ladder rung), by trial_index and rung.
 
-        Swept fields without a column of their own are added from the configuration, their dots as
-        underscores: ``train.learning_rate`` is ``train_learning_rate``. The taps are left out: see ``taps``.
-        ``columns`` reads only those, which is faster. Error: ``UnknownColumnError``.
+        Swept fields without a column of their own are added from the configuration: ``train.learning_rate`` becomes
+        ``train_learning_rate``. The taps are left out, see ``taps``. With ``columns`` only those are read, which is
+        faster.
+
+        Raises:
+            UnknownColumnError: one of ``columns`` is no column.
         """
         swept = self.swept()
         if columns is None:
-            return with_fields(to_frame(self._table("points", WITHOUT_TAPS)), swept)
+            return with_fields(to_frame(self._points(WITHOUT_TAPS)), swept)
         names = [column_of_path(name) for name in column_list(columns)]
-        extra = {column_of_path(path): path for path in swept if column_of_path(path) not in POINTS.names}
-        self._check(names, [*POINTS.names, *extra])
-        wanted = [extra[name] for name in names if name in extra]
-        stored = self._stored([*names, "config"] if wanted else names, POINTS)
-        return with_fields(to_frame(self._table("points", stored)), wanted)[names]
+        computed = {column_of_path(path): path for path in swept if column_of_path(path) not in POINTS.names}
+        self._check_columns(names, [*POINTS.names, *computed])
+        paths = [computed[name] for name in names if name in computed]
+        stored = _stored([*names, "config"] if paths else names, POINTS)
+        return with_fields(to_frame(self._points(stored)), paths)[names]
 
     def feasible_points(self) -> pd.DataFrame:
-        """Return the points that keep the constraints of the sweep file; of a sweep without any, all.
+        """Return the points that satisfy the constraints of the sweep file.
 
         >>> len(run.feasible_points())
         12
@@ -101,49 +114,54 @@ class RunTables:
         return points[feasible(points, constraints)].reset_index(drop=True) if constraints else points
 
     def taps(self) -> pd.DataFrame:
-        """Return one row a tap of each point: point, trial_key, rung, threshold, the tap's numbers."""
-        table = self._table("points", ["point", "trial_key", "rung", "threshold", "taps"])
+        """Return one row for each feature-map tap of each point.
+
+        Columns: point, trial_key, rung, threshold, and the tap's name and measurements.
+        """
+        table = self._points(["point", "trial_key", "rung", "threshold", "taps"])
         taps = table["taps"].combine_chunks()
         points = table.drop_columns(["taps"]).take(pc.list_parent_indices(taps))
-        for field, part in zip(taps.type.value_type, taps.flatten().flatten(), strict=True):
-            points = points.append_column(field, part)
+        for field, values in zip(taps.type.value_type, taps.flatten().flatten(), strict=True):
+            points = points.append_column(field, values)
         return to_frame(points)
 
     def progress(self, columns: Columns | None = None) -> pd.DataFrame:
-        """Return one row an epoch, by trial_index and step."""
+        """Return one row an epoch, by trial_index and step.
+
+        Raises:
+            UnknownColumnError: one of ``columns`` is no column.
+        """
         if columns is None:
-            return to_frame(self._table("progress", PROGRESS.names))
+            return to_frame(self._progress(PROGRESS.names))
         names = column_list(columns)
-        self._check(names, PROGRESS.names)
-        return to_frame(self._table("progress", self._stored(names, PROGRESS)))[list(names)]
+        self._check_columns(names, PROGRESS.names)
+        return to_frame(self._progress(_stored(names, PROGRESS)))[list(names)]
 
     def trials(self) -> pd.DataFrame:
         """Return one row a trial, by index: state, epochs, failures and their reasons, and every swept field.
 
         ``state`` is one of ``results.states.STATES``.
         """
-        tables = [trials_table(directory) for directory in self.directories]
-        return with_fields(to_frame(self._named(tables)), self.swept())
+        return with_fields(to_frame(self._joined(trials_table)), self.swept())
 
     def problems(self) -> list[Problem]:
-        """Return the files that reading so far found broken or foreign."""
+        """Return the files that were broken or foreign when they were last read."""
         return [problem for directory in self.directories for problem in directory.problems()]
 
-    def _check(self, names: Iterable[str], known: Sequence[str]) -> None:
+    def _check_columns(self, names: Iterable[str], known: Sequence[str]) -> None:
         for name in names:
             if name not in known and not (name == "run" and self.names):
                 raise unknown_column(name, known)
 
-    def _stored(self, names: Iterable[str], schema: Any) -> list[str]:
-        return list(dict.fromkeys(name for name in names if name in schema.names)) or ["trial_key"]
+    def _points(self, columns: Sequence[str]) -> pa.Table:
+        return self._joined(lambda directory: directory.read_points(columns=columns))
 
-    def _table(self, kind: str, columns: Sequence[str]) -> Any:
-        if kind == "points":
-            return self._named([directory.read_points(columns=columns) for directory in self.directories])
-        return self._named([directory.read_progress(columns=columns) for directory in self.directories])
+    def _progress(self, columns: Sequence[str]) -> pa.Table:
+        return self._joined(lambda directory: directory.read_progress(columns=columns))
 
-    def _named(self, tables: Sequence[Any]) -> Any:
-        """Return the tables of the runs as one, with the column ``run`` in front when there are names."""
+    def _joined(self, read: Callable[[RunDirectory], pa.Table]) -> pa.Table:
+        """Return the tables of all runs as one; runs with names get a first column ``run``."""
+        tables = [read(directory) for directory in self.directories]
         if self.names is None:
             return tables[0]
         labelled = []
@@ -152,3 +170,8 @@ class RunTables:
             run = pa.DictionaryArray.from_arrays(codes, pa.array([name], pa.string()))
             labelled.append(table.add_column(0, pa.field("run", LABEL, nullable=False), run))
         return pa.concat_tables(labelled, promote_options="permissive")
+
+
+def _stored(names: Iterable[str], schema: pa.Schema) -> list[str]:
+    """Return the names that are columns of the schema; never none, because a table without columns has no rows."""
+    return list(dict.fromkeys(name for name in names if name in schema.names)) or ["trial_key"]

@@ -1,16 +1,18 @@
-"""One row a trial: the ledger joined with what the trials have left on storage."""
+"""One row a trial: its ledger entry joined with its progress and its points."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from results.schema import TRIALS
 from results.states import TrialState
 from results.storage.ledger import LedgerEntry
+from results.storage.record_types import JsonObject, PointRow, ProgressRow, TrialRow
 from results.storage.rows import table_from_rows
 from results.storage.run_directory import RunDirectory
 
@@ -19,92 +21,110 @@ _POINTS = ["trial_key", "trial_index", "seed", "rung", "config", "search_epochs"
 _POINTS += ["search_s", "train_s", "host", "finished_at"]
 
 
-def trials_table(directory: RunDirectory) -> Any:
-    """Return the trials of a run by index, a ``pa.Table`` of the schema ``TRIALS``.
+@dataclass(frozen=True)
+class _Last:
+    """The last epoch of a trial, from its progress or, if it is finished, from its points."""
 
-    A trial is ``finished`` when it has points; else ``failed``, ``stopped`` or ``infeasible`` if the ledger says
-    so; else ``running`` when it has progress (even if the process that ran it is dead: look at ``last_at``); else
-    ``proposed``. A trial whose ledger entry is missing or broken is there if it has left points or progress.
+    index: int
+    seed: int
+    phase: str | None = None
+    epochs_done: int = 0
+    elapsed_s: float = 0.0
+    host: str | None = None
+    at: datetime | None = None
+    points: int = 0
+    config: str = "{}"
+
+
+def trials_table(directory: RunDirectory) -> pa.Table:
+    """Return the trials of a run, of the schema ``TRIALS``, by index.
+
+    The state of a trial is ``finished`` if it has points. Otherwise it is that of the ledger, if the ledger says
+    ``failed``, ``stopped`` or ``infeasible``. Otherwise it is ``running`` if it has progress, even if its process has
+    died (see ``last_at``), and else ``proposed``. A trial whose ledger entry is missing or broken is listed if it has
+    progress or points.
     """
     entries = directory.read_ledger()
-    points = _ladders(directory.read_points(columns=_POINTS))
-    unfinished = directory.progress_keys() - points.keys()  # of the finished ones the points tell all
-    progress = _last_epochs(directory.read_progress(unfinished, columns=_PROGRESS))
-    rows = [_row(entry, progress.get(entry.key), points.get(entry.key)) for entry in entries]
-    known = {entry.key for entry in entries}
-    for key in (progress.keys() | points.keys()) - known:
-        epoch, ladder = progress.get(key), points.get(key)
-        rows.append(_row(_unlisted(key, epoch, ladder), epoch, ladder))
+    last = _last_points(directory.read_points(columns=_POINTS))
+    unfinished = directory.progress_keys() - last.keys()  # the points of finished trials tell the same
+    last |= _last_epochs(directory.read_progress(unfinished, columns=_PROGRESS))
+    listed = {entry.key for entry in entries}
+    entries += [_lost_entry(key, last[key]) for key in last.keys() - listed]
+    rows = [_row(entry, last.get(entry.key)) for entry in entries]
     return table_from_rows(TRIALS, sorted(rows, key=lambda row: (row["trial_index"], row["trial_key"])))
 
 
-def _row(entry: LedgerEntry, epoch: dict[str, Any] | None, ladder: dict[str, Any] | None) -> dict[str, Any]:
-    last = _end(ladder) if ladder is not None else epoch or {}
+def _row(entry: LedgerEntry, last: _Last | None) -> TrialRow:
+    state = _state(entry, last)
+    last = last or _Last(entry.index, entry.seed)
     return {
         "trial_index": entry.index,
         "trial_key": entry.key,
         "seed": entry.seed,
-        "state": _state(entry, epoch is not None, ladder is not None),
-        "phase": last.get("phase"),
-        "epochs_done": last.get("step", 0),
+        "state": state,
+        "phase": last.phase,
+        "epochs_done": last.epochs_done,
         "epochs": _epochs(entry.config),
-        "points": ladder["points"] if ladder else 0,
+        "points": last.points,
         "attempts_failed": len(entry.failures),
         "reason": entry.reason,
         "failures": [str(failure) for failure in entry.failures],
         "config": json.dumps(entry.config, sort_keys=True, separators=(",", ":")),
-        "elapsed_s": last.get("elapsed_s", 0.0),
-        "host": last.get("host"),
-        "last_at": last.get("at"),
+        "elapsed_s": last.elapsed_s,
+        "host": last.host,
+        "last_at": last.at,
     }
 
 
-def _end(ladder: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the last epoch of a finished trial, as its points tell it."""
-    return {
-        "phase": "train",
-        "step": ladder["search_epochs"] + ladder["train_epochs"],
-        "elapsed_s": ladder["search_s"] + ladder["train_s"],
-        "host": ladder["host"],
-        "at": ladder["finished_at"],
-    }
-
-
-def _state(entry: LedgerEntry, has_progress: bool, has_points: bool) -> TrialState:
-    if has_points:
+def _state(entry: LedgerEntry, last: _Last | None) -> TrialState:
+    if last is not None and last.points:
         return "finished"
     if entry.state != "proposed":
         return entry.state
-    return "running" if has_progress else "proposed"
+    return "running" if last is not None else "proposed"
 
 
-def _epochs(config: Mapping[str, Any]) -> int | None:
+def _epochs(config: JsonObject) -> int | None:
+    """Return the configured epochs of both phases; None if the configuration does not have them."""
     try:
         return int(config["search"]["epochs"]) + int(config["train"]["epochs"])
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _last_epochs(table: Any) -> dict[str, dict[str, Any]]:
-    """Return the last epoch of each trial, with the wall time of all. The table is in order of steps."""
-    last: dict[str, dict[str, Any]] = {}
-    for row in table.to_pylist():
-        elapsed = last.get(row["trial_key"], {}).get("elapsed_s", 0.0) + (row["epoch_s"] or 0.0)
-        last[row["trial_key"]] = {**row, "elapsed_s": elapsed}
+def _last_epochs(progress: pa.Table) -> dict[str, _Last]:
+    """Return the last epoch of each trial, with the wall time of all its epochs. Rows must be in order of steps."""
+    last: dict[str, _Last] = {}
+    rows: list[ProgressRow] = progress.to_pylist()
+    for row in rows:
+        key = row["trial_key"]
+        elapsed_s = (last[key].elapsed_s if key in last else 0.0) + (row["epoch_s"] or 0.0)
+        last[key] = _Last(
+            row["trial_index"], row["seed"], row["phase"], row["step"], elapsed_s, row["host"], row["at"]
+        )
     return last
 
 
-def _ladders(table: Any) -> dict[str, dict[str, Any]]:
-    """Return the first point of each trial, with the number of its points."""
-    counts = {pair["values"]: pair["counts"] for pair in table["trial_key"].value_counts().to_pylist()}
-    firsts: dict[str, dict[str, Any]] = {}
-    for row in table.filter(pc.equal(table["rung"], 0)).to_pylist():
-        firsts[row["trial_key"]] = {**row, "points": counts[row["trial_key"]]}
-    return firsts
+def _last_points(points: pa.Table) -> dict[str, _Last]:
+    """Return the last epoch of each trial that has points, as its first point tells it."""
+    counts = {pair["values"]: pair["counts"] for pair in points["trial_key"].value_counts().to_pylist()}
+    rows: list[PointRow] = points.filter(pc.equal(points["rung"], 0)).to_pylist()
+    return {
+        row["trial_key"]: _Last(
+            index=row["trial_index"],
+            seed=row["seed"],
+            phase="train",
+            epochs_done=row["search_epochs"] + row["train_epochs"],
+            elapsed_s=row["search_s"] + row["train_s"],
+            host=row["host"],
+            at=row["finished_at"],
+            points=counts[row["trial_key"]],
+            config=row["config"],
+        )
+        for row in rows
+    }
 
 
-def _unlisted(key: str, epoch: Mapping[str, Any] | None, ladder: Mapping[str, Any] | None) -> LedgerEntry:
-    """Return the entry of a trial that the ledger does not hold, from what the trial has left."""
-    row = ladder or epoch or {}
-    config = json.loads(ladder["config"]) if ladder else {}
-    return LedgerEntry(index=row["trial_index"], key=key, seed=row["seed"], config=config)
+def _lost_entry(key: str, last: _Last) -> LedgerEntry:
+    """Return the entry of a trial that is missing in the ledger; without points its configuration is unknown."""
+    return LedgerEntry(index=last.index, key=key, seed=last.seed, config=json.loads(last.config))

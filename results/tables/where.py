@@ -1,24 +1,26 @@
-"""``where`` expressions: ``splitting in (2, 4) and accuracy > 0.9 and not codec == 'none'``. Parsed, never
-evaluated as Python. The grammar is in ``where_syntax``.
+"""``where`` expressions over a data frame, such as ``splitting in (2, 4) and accuracy > 0.9``.
 
-Null is unknown, as in SQL: a comparison with it is neither true nor false, and only rows for which the whole
-is true are kept. Times compare with text such as '2026-01-31 08:00' (UTC).
+They are parsed, never evaluated as Python; ``where_syntax`` has the grammar. Null is unknown, as in SQL: a comparison
+with null is neither true nor false, and only rows for which the whole expression is true are kept. Times are compared
+with text such as ``'2026-01-31 08:00'``, in UTC unless the text has a time zone.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from results.errors import WhereError, unknown_column
-from results.tables.where_syntax import column_name, parse, value_of
+from results.tables.where_syntax import Value, column_name, parse, value_of
 
+Mask = NDArray[np.bool_]
 Compare = Callable[[Any, Any], Any]
 
 _COMPARE: dict[type[ast.cmpop], Compare] = {
@@ -29,7 +31,7 @@ _COMPARE: dict[type[ast.cmpop], Compare] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-_TURNED = {
+_SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.Gt,
     ast.LtE: ast.GtE,
     ast.Gt: ast.Lt,
@@ -37,106 +39,112 @@ _TURNED = {
     ast.Eq: ast.Eq,
     ast.NotEq: ast.NotEq,
 }
+"""The comparison that holds for exchanged operands."""
 
 
-def where_mask(df: pd.DataFrame, expression: str | None) -> NDArray[np.bool_]:
-    """Return for which rows of ``df`` the expression is true, [n]; None is true for all.
+def where_mask(df: pd.DataFrame, expression: str | None) -> Mask:
+    """Return the mask of the rows for which the expression is true, [n]; None is true for all.
 
-    Errors: ``WhereError`` for what is no expression, ``UnknownColumnError`` with the nearest column.
+    Raises:
+        WhereError: the text is not an expression, or compares values of different types.
+        UnknownColumnError: a name is no column; suggests the nearest one.
 
-    >>> df = pd.DataFrame({"splitting": [1, 2, 4], "codec": ["none", "best", "best"]})
+    >>> df = pd.DataFrame({"splitting": [1, 2, 4], "codec": ["none", "best", None]})
     >>> where_mask(df, "splitting in (2, 4) and codec == 'best'").tolist()
-    [False, True, True]
+    [False, True, False]
+    >>> where_mask(df, "not codec == 'best'").tolist()
+    [True, False, False]
     """
     if expression is None:
         return np.ones(len(df), dtype=bool)
-    truth = _truth(parse(expression), df)
-    return np.asarray(truth.fillna(False), dtype=bool)
+    return _truth(parse(expression), df).true
 
 
-# --- evaluation: three-valued truth, one pandas BooleanArray a node ---
+# --- evaluation: one three-valued truth for each node of the syntax tree ---
 
 
-def _truth(node: ast.expr, df: pd.DataFrame) -> Any:
+class _Truth(NamedTuple):
+    """Which rows are true, [n], and which are false, [n]; a row that is neither is unknown."""
+
+    true: Mask
+    false: Mask
+
+    @classmethod
+    def of(cls, truth: Mask, unknown: Mask) -> _Truth:
+        known = ~unknown
+        return cls(truth & known, ~truth & known)
+
+    def __and__(self, other: _Truth) -> _Truth:
+        return _Truth(self.true & other.true, self.false | other.false)
+
+    def __or__(self, other: _Truth) -> _Truth:
+        return _Truth(self.true | other.true, self.false & other.false)
+
+    def __invert__(self) -> _Truth:
+        return _Truth(self.false, self.true)
+
+
+def _truth(node: ast.expr, df: pd.DataFrame) -> _Truth:
     if isinstance(node, ast.BoolOp):
-        truth = _truth(node.values[0], df)
-        for part in node.values[1:]:
-            other = _truth(part, df)
-            truth = truth & other if isinstance(node.op, ast.And) else truth | other
-        return truth
+        join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
+        return reduce(join, (_truth(operand, df) for operand in node.values))
     if isinstance(node, ast.UnaryOp):
         return ~_truth(node.operand, df)
     assert isinstance(node, ast.Compare)
     operands = [node.left, *node.comparators]
-    truths = [
-        _compare(kind, left, right, df)
-        for kind, left, right in zip(node.ops, operands, operands[1:], strict=False)
-    ]
-    whole = truths[0]
-    for truth in truths[1:]:
-        whole = whole & truth
-    return whole
+    comparisons = zip(node.ops, operands, operands[1:], strict=False)
+    return reduce(operator.and_, (_compare(kind, left, right, df) for kind, left, right in comparisons))
 
 
-def _compare(kind: ast.cmpop, left: ast.expr, right: ast.expr, df: pd.DataFrame) -> Any:
+def _compare(kind: ast.cmpop, left: ast.expr, right: ast.expr, df: pd.DataFrame) -> _Truth:
     name = column_name(left)
-    if name is None:  # a value on the left: turn the comparison round
-        return _compare(_TURNED[type(kind)](), right, left, df)
+    if name is None:  # the value is on the left
+        return _compare(_SWAPPED[type(kind)](), right, left, df)
     column = _column(name, df)
+    null = column.isna().to_numpy()
     if isinstance(kind, (ast.Is, ast.IsNot)):
-        null = column.isna().to_numpy()
-        return _three_valued(null if isinstance(kind, ast.Is) else ~null, np.zeros(len(df), dtype=bool))
+        return _Truth.of(null if isinstance(kind, ast.Is) else ~null, np.zeros(len(df), dtype=bool))
     if isinstance(kind, (ast.In, ast.NotIn)):
         assert isinstance(right, (ast.List, ast.Tuple, ast.Set))
-        among = _among(column, [value_of(item, "") for item in right.elts])
+        values = [_as_column_value(column, value_of(item)) for item in right.elts]
+        among = _Truth.of(column.isin(values).to_numpy(dtype=bool), null)
         return ~among if isinstance(kind, ast.NotIn) else among
     compare = _COMPARE[type(kind)]
     other = column_name(right)
     if other is not None:
         return _compare_columns(compare, column, _column(other, df))
-    return _compare_value(compare, column, value_of(right, ""))
+    return _Truth.of(_compare_value(compare, column, value_of(right)), null)
 
 
-def _compare_value(compare: Compare, column: pd.Series[Any], value: Any) -> Any:
-    value = _matching(column, value)
+def _compare_value(compare: Compare, column: pd.Series, value: Value) -> Mask:
+    operand = _as_column_value(column, value)
     if isinstance(column.dtype, pd.CategoricalDtype):  # compare each category once
-        categories = np.asarray(compare(column.cat.categories, value), dtype=bool)
-        codes = column.cat.codes.to_numpy()
-        found = np.append(categories, False)[codes]
-        return _three_valued(found, codes < 0)
-    return _known(compare(column, value), column.isna().to_numpy())
+        categories = np.asarray(compare(column.cat.categories, operand), dtype=bool)
+        return np.append(categories, False)[column.cat.codes.to_numpy()]  # the code of null is -1
+    return _without_nulls(compare(column, operand))
 
 
-def _compare_columns(compare: Compare, left: pd.Series[Any], right: pd.Series[Any]) -> Any:
+def _compare_columns(compare: Compare, left: pd.Series, right: pd.Series) -> _Truth:
     if _kind(left) != _kind(right):
         kinds = f"{_kind(left)} and {_kind(right)}"
         raise WhereError(f"`{left.name}` and `{right.name}` must be alike to be compared, but got {kinds}")
     null = (left.isna() | right.isna()).to_numpy()
     plain = [c.astype(str) if isinstance(c.dtype, pd.CategoricalDtype) else c for c in (left, right)]
-    return _known(compare(*plain), null)
+    return _Truth.of(_without_nulls(compare(*plain)), null)
 
 
-def _among(column: pd.Series[Any], values: Sequence[Any]) -> Any:
-    return _three_valued(
-        column.isin([_matching(column, v) for v in values]).to_numpy(), column.isna().to_numpy()
-    )
+def _without_nulls(result: pd.Series) -> Mask:
+    return result.fillna(False).to_numpy(dtype=bool)
 
 
-def _known(result: Any, null: NDArray[np.bool_]) -> Any:
-    return _three_valued(result.fillna(False).to_numpy(dtype=bool), null)
-
-
-def _three_valued(truth: NDArray[np.bool_], unknown: NDArray[np.bool_]) -> Any:
-    return pd.arrays.BooleanArray(np.array(truth, dtype=bool), np.array(unknown, dtype=bool))
-
-
-def _column(name: str, df: pd.DataFrame) -> pd.Series[Any]:
+def _column(name: str, df: pd.DataFrame) -> pd.Series:
     if name not in df.columns:
         raise unknown_column(name, df.columns)
     return df[name]
 
 
-def _kind(column: pd.Series[Any]) -> str:
+def _kind(column: pd.Series) -> str:
+    """Return what a column holds: numbers, times, text, or another dtype."""
     dtype = column.cat.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
     if pd.api.types.is_numeric_dtype(dtype):
         return "numbers"
@@ -146,8 +154,12 @@ def _kind(column: pd.Series[Any]) -> str:
     return "text" if is_text else str(dtype)
 
 
-def _matching(column: pd.Series[Any], value: Any) -> Any:
-    """Return ``value`` as the column's values are. Error: ``WhereError`` when it cannot be one of them."""
+def _as_column_value(column: pd.Series, value: Value) -> Value | pd.Timestamp:
+    """Return ``value`` as a value that the column can hold: text becomes a time in a column of times.
+
+    Raises:
+        WhereError: the column cannot hold it.
+    """
     kind = _kind(column)
     if kind == "numbers" and not isinstance(value, str):
         return value

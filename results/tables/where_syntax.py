@@ -1,9 +1,22 @@
-"""The grammar of ``where`` expressions: what a syntax tree may hold, and nothing else.
+"""The grammar of ``where`` expressions, and a parser that accepts nothing else.
 
-expression := comparison | expression and expression | expression or expression | not expression | (
-expression ) comparison := operand (== | != | < | <= | > | >=) operand ... | column [not] in (value, ...)
-| column is [not] null operand    := column | value           column := a name, or the dotted path of a
-swept field value      := a number | 'text' | True | False
+    expression := comparison
+                | expression "and" expression
+                | expression "or" expression
+                | "not" expression
+                | "(" expression ")"
+    comparison := operand ordering operand
+                | column ["not"] "in" values
+                | column "is" ["not"] "null"
+    ordering   := "==" | "!=" | "<" | "<=" | ">" | ">="
+    operand    := column | value
+    values     := "[" [value ("," value)*] "]"
+    column     := name | dotted path of a configuration field, such as space.splitting
+    value      := number | text in quotes | "True" | "False"
+
+``not`` binds tighter than ``and``, and ``and`` tighter than ``or``. At least one operand of a comparison is a column.
+Comparisons chain as in Python: ``0.1 < threshold <= 0.2``. Values may also be in parentheses or braces, ``(2, 4)`` or
+``{2, 4}``; a single one in parentheses needs a comma, ``(4,)``. ``None`` is the same as ``null``.
 """
 
 from __future__ import annotations
@@ -14,112 +27,138 @@ import warnings
 from results.errors import WhereError
 from results.schema import column_of_path
 
-LONGEST = 10_000
-LARGEST = 2**63
+MAX_LENGTH = 10_000
+"""Longest expression, in characters."""
+MAX_NUMBER = 2**63
+"""Numbers in an expression must be smaller in magnitude."""
 
 Value = bool | int | float | str
 ORDERINGS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
 def parse(expression: str) -> ast.expr:
-    """Return the syntax tree of an expression; nothing but what this module's head allows is in it.
+    """Return the syntax tree of an expression. It holds nothing but what the grammar allows.
 
-    Error: ``WhereError``, one line.
+    Raises:
+        WhereError: the text does not follow the grammar; one line.
+
+    >>> ast.unparse(parse("splitting in (2, 4) and not accuracy <= 0.9"))
+    'splitting in (2, 4) and (not accuracy <= 0.9)'
+    >>> parse("s = 4")
+    Traceback (most recent call last):
+    results.errors.WhereError: `where` must be an expression over the columns, but got 's = 4'; write == to compare
     """
-    if not isinstance(expression, str) or not expression.strip() or len(expression) > LONGEST:
-        raise WhereError(f"`where` must be an expression over the columns, but got {_short(expression)}")
+    if not isinstance(expression, str) or not expression.strip() or len(expression) > MAX_LENGTH:
+        raise WhereError(f"`where` must be an expression over the columns, but got {_shortened(expression)}")
     try:
-        with warnings.catch_warnings(action="ignore"):  # Python's remarks on the text as Python
+        with warnings.catch_warnings(action="ignore"):  # Python warns about doubtful code, such as "is 3"
             tree = ast.parse(expression.strip(), mode="eval").body
         _check(tree, expression)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         if isinstance(error, WhereError):
             raise
         raise WhereError(
-            f"`where` must be an expression over the columns, but got {_short(expression)}{_hint(expression)}"
+            "`where` must be an expression over the columns, "
+            f"but got {_shortened(expression)}{_hint(expression)}"
         ) from None
     return tree
 
 
 def _check(node: ast.expr, text: str) -> None:
-    """Refuse everything that is no truth value made of comparisons."""
+    """Check that a node is a comparison, or made of comparisons with ``and``, ``or`` and ``not``."""
     if isinstance(node, ast.BoolOp):
-        for part in node.values:
-            _check(part, text)
+        for operand in node.values:
+            _check(operand, text)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         _check(node.operand, text)
     elif isinstance(node, ast.Compare):
         _check_comparison(node, text)
     else:
-        raise WhereError(f"`where` must be made of comparisons, but got {_piece(node, text)}{_hint(text)}")
+        raise WhereError(f"`where` must be made of comparisons, but got {_source(node, text)}{_hint(text)}")
 
 
 def _check_comparison(node: ast.Compare, text: str) -> None:
     operands = [node.left, *node.comparators]
-    for kind, left, right in zip(node.ops, operands, operands[1:], strict=False):
-        if isinstance(kind, (ast.In, ast.NotIn)):
+    for operator, left, right in zip(node.ops, operands, operands[1:], strict=False):
+        if isinstance(operator, (ast.In, ast.NotIn)):
             if not isinstance(right, (ast.List, ast.Tuple, ast.Set)):
-                raise WhereError(f"`in` must be followed by a list of values, but got {_piece(right, text)}")
+                raise WhereError(f"`in` must be followed by a list of values, but got {_source(right, text)}")
             for item in right.elts:
                 value_of(item, text)
-        elif isinstance(kind, (ast.Is, ast.IsNot)):
+        elif isinstance(operator, (ast.Is, ast.IsNot)):
             if not _is_null(right):
-                raise WhereError(f"`is` must be followed by null, but got {_piece(right, text)}")
-        elif isinstance(kind, ORDERINGS):
+                raise WhereError(f"`is` must be followed by null, but got {_source(right, text)}")
+        elif isinstance(operator, ORDERINGS):
             _check_operand(right, text)
         _check_operand(left, text)
-        if column_name(left) is None and (column_name(right) is None or not isinstance(kind, ORDERINGS)):
-            raise WhereError(f"a comparison must name a column, but got {_piece(node, text)}")
+        has_column = column_name(left) is not None or (
+            isinstance(operator, ORDERINGS) and column_name(right) is not None
+        )
+        if not has_column:
+            raise WhereError(f"a comparison must name a column, but got {_source(node, text)}")
 
 
 def _check_operand(node: ast.expr, text: str) -> None:
     if _is_null(node):
-        raise WhereError(f"null must be compared with `is null` or `is not null`, but got {_short(text)}")
+        raise WhereError(f"null must be compared with `is null` or `is not null`, but got {_shortened(text)}")
     if column_name(node) is None:
         value_of(node, text)
 
 
-def value_of(node: ast.expr, text: str) -> Value:
-    """Return the number, text or truth value that a node stands for."""
+def value_of(node: ast.expr, text: str = "") -> Value:
+    """Return the number, text or truth value of a node; ``text`` is the expression, for the message.
+
+    Raises:
+        WhereError: the node is something else.
+
+    >>> value_of(parse("accuracy > -0.5").comparators[0])
+    -0.5
+    """
     sign = 1
-    inner = node
+    operand = node
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        sign, inner = (-1 if isinstance(node.op, ast.USub) else 1), node.operand
-    value = inner.value if isinstance(inner, ast.Constant) else None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST:
+        sign, operand = (-1 if isinstance(node.op, ast.USub) else 1), node.operand
+    value = operand.value if isinstance(operand, ast.Constant) else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MAX_NUMBER:
         return sign * value
-    if isinstance(value, (bool, str)) and inner is node:
+    if isinstance(value, (bool, str)) and operand is node:
         return value
-    piece = _piece(node, text)
-    raise WhereError(f"`where` must compare columns, numbers and quoted text, but got {piece}{_hint(text)}")
+    raise WhereError(
+        f"`where` must compare columns, numbers and quoted text, but got {_source(node, text)}{_hint(text)}"
+    )
 
 
 def column_name(node: ast.AST) -> str | None:
-    """Return the column that a name or a dotted path stands for, else None."""
-    parts: list[str] = []
+    """Return the column of a name or a dotted path; None for any other node.
+
+    >>> column_name(parse("space.splitting == 4").left)
+    'splitting'
+    """
+    attributes: list[str] = []
     while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
+        attributes.append(node.attr)
         node = node.value
     if not isinstance(node, ast.Name):
         return None
-    path = ".".join([node.id, *reversed(parts)])
-    return column_of_path(path) if parts else path
+    path = ".".join([node.id, *reversed(attributes)])
+    return column_of_path(path) if attributes else path
 
 
 def _is_null(node: ast.expr) -> bool:
     return (isinstance(node, ast.Constant) and node.value is None) or column_name(node) == "null"
 
 
-def _piece(node: ast.AST, text: str) -> str:
-    return _short(ast.get_source_segment(text.strip(), node) or text)
+def _source(node: ast.AST, text: str) -> str:
+    return _shortened(ast.get_source_segment(text.strip(), node) or text)
 
 
-def _short(text: object) -> str:
+def _shortened(text: object) -> str:
     shown = repr(text)
     return shown if len(shown) <= 80 else f"{shown[:60]}... ({len(shown)} characters)"
 
 
 def _hint(text: str) -> str:
+    """Return advice for two frequent mistakes: ``&`` for ``and``, ``=`` for ``==``."""
     if "&" in text or "|" in text:
         return "; write `and`, `or`"
     if "=" in text.replace("==", "").replace("!=", "").replace("<=", "").replace(">=", ""):

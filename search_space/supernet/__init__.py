@@ -1,7 +1,7 @@
-"""The supernet, and how its step is computed fast and exactly.
+"""The supernet, and the exact and fast computation of its forward and backward pass.
 
-Here: mixed operations and their block products. Not here: how alphas are moved (``trials.search``). Read first:
-``supernet.py``, then ``projection.py``, which says why a step is fast and still exact.
+Here: mixed operations and their block products. Not here: how the alphas are optimized (``trials.search``). Read first:
+``supernet.py``, then ``projection.py``, which explains why a step is fast and still exact.
 """
 
 import lazy_loader

@@ -1,22 +1,22 @@
 """1x1 convolution, batch normalization and the sum over primitives as one operation, exact in training.
 
-In a supernet almost every primitive ends in the same three layers: a 1x1 convolution y = W z, a batch norm without
-affine parameters, and a multiplication by the primitive's weight gamma, before everything that enters a node is
-added up. None of the maps in between has to exist. The batch statistics of y follow from the first two moments of z,
+In a supernet almost every primitive ends in the same three steps: a 1x1 convolution y = W z, a batch norm without
+affine parameters, and a multiplication by the primitive's weight gamma. Then all terms that enter a node are summed.
+None of the intermediate maps needs to be stored. The batch statistics of y follow from the first two moments of z,
 
     mean(y) = W mean(z),    var(y) = diag(W cov(z) W^T),
 
-so that the whole chain is one matrix product with a rescaled W, accumulated in place over all terms of a node:
+so that all steps are one matrix product with a rescaled W, accumulated in place over the terms t of a node:
 
     out = sum_t  A_t z_t + b_t,    A_t = diag(gamma_t / sqrt(var(y_t) + eps)) W_t,    b_t = -A_t mean(z_t).
 
-The backward pass is written out by hand (see :class:`_ProjectNorm`). Only z is kept for it: neither y nor its
-normalized form is ever stored.
+This equals the textbook formula up to rounding. The backward pass is written by hand (see :class:`_ProjectNorm`). It
+needs only z: neither y nor its normalized form is ever stored.
 
-On narrow maps several terms lie side by side in the channels of one map (a *block* of terms), so that one matrix
-product serves them all; on wide maps every term is a map of its own.
+On narrow maps several terms are concatenated along the channels of one map, so that one matrix product computes all of
+them. On wide maps every term is a map of its own.
 
-Shapes: n = B H W positions, C channels, T terms, k terms in one map.
+Shapes: B batch, C channels, H height, W width; n = B H W positions, T terms, k terms in one map.
 """
 
 from __future__ import annotations
@@ -24,33 +24,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+from typing_extensions import override
 
 from search_space.normalization import EPS, MOMENTUM, SharesStatistics, current_replay
 from search_space.supernet.block_products import (
     add_products,
-    from_columns,
-    in_columns,
     inner_products,
     product,
-    stacked,
+    stack_columns,
+    stack_rows,
+    unstack_columns,
 )
 
 
 class ProjectNorm(SharesStatistics):
-    """T projections C -> C, each followed by a batch norm, on maps in channels-last layout.
+    """T 1x1 convolutions C -> C, each followed by a batch norm, on maps in channels-last layout.
 
     Args:
         terms: T.
         channels: C.
 
     Attributes:
-        weight: [T, C, C], the 1x1 convolutions.
-        running_mean, running_var: [T, C], as in ``nn.BatchNorm2d``.
+        weight: the 1x1 convolutions, [T, C, C].
+        running_mean: as in ``nn.BatchNorm2d``, [T, C].
+        running_var: as in ``nn.BatchNorm2d``, [T, C].
     """
 
     running_mean: Tensor
@@ -64,17 +66,20 @@ class ProjectNorm(SharesStatistics):
         self.register_buffer("running_var", torch.ones(terms, channels))
 
     def rectified(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Return relu(BN(W_t z_t)) for all terms; ``maps``: [B, k C, H, W] each, T terms together."""
+        """Return relu(BN(W_t z_t)) for all T terms, as maps [B, k C, H, W] like ``maps``."""
         return self._project(maps, self.weight.new_ones(self.weight.shape[0]), None, ())
 
     def summed(
         self, groups: Sequence[Sequence[Tensor]], gamma: Tensor, base: Tensor | None = None
     ) -> list[Tensor]:
-        """Return sum_t gamma_t BN(W_t z_t) over each group's terms, [B, C, H, W]; ``base`` is added to the first.
+        """Return sum_t gamma_t BN(W_t z_t) over the terms of each group, a map [B, C, H, W] per group.
 
-        ``groups`` hold maps of different sizes, but all of B H W positions; ``gamma``: [T], group by group.
+        Args:
+            groups: the maps [B, k C, H, W]; B, H and W may differ between groups, but not their product.
+            gamma: weights of the terms, group by group, [T].
+            base: added to the sum of the first group.
         """
-        maps = [one for group in groups for one in group]
+        maps = [z for group in groups for z in group]
         return self._project(maps, gamma, base, tuple(len(group) for group in groups))
 
     def _project(
@@ -87,13 +92,13 @@ class ProjectNorm(SharesStatistics):
             moments = replay.recall(self) if replay else None
             if moments is None:
                 with torch.no_grad():
-                    moments = _moments([_rows(one) for one in maps], self.weight, self.group)
-                self._track(moments)
+                    moments = _moments([_rows(z) for z in maps], self.weight, self.group)
+                self._update_running_statistics(moments)
                 if replay:
                     replay.remember(self, moments)
             return list(_ProjectNorm.apply(self.weight, gamma, base, sums, self.group, moments, *maps))
 
-    def _track(self, moments: Moments) -> None:
+    def _update_running_statistics(self, moments: Moments) -> None:
         with torch.no_grad():
             unbiased = moments.var * (moments.count / max(moments.count - 1, 1))
             self.running_mean.lerp_(moments.mean.to(self.running_mean.dtype), MOMENTUM)
@@ -105,22 +110,31 @@ class ProjectNorm(SharesStatistics):
         scale = gamma[:, None] * (self.running_var + EPS).rsqrt()
         return _multiply(maps, scale[..., None] * self.weight, -(scale * self.running_mean), base, sums)
 
+    @override
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]} x {self.weight.shape[1]}"
 
 
 @dataclass
 class Moments:
-    """First two moments of z over this rank's positions, and the statistics of y = W z over all ranks' positions."""
+    """First two moments of z over the positions of this rank, and the statistics of y = W z over those of all ranks.
 
-    gram: Tensor  # z^T z: [T, C, C]
-    total: Tensor  # sum(z): [T, C]
-    mean: Tensor  # of y: [T, C]
-    var: Tensor  # of y, biased: [T, C]
-    count: int  # positions on all ranks
+    Attributes:
+        gram: z^T z of each term, [T, C, C].
+        total: sum of z over the positions, [T, C].
+        mean: mean of y over all ranks, [T, C].
+        var: biased variance of y over all ranks, [T, C].
+        count: positions on all ranks.
+    """
+
+    gram: Tensor
+    total: Tensor
+    mean: Tensor
+    var: Tensor
+    count: int
 
 
-def _moments(rows: Sequence[Tensor], weight: Tensor, group: Any) -> Moments:
+def _moments(rows: Sequence[Tensor], weight: Tensor, group: dist.ProcessGroup | None) -> Moments:
     channels = weight.shape[-1]
     grams, totals = [], []
     for z in rows:
@@ -134,48 +148,67 @@ def _moments(rows: Sequence[Tensor], weight: Tensor, group: Any) -> Moments:
     return Moments(gram, total, (weight * mean_z[:, None, :]).sum(-1), var, count)
 
 
-class _ProjectNorm(torch.autograd.Function):
-    """out_t = gamma_t BN(W_t z_t), summed over the terms of ``sums`` maps at a time, or each on its own and rectified.
+class _Context(FunctionCtx):
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    sums: tuple[int, ...]
+    group: dist.ProcessGroup | None
+    count: int
+    maps: int
 
-    With y = W z, r = 1 / sqrt(var(y) + eps), scale = gamma r and an incoming gradient g, batch norm's backward is
-    dy = scale g - k1 - k2 (y - mean(y)), k1 = scale sum(g) / n, k2 = scale r d / n, where
-    d = r (sum(g y) - mean(y) sum(g)) is also the gradient of gamma. Since y = W z this is linear in z:
+
+class _ProjectNorm(torch.autograd.Function):
+    """out_t = gamma_t BN(W_t z_t).
+
+    ``sums`` holds the number of maps in each group: the terms of a group are summed. If it is empty, every map is
+    returned on its own, after a ReLU.
+
+    With y = W z, r = 1 / sqrt(var(y) + eps), scale = gamma r and the incoming gradient g, the gradient of batch norm is
+    dy = scale g - k1 - k2 (y - mean(y)), where k1 = scale sum(g) / n, k2 = scale r d / n and
+    d = r (sum(g y) - mean(y) sum(g)). Summed over the channels, d is the gradient of gamma. Since y = W z, the gradient
+    of z is
 
         dz = g (diag(scale) W) - z (W^T diag(k2) W) - (k1 - k2 mean(y)) W,
 
-    and every sum over positions comes from the two small matrices P = g^T z and z^T z.
+    and all sums over positions follow from the two small matrices P = g^T z and z^T z. The gradient of W is
+
+        dW = diag(scale) P - k1 sum(z)^T - diag(k2) (W z^T z - mean(y) sum(z)^T).
     """
 
     @staticmethod
+    @override
     def forward(
-        ctx: Any, weight: Tensor, gamma: Tensor, base: Tensor | None, sums: tuple[int, ...], group: Any,
-        moments: Moments, *maps: Tensor,
-    ) -> Any:  # fmt: skip
+        ctx: _Context, weight: Tensor, gamma: Tensor, base: Tensor | None, sums: tuple[int, ...],
+        group: dist.ProcessGroup | None, moments: Moments, *maps: Tensor,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         inverse = (moments.var + EPS).rsqrt()
         scale = gamma[:, None] * inverse
         outs = _multiply(maps, scale[..., None] * weight, -(scale * moments.mean), base, sums)
-        kept = () if sums else outs
-        ctx.save_for_backward(weight, moments.gram, moments.total, moments.mean, inverse, scale, *maps, *kept)
+        rectified = () if sums else outs
+        ctx.save_for_backward(
+            weight, moments.gram, moments.total, moments.mean, inverse, scale, *maps, *rectified
+        )
         ctx.sums, ctx.group, ctx.count, ctx.maps = sums, group, moments.count, len(maps)
         return tuple(outs)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    @override
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         weight, gram, total, mean, inverse, scale, *saved = ctx.saved_tensors
         maps, outs = saved[: ctx.maps], saved[ctx.maps :]
-        del saved  # popped from the lists, what a recomputation brought back is gone as soon as it has served
-        rows = [_rows(one) for one in maps]
+        del saved  # the lists below hold the only references: recomputed maps are freed after use
+        rows = [_rows(z) for z in maps]
         channels, dtype = weight.shape[-1], weight.dtype
         terms = _terms(rows, channels)
         if ctx.sums:
-            each = [_rows(g) for g in gradients]
-            incoming = [g for g, count in zip(each, ctx.sums, strict=True) for _ in range(count)]
+            of_groups = [_rows(g) for g in gradients]
+            incoming = [g for g, count in zip(of_groups, ctx.sums, strict=True) for _ in range(count)]
             products = torch.cat(
-                [from_columns(product(g, z, dtype)) for g, z in zip(incoming, rows, strict=True)]
+                [unstack_columns(product(g, z, dtype)) for g, z in zip(incoming, rows, strict=True)]
             )
-            totals = [g.sum(0, dtype=dtype) for g in each]
-            spread = [g for g, count in zip(totals, ctx.sums, strict=True) for _ in range(count)]
-            sums = torch.cat([g.expand(t.stop - t.start, -1) for g, t in zip(spread, terms, strict=True)])
+            totals = [g.sum(0, dtype=dtype) for g in of_groups]
+            of_maps = [g for g, count in zip(totals, ctx.sums, strict=True) for _ in range(count)]
+            sums = torch.cat([g.expand(t.stop - t.start, -1) for g, t in zip(of_maps, terms, strict=True)])
         else:
             incoming = [_rows(torch.ops.aten.threshold_backward(g, outs.pop(0), 0)) for g in gradients]
             pairs = zip(incoming, rows, strict=True)
@@ -189,17 +222,17 @@ class _ProjectNorm(torch.autograd.Function):
         from_z = -(weight.mT * k2[:, None, :]).bmm(weight)
         constant = ((k2 * mean - k1)[:, None, :].bmm(weight)).squeeze(1)
         d_maps: list[Tensor | None] = []
-        for wanted, t in zip(ctx.needs_input_grad[6:], terms, strict=True):
-            one, z, g = maps.pop(0), rows.pop(0), incoming.pop(0)
-            if not wanted:
+        for needs_grad, t in zip(ctx.needs_input_grad[6:], terms, strict=True):
+            x, z, g = maps.pop(0), rows.pop(0), incoming.pop(0)
+            if not needs_grad:
                 d_maps.append(None)
                 continue
             if ctx.sums:
                 bias = constant[t].reshape(-1).to(z.dtype)
-                d_z = torch.addmm(bias, g, in_columns(from_g[t]).to(z.dtype))
+                d_z = torch.addmm(bias, g, stack_columns(from_g[t]).to(z.dtype))
             else:
-                d_z = add_products(_spread(constant[t], z), g, from_g[t])
-            d_maps.append(_like(add_products(d_z, z, from_z[t]), one))
+                d_z = add_products(_broadcast(constant[t], z), g, from_g[t])
+            d_maps.append(_as_map(add_products(d_z, z, from_z[t]), x))
         d_weight = None
         if ctx.needs_input_grad[0]:
             centred = torch.baddbmm(weight.bmm(gram), mean[..., None], total[:, None, :], alpha=-1)
@@ -213,40 +246,42 @@ class _ProjectNorm(torch.autograd.Function):
 def _multiply(
     maps: Sequence[Tensor], matrices: Tensor, biases: Tensor, base: Tensor | None, sums: tuple[int, ...]
 ) -> list[Tensor]:
-    """Return the rectified A_t z_t + b_t of every map, or their sums over ``sums`` maps at a time, the first + base."""
-    rows = [_rows(one) for one in maps]
+    """Return A_t z_t + b_t summed over groups of ``sums`` maps, ``base`` added to the first; if empty, relu of each."""
+    rows = [_rows(x) for x in maps]
     parts = zip(maps, rows, _terms(rows, matrices.shape[-1]), strict=True)
     if not sums:
         return [
-            _like(add_products(_spread(biases[t], z), z, matrices[t].mT).relu_(), one) for one, z, t in parts
+            _as_map(add_products(_broadcast(biases[t], z), z, matrices[t].mT).relu_(), x) for x, z, t in parts
         ]
     outs = []
     for count in sums:
         group = list(islice(parts, count))
-        one, z, _ = group[0]
+        x, z, _ = group[0]
         bias = biases[group[0][2].start : group[-1][2].stop].sum(0).to(z.dtype)
-        total = _spread(bias, z) if base is None else _rows(base) + bias
+        total = _broadcast(bias, z) if base is None else _rows(base) + bias
         for _, z, t in group:
-            total.addmm_(z, stacked(matrices[t].mT).to(z.dtype))
-        outs.append(_like(total, one))
+            total.addmm_(z, stack_rows(matrices[t].mT).to(z.dtype))
+        outs.append(_as_map(total, x))
         base = None
     return outs
 
 
 def _terms(rows: Sequence[Tensor], channels: int) -> list[slice]:
-    """Return which of the T terms every map holds."""
+    """Return the slice of the T terms that each map holds."""
     ends = list(accumulate(z.shape[1] // channels for z in rows))
     return [slice(end - z.shape[1] // channels, end) for end, z in zip(ends, rows, strict=True)]
 
 
-def _spread(bias: Tensor, rows: Tensor) -> Tensor:
-    """Return ``bias``, flattened, as every one of n new rows."""
+def _broadcast(bias: Tensor, rows: Tensor) -> Tensor:
+    """Return n new rows that all equal the flattened ``bias``."""
     width = bias.numel()
     return rows.new_empty(rows.shape[0], width).copy_(bias.reshape(-1))
 
 
-def _over_ranks(first: Tensor, second: Tensor, count: int, group: Any) -> tuple[Tensor, Tensor, int]:
-    """Sum two tensors and a count over the ranks of ``group`` in one message; without a group, as they are."""
+def _over_ranks(
+    first: Tensor, second: Tensor, count: int, group: dist.ProcessGroup | None
+) -> tuple[Tensor, Tensor, int]:
+    """Sum two tensors over the ranks of ``group`` in one all-reduce, and multiply the count by the number of ranks."""
     if group is None:
         return first, second, count
     packed = torch.cat([first.flatten(), second.flatten()])
@@ -256,11 +291,11 @@ def _over_ranks(first: Tensor, second: Tensor, count: int, group: Any) -> tuple[
 
 
 def _rows(x: Tensor) -> Tensor:
-    """View [B, C, H, W] in channels-last layout as [n, C]."""
+    """View a map [B, C, H, W] in channels-last layout as rows [n, C]."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
-def _like(rows: Tensor, x: Tensor) -> Tensor:
-    """View [n, C] as a map of the height and width of ``x``."""
-    batch, _, height, width = x.shape
+def _as_map(rows: Tensor, like: Tensor) -> Tensor:
+    """View rows [n, C] as a map [B, C, H, W] with batch, height and width of ``like``."""
+    batch, _, height, width = like.shape
     return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import yaml
 from tests.deploy.kuberay import RAY_JOB, unknown_fields
 from tests.documents.commands import check_command, command_lines
 
-DEPLOY = Path("deploy")
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
 RAY_JOB_FILE = DEPLOY / "rayjob.yaml"
 CLUSTER_FILE = DEPLOY / "ray-cluster.yaml"
 SBATCH_FILE = DEPLOY / "shrinksweep.sbatch"
@@ -70,11 +72,11 @@ def test_the_sweep_that_the_ray_job_launches_is_mounted_on_its_head(ray_job: Any
 
 
 def test_the_image_holds_every_package_of_the_project() -> None:
-    import tomllib
-
-    packages = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = [pattern.removesuffix("*") for pattern in built["packages"]["find"]["include"]]
+    modules = [f"{module}.py" for module in built["py-modules"]]
     kept = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
-    assert {f"!{package.split('.')[0]}" for package in packages} <= set(kept)
+    assert {f"!{name}" for name in (*packages, *modules)} <= set(kept)
 
 
 # --- Ray's cluster launcher ---
@@ -89,7 +91,7 @@ def test_the_cluster_file_is_one_that_ray_up_takes() -> None:
     validate_config(filled)
     starts = [*filled["head_start_ray_commands"], *filled["worker_start_ray_commands"]]
     assert all("RAY_AUTH_MODE=token" in line for line in starts if "ray start" in line)
-    assert all(Path(local).exists() for local in config["file_mounts"].values() if not local.startswith("~"))
+    assert all((ROOT / local).exists() for local in config["file_mounts"].values() if not local.startswith("~"))
 
 
 # --- Slurm ---

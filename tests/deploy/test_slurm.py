@@ -17,7 +17,8 @@ import yaml
 
 from results import open_run
 
-SCRIPT = Path("deploy/shrinksweep.sbatch").absolute()
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "deploy" / "shrinksweep.sbatch"
 SWEEP = {
     "name": "slurm",
     "trial": {

@@ -1,4 +1,4 @@
-"""A folder as the pages suppose it: the examples, and the finished runs of a sweep that takes seconds."""
+"""A folder like that of a reader: the examples, and finished runs of a sweep that takes seconds."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TINY = {
     "trial.train": {"epochs": 2},
     "sweep": {"space.splitting": [1, 2], "feature_maps.regularization": [0.0, 0.01]},
 }
-"""What makes examples/digits.yaml a sweep of seconds."""
+"""Changes that make examples/digits.yaml a sweep of seconds."""
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``examples/digits.yaml``, made tiny, its run ``runs/digits``, and another run beside it."""
-    folder = tmp_path_factory.mktemp("place")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small ``examples/digits.yaml``, its run ``runs/digits``, and a second run."""
+    folder = tmp_path_factory.mktemp("workspace")
     (folder / "examples").mkdir()
     content = yaml.safe_load((ROOT / "examples" / "digits.yaml").read_text())
     for path, value in TINY.items():
@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_run(sweep: Sweep, folder: Path) -> None:
-    """Run a sweep as a launch does, one trial after the other in this process, without Ray."""
+    """Run a sweep like a launch, but one trial after the other in this process, without Ray."""
     directory = RunDirectory(folder, create=True)
     directory.write_sweep(sweep.model_dump(mode="json"), {})
     conductor = Conductor(sweep, directory, Monitor())

@@ -1,4 +1,4 @@
-"""The fenced blocks of the pages."""
+"""The fenced code blocks of the pages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ HOW_TO = ROOT / "docs" / "how-to"
 
 @dataclass(frozen=True)
 class Snippet:
-    """A fenced block: its language, the file that it is (``title="..."``, empty: none), and where it stands."""
+    """A fenced block."""
 
     language: str
     title: str
+    """Path of the file that the block is the content of (``title="..."``); empty if it is not a file."""
     text: str
-    place: str
+    position: str
+    """Page and line."""
 
 
 def snippets(page: Path) -> list[Snippet]:

@@ -1,4 +1,4 @@
-"""The document site: it builds without a warning and without a network, and its generated pages are complete."""
+"""The document site: it builds without warnings and without a network, and its generated pages are complete."""
 
 from __future__ import annotations
 
@@ -8,19 +8,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from docs._code import hooks, pictures, python_pages
+from docs._code import code_map, hooks, pictures, python_pages
 from orchestrator.cli import app
 from orchestrator.sweep.dimensions import leaf_fields
 from orchestrator.sweep.sweep import Sweep
+from shrinksweep import ShrinksweepError
 from tests.documents.snippets import PAGES, ROOT, name_of
 from tests.results.browser import CHROMIUM, chromium
 
+PUBLIC = [
+    package
+    for room in code_map.ROOMS
+    for package in code_map.packages(room)
+    if package != python_pages.COMMANDS
+]
+"""Packages that hand on public names."""
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -45,14 +54,40 @@ def test_every_command_is_on_its_page(generated: dict[str, str]) -> None:
         assert f"Usage: shrinksweep {name} " in page
 
 
-@pytest.mark.parametrize("package", python_pages.PACKAGES)
-def test_every_public_name_is_in_the_python_reference(package: str, generated: dict[str, str]) -> None:
-    page = generated[f"reference/{package.rpartition('.')[2]}.md"]
-    assert [name for name in import_module(package).__all__ if f"::: {package}.{name}\n" not in page] == []
+def test_every_public_name_is_in_the_python_reference_once(generated: dict[str, str]) -> None:
+    pages = "\n".join(generated[f"reference/{name}.md"] for name in ("python", *code_map.ROOMS))
+    entries = re.findall(r"^::: ([\w.]+)$", pages, flags=re.MULTILINE)
+    assert [path for path, times in Counter(entries).items() if times > 1] == []
+    documented = [resolved(path) for path in entries]
+    assert [
+        f"{package}.{name}"
+        for package in PUBLIC
+        for name in import_module(package).__all__
+        if not any(one is getattr(import_module(package), name) for one in documented)
+    ] == []
 
 
-@pytest.mark.parametrize("package", python_pages.PACKAGES)
-def test_every_public_name_says_what_it_is(package: str) -> None:
+def resolved(path: str) -> object:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def test_the_python_reference_opens_with_what_people_need_first(generated: dict[str, str]) -> None:
+    page = generated["reference/python.md"]
+    entries = re.findall(r"^      heading: ([\w.]+)$", page, flags=re.MULTILINE)
+    assert entries == ["orchestrator.launch", "results.open_run"]
+    assert page.index("::: results.open_run") < page.index("## All public names")
+
+
+def test_every_public_name_has_a_summary() -> None:
+    names = [
+        one for room in code_map.ROOMS for names in python_pages.documented(room).values() for one in names
+    ]
+    assert [one.path for one in names if not one.summary] == []
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_every_public_function_and_method_has_a_docstring(package: str) -> None:
     names = {name: getattr(import_module(package), name) for name in import_module(package).__all__}
     methods = {
         f"{name}.{method}": getattr(value, "fget", None) or getattr(value, "__func__", value)
@@ -62,26 +97,52 @@ def test_every_public_name_says_what_it_is(package: str) -> None:
         if not method.startswith("_") and method not in ("extra_repr", "model_config")
     }
     called = {name: value for name, value in {**names, **methods}.items() if callable(value)}
-    assert [name for name, value in called.items() if not inspect.getdoc(value)] == []
+    undocumented = [name for name, value in called.items() if not inspect.getdoc(value)]
+    assert [name for name in undocumented if not inherits_docstring(names, name)] == []
 
 
-def test_every_report_that_is_kept_has_its_section(generated: dict[str, str]) -> None:
+def inherits_docstring(names: Mapping[str, object], name: str) -> bool:
+    """Whether a method implements a documented method of a base class."""
+    kind, _, method = name.partition(".")
+    bases = getattr(names[kind], "__mro__", ())[1:]
+    return any(inspect.getdoc(getattr(base, method, None)) for base in bases if hasattr(base, method))
+
+
+def test_every_error_is_in_the_tree_of_errors(generated: dict[str, str]) -> None:
+    page = generated["reference/errors.md"]
+    errors = code_map.errors()
+    assert [
+        one.name for one in errors if f"\n| `{one.name}` | " not in page
+    ] == []  # else it has another base
+    rows = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \| (.*?) \| (.*) \|$", page, flags=re.MULTILINE)
+    assert len(rows) == len(errors) > 20
+    for name, path, also, meaning in rows:
+        error = resolved(path)
+        assert isinstance(error, type)
+        assert issubclass(error, ShrinksweepError)
+        assert error.__name__ == name
+        assert meaning
+        builtins = [base.__name__ for base in error.__mro__ if base.__module__ == "builtins"]
+        assert set(re.findall(r"\w+", also)) <= set(builtins)
+
+
+def test_every_stored_report_has_its_section(generated: dict[str, str]) -> None:
     reports = {file.name.split("-amd")[0] for file in (ROOT / "benchmarks" / "results").glob("*.json")}
     sections = set(re.findall(r"^## (\w+)$", generated["benchmarks.md"], flags=re.MULTILINE))
     assert {name.split("-")[0] for name in reports} <= sections
 
 
 @pytest.mark.parametrize("name", pictures.PICTURES)
-def test_a_picture_says_in_words_what_it_shows(name: str) -> None:
+def test_every_picture_has_a_description(name: str) -> None:
     assert re.search(r"<svg[^>]*role=\"img\" aria-label=\"[^\"]{40}", pictures.figure(name))
 
 
-def test_every_picture_that_a_page_asks_for_is_drawn() -> None:
-    asked = [name for page in PAGES for name in hooks.PICTURE.findall(page.read_text())]
-    assert set(asked) == set(pictures.PICTURES)
+def test_every_picture_is_on_a_page() -> None:
+    named = [name for page in PAGES for name in hooks.PICTURE.findall(page.read_text())]
+    assert set(named) == set(pictures.PICTURES)
 
 
-def test_the_lines_of_error_that_a_page_explains_are_ones_that_are_said() -> None:
+def test_every_explained_message_exists_in_the_code() -> None:
     rows = re.findall(r"^\| `(.+?)` \| ", (ROOT / "docs" / "failures.md").read_text(), flags=re.MULTILINE)
     assert len(rows) > 10
     code = "".join(
@@ -94,7 +155,7 @@ def test_the_lines_of_error_that_a_page_explains_are_ones_that_are_said() -> Non
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_of_a_page_lead_somewhere(page: Path, generated: dict[str, str]) -> None:
+def test_every_link_of_a_page_has_a_target(page: Path, generated: dict[str, str]) -> None:
     made = {(ROOT / "docs" / path).resolve() for path in generated}
     for link in LINK.findall(page.read_text()):
         if "://" not in link:
@@ -109,7 +170,7 @@ def test_links_of_a_page_lead_somewhere(page: Path, generated: dict[str, str]) -
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "http_proxy": "http://127.0.0.1:9"}
-    environment["https_proxy"] = environment["http_proxy"]  # nothing is behind it: there is no network
+    environment["https_proxy"] = environment["http_proxy"]  # nothing listens there: no network
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -118,7 +179,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(site: Path) -> None:
+def test_the_site_builds_without_warnings_and_loads_nothing_from_the_network(site: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 15
     assert [(page.name, url) for page in pages for url in loaded(page.read_text()) if "//" in url] == []
@@ -132,9 +193,24 @@ def test_the_python_reference_shows_signatures_and_docstrings(site: Path) -> Non
     assert "Made by open_run" in text
 
 
+WITH_CODE = ("cluster.html", "how-to/codec.html", "reference/commands.html", "reference/python.html")
+"""Pages with code of every language, signatures, and the longest lines."""
+CLIPPED = """
+[...document.querySelectorAll("pre > code")].filter(code => {
+  const style = getComputedStyle(code), box = code.getBoundingClientRect();
+  const scrolls = ["auto", "scroll"].includes(style.overflowX);
+  const hidden = code.scrollWidth > code.clientWidth + 1 && !scrolls;
+  const drawn = code.closest(".language-text") !== null;
+  const cut = code.scrollWidth > code.clientWidth + 1 && !drawn;
+  return hidden || cut || box.right > document.documentElement.clientWidth + 1;
+}).map(code => code.textContent.slice(0, 60))
+"""
+"""Code blocks of which something cannot be seen. Code wraps; drawn text (tables, help) scrolls."""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_pages_open_from_the_disk_with_their_pictures_and_without_complaints(
+def test_pages_open_from_the_disk_with_pictures_and_whole_code_and_without_errors(
     site: Path, tmp_path: Path
 ) -> None:
     with chromium(tmp_path) as page:
@@ -145,14 +221,18 @@ def test_pages_open_from_the_disk_with_their_pictures_and_without_complaints(
             )
             assert len(widths) == 4
             assert min(widths) > 300
-        page.open(site / "index.html", width=400)
-        assert page.value("document.documentElement.scrollWidth") <= 400  # readable on a phone
+        for name in WITH_CODE:
+            for width in (1280, 390):  # a desktop and a phone
+                page.open(site / name, width=width)
+                page.wait(f"location.pathname.endsWith('{name}')")
+                assert page.value("document.documentElement.scrollWidth") <= width, name
+                assert page.value(CLIPPED) == [], f"{name} at {width} px"
         assert page.complaints() == []
         assert {url.partition(":")[0] for url in page.fetched()} <= {"file", "data"}
 
 
 class Loads(html.parser.HTMLParser):
-    """Collects what a browser would fetch by itself."""
+    """Collects the URLs that a browser loads by itself."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Trials that compute nothing and leave every record that real ones leave: what orchestration itself costs.
+"""Trials that compute nothing, but write every record of a real one.
 
-Each function has the signature of ``trials.trial.run_trial``; its numbers are a plain function of the
-configuration. They continue from their progress rows as real trials do from their checkpoints.
+Each function has the signature of ``trials.trial.run_trial``. Its numbers depend on the configuration only. It resumes
+from its progress rows, as a real trial does from its checkpoint.
 """
 
 from __future__ import annotations
@@ -15,76 +15,80 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
+from results.storage.record_types import PointRow, ProgressRow
 from trials.checkpointing.record import TrialContext
 from trials.config import Rung, TrialConfig
 
 Hook = Callable[[int], None]
-"""Called with the step about to be computed."""
+"""Called before every epoch, with its step (from 1)."""
+
+REPORTED = ("phase", "epoch", "epochs", "step", "loss", "accuracy", "validation_accuracy", "expected_macs",
+            "effective_macs")  # fmt: skip
+"""Columns of a progress row that are reported."""
 
 
 def noop_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Leave one row of progress and the points, at once. Chance decides on accuracy, so that fronts are short."""
-    chance = int(config.trial_key()[:8], 16) / 16**8
-    _leave(config, context, epochs=1, hook=lambda step: None, accuracy=0.5 + chance / 2)
+    """Write one progress row and the points at once. The accuracy is random, so that fronts are short."""
+    random = int(config.trial_key()[:8], 16) / 16**8
+    write_records(config, context, epochs=1, hook=lambda step: None, accuracy=0.5 + random / 2)
 
 
 def quick_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Leave a row for each epoch, a few milliseconds apart."""
-    _leave(config, context, _epochs(config), lambda step: time.sleep(0.005))
+    """Take five milliseconds an epoch."""
+    write_records(config, context, _epochs(config), lambda step: time.sleep(0.005))
 
 
 def slow_trial(config: TrialConfig, context: TrialContext) -> None:
     """Take a tenth of a second an epoch."""
-    _leave(config, context, _epochs(config), lambda step: time.sleep(0.1))
+    write_records(config, context, _epochs(config), lambda step: time.sleep(0.1))
 
 
 def counted_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Take a tenth of a second an epoch, and leave a file for every epoch that is begun."""
+    """Take a tenth of a second an epoch, and write a file when an epoch begins."""
 
     def hook(step: int) -> None:
         context.directory.storage.write(f"begun/{config.trial_key()}-{step:03d}-{uuid.uuid4().hex}", b"")
         time.sleep(0.1)
 
-    _leave(config, context, _epochs(config), hook)
+    write_records(config, context, _epochs(config), hook)
 
 
 def second_trial(config: TrialConfig, context: TrialContext) -> None:
     """Take one second."""
-    _leave(config, context, 1, lambda step: time.sleep(1.0))
+    write_records(config, context, 1, lambda step: time.sleep(1.0))
 
 
 def failing_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Fail for good at the second epoch where s is 2, as a loss that is NaN would."""
+    """Fail at the second epoch if s = 2, in every attempt, as with a loss that is NaN."""
 
     def hook(step: int) -> None:
         if config.space.splitting == 2 and step == 2:
             raise ArithmeticError("the loss must be finite, but got nan\nat epoch 2")
 
-    _leave(config, context, _epochs(config), hook)
+    write_records(config, context, _epochs(config), hook)
 
 
 def dying_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Kill its own process once, at the third epoch where s is 2."""
+    """Kill its own process at the third epoch if s = 2, in the first attempt only."""
 
     def hook(step: int) -> None:
-        first = not context.directory.storage.exists(f"died/{config.trial_key()}")
-        if config.space.splitting == 2 and step == 3 and first:
+        first_attempt = not context.directory.storage.exists(f"died/{config.trial_key()}")
+        if config.space.splitting == 2 and step == 3 and first_attempt:
             context.directory.storage.write(f"died/{config.trial_key()}", b"")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    _leave(config, context, _epochs(config), hook)
+    write_records(config, context, _epochs(config), hook)
 
 
 def infinite_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Leave points whose accuracy is not a number where s is 2."""
+    """Write points with accuracy NaN if s = 2."""
     accuracy = math.nan if config.space.splitting == 2 else None
-    _leave(config, context, 1, lambda step: None, accuracy)
+    write_records(config, context, 1, lambda step: None, accuracy)
 
 
 def gang_trial(config: TrialConfig, context: TrialContext) -> None:
-    """Add up the ranks with gloo at every epoch; s = 2 kills rank 1 once, at its second epoch."""
+    """Sum the ranks with gloo at every epoch. If s = 2, rank 1 is killed at the second epoch of the first attempt."""
     import torch
     import torch.distributed as dist
 
@@ -104,52 +108,54 @@ def gang_trial(config: TrialConfig, context: TrialContext) -> None:
             raise ArithmeticError(f"the ranks must add up, but got {total.item()}")
 
     try:
-        _leave(config, context, _epochs(config), hook)
+        write_records(config, context, _epochs(config), hook)
     finally:
         dist.destroy_process_group()
 
 
 def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
-    """Bring a finished trial's points to the ladder of ``config``."""
-    rungs = enumerate(config.ladder.rungs())
-    points = [point_row(config, context, place, rung, None) for place, rung in rungs]
-    context.directory.write_points(config.trial_key(), points)
+    """Replace the points of a finished trial by those of the ladder of ``config``."""
+    context.directory.write_points(config.trial_key(), _points(config, context, None))
 
 
 def _epochs(config: TrialConfig) -> int:
     return config.search.epochs + config.train.epochs
 
 
-def _leave(
+def write_records(
     config: TrialConfig, context: TrialContext, epochs: int, hook: Hook, accuracy: float | None = None
 ) -> None:
+    """Write a progress row for every epoch, calling ``hook`` before it, and then the points."""
     key = config.trial_key()
     if context.directory.has_points(key):
         return
-    rows = context.directory.read_progress(key).to_pylist() if epochs > 1 else []
+    rows: list[ProgressRow] = context.directory.read_progress(key).to_pylist() if epochs > 1 else []
     for step in range(len(rows) + 1, epochs + 1):
         hook(step)
         if context.rank == 0:
             rows.append(progress_row(config, context, step, epochs))
             context.directory.write_progress(key, rows)
-            shown = ("phase", "epoch", "epochs", "step", "loss", "accuracy", "validation_accuracy")
-            context.report({name: rows[-1][name] for name in (*shown, "expected_macs", "effective_macs")})
+            context.report({name: value for name, value in rows[-1].items() if name in REPORTED})
     if context.rank == 0:
-        rungs = enumerate(config.ladder.rungs())
-        points = [point_row(config, context, place, rung, accuracy) for place, rung in rungs]
-        context.directory.write_points(key, points)
+        context.directory.write_points(key, _points(config, context, accuracy))
+
+
+def _points(config: TrialConfig, context: TrialContext, accuracy: float | None) -> list[PointRow]:
+    return [
+        point_row(config, context, index, rung, accuracy) for index, rung in enumerate(config.ladder.rungs())
+    ]
 
 
 def quality(config: TrialConfig, step: int) -> tuple[float, float]:
-    """Return (accuracy, macs): more macs and less regularization are more accurate, and time helps."""
+    """Return (accuracy, macs). Accuracy grows with the macs and the steps, and falls with the regularization."""
     macs = 1e6 * config.space.splitting * config.space.channels
     weight = config.feature_maps.regularization
     best = 0.99 - 0.1 / config.space.splitting - min(0.3, 30.0 * weight)
     return best * (1 - math.exp(-step / 3)), macs * (1 - min(0.5, 50.0 * weight))
 
 
-def progress_row(config: TrialConfig, context: TrialContext, step: int, epochs: int) -> dict[str, Any]:
-    """Return the row of one epoch."""
+def progress_row(config: TrialConfig, context: TrialContext, step: int, epochs: int) -> ProgressRow:
+    """Return the progress row of one epoch."""
     accuracy, macs = quality(config, step)
     search = min(config.search.epochs, epochs)
     return {
@@ -174,24 +180,26 @@ def progress_row(config: TrialConfig, context: TrialContext, step: int, epochs: 
 
 
 def point_row(
-    config: TrialConfig, context: TrialContext, place: int, rung: Rung, accuracy: float | None
-) -> dict[str, Any]:
-    """Return the row of one rung."""
+    config: TrialConfig, context: TrialContext, index: int, rung: Rung, accuracy: float | None
+) -> PointRow:
+    """Return the point of one rung of the ladder."""
     best, macs = quality(config, _epochs(config))
     key, space = config.trial_key(), config.space
     sizes = config.network_sizes()
     return {
-        "point": f"{key}-{place:02d}",
+        "point": f"{key}-{index:02d}",
         "trial_key": key,
         "trial_index": context.index,
-        "rung": place,
+        "rung": index,
         "seed": config.seed,
         "sweep": context.sweep,
         "space": space.name,
-        **{
-            name: getattr(space, name)
-            for name in ("cells", "channels", "nodes", "output_node", "splitting", "width_growth")
-        },
+        "cells": space.cells,
+        "channels": space.channels,
+        "nodes": space.nodes,
+        "output_node": space.output_node,
+        "splitting": space.splitting,
+        "width_growth": space.width_growth,
         "network_cells": sizes["cells"],
         "network_channels": sizes["channels"],
         "data": config.data.name,
@@ -200,7 +208,11 @@ def point_row(
         "train_epochs": config.train.epochs,
         "regularization": config.feature_maps.regularization,
         "measure": config.feature_maps.measure,
-        **rung.model_dump(),
+        "threshold": rung.threshold,
+        "threshold_mode": rung.threshold_mode,
+        "weight_bits": rung.weight_bits,
+        "feature_map_bits": rung.feature_map_bits,
+        "codec": rung.codec,
         "accuracy": best * (1 - rung.threshold / 4) if accuracy is None else accuracy,
         "loss": 0.1,
         "macs": round(macs),

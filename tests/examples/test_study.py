@@ -1,4 +1,4 @@
-"""The study: what its page says is what its runs hold."""
+"""The study: its page shows what its archived runs hold."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def studies() -> dict[str, archive.Study]:
     return {folder.name: archive.read(folder) for folder in folders}
 
 
-def test_every_table_of_the_page_is_computed_from_the_runs_that_are_kept(
+def test_every_table_of_the_page_is_computed_from_the_archived_runs(
     studies: dict[str, archive.Study],
 ) -> None:
     assert tables.fill(PAGE.read_text(), tables.tables(studies)) == PAGE.read_text()
     assert tables.MARK.search(PAGE.read_text())
 
 
-def test_the_runs_that_are_kept_are_those_of_the_examples(studies: dict[str, archive.Study]) -> None:
+def test_the_archived_runs_are_those_of_the_examples(studies: dict[str, archive.Study]) -> None:
     for name, study in studies.items():
         example = Sweep.from_yaml(ROOT / "examples" / f"{name}.yaml").model_dump(mode="json")
         stored = study.run.sweep()
@@ -39,29 +39,29 @@ def test_the_runs_that_are_kept_are_those_of_the_examples(studies: dict[str, arc
                    for path, values in stored["sweep"].items())  # fmt: skip
 
 
-def test_pictures_and_their_words_are_there() -> None:
-    places = re.findall(r"!\[([^\]]*)\]\(([^)]+\.svg)\)", PAGE.read_text())
-    assert places
-    assert all(words and (PAGE.parent / file).exists() for words, file in places)
+def test_every_picture_exists_and_has_a_description() -> None:
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+\.svg)\)", PAGE.read_text())
+    assert pictures
+    assert all(words and (PAGE.parent / file).exists() for words, file in pictures)
 
 
-def test_what_is_kept_of_a_run_is_a_run(tmp_path: Path) -> None:
+def test_an_archived_run_is_a_run(tmp_path: Path) -> None:
     source = tmp_path / "night"
     run = night(RunDirectory(source))
-    archive.keep(source, tmp_path / "kept")
-    study = archive.read(tmp_path / "kept")
+    archive.keep(source, tmp_path / "archived")
+    study = archive.read(tmp_path / "archived")
     names = ["point", "accuracy", "macs"]
     pd.testing.assert_frame_equal(study.run.points(names), run.points(names))
     assert len(study.epochs) == len(run.progress())
-    assert archive.name_of(tmp_path / "kept") == "night"
-    assert not open_run(tmp_path / "kept").problems()
+    assert archive.name_of(tmp_path / "archived") == "night"
+    assert not open_run(tmp_path / "archived").problems()
 
 
-def test_seeds_that_are_not_whole_are_left_out(tmp_path: Path) -> None:
+def test_incomplete_seeds_are_not_archived(tmp_path: Path) -> None:
     source = tmp_path / "night"
     night(RunDirectory(source), trials=9)  # six trials of seed 0, three of seed 1
-    archive.keep(source, tmp_path / "kept")
-    study = archive.read(tmp_path / "kept")
+    archive.keep(source, tmp_path / "archived")
+    study = archive.read(tmp_path / "archived")
     assert set(study.points["seed"]) == set(study.epochs["seed"]) == {0}
 
 

@@ -1,12 +1,13 @@
-"""Which tensor of a plain supernet is which part of which tensor of the fast one.
+"""Correspondence of the tensors of a reference supernet and the fast one.
 
-The fast supernet stacks what the plain one holds a module each; nothing here knows how either computes.
+The fast supernet stacks parameters for which the reference has separate modules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from tests.oracles.plain_darts import FactorizedReduce, MixedOp, PlainCell, Plai
 
 @dataclass
 class Match:
-    """``part(fast)`` has the shape of ``plain`` and stands for the same numbers."""
+    """A tensor of the reference and its counterpart: ``part(fast)`` has the shape and the values of ``plain``."""
 
     name: str
     fast: Tensor
@@ -33,21 +34,22 @@ class Match:
 
 
 def matches(fast: Supernet, plain: PlainSupernet) -> Iterator[Match]:
-    """Yield all parameters and running statistics of both, in pairs."""
-    yield _whole("stem", fast.stem[0].weight, plain.stem[0].weight)
-    yield from _norms("stem", fast.stem[1], plain.stem[1])
+    """Yield the pairs of all parameters and running statistics."""
+    yield _whole("stem", fast.stem.get_parameter("0.weight"), plain.stem.get_parameter("0.weight"))
+    yield from _norms("stem", fast.stem.get_submodule("1"), plain.stem.get_submodule("1"))
     yield _whole("classifier", fast.classifier.linear.weight, plain.classifier.weight)
     yield _whole("classifier bias", fast.classifier.linear.bias, plain.classifier.bias)
     for kind in fast.alphas:
         yield _whole(f"alpha {kind}", fast.alphas[kind], plain.alphas[kind])
     for kind in fast.betas:
-        yield _whole(f"beta {kind}", fast.betas[kind], plain.betas[kind])
+        yield _whole(f"beta {kind}", fast.betas[kind], plain.get_parameter(f"betas.{kind}"))
     for index, cell in enumerate(plain.cells):
+        assert isinstance(cell, PlainCell)
         yield from _cell(f"cell{index}", fast.cell(index), cell)
 
 
 def copy_to_plain(fast: Supernet, plain: PlainSupernet) -> None:
-    """Give ``plain`` the numbers of ``fast``."""
+    """Copy all parameters and running statistics of ``fast`` to ``plain``."""
     for match in matches(fast, plain):
         match.plain.data.copy_(match.part(match.fast.data))
 
@@ -59,19 +61,21 @@ def _whole(name: str, fast: Tensor, plain: Tensor) -> Match:
 def _norms(name: str, fast: nn.Module, plain: nn.Module, term: int | None = None) -> Iterator[Match]:
     for statistic in ("running_mean", "running_var"):
         part: Callable[[Tensor], Tensor] = (lambda t: t) if term is None else (lambda t: t[term])
-        yield Match(f"{name} {statistic}", getattr(fast, statistic), getattr(plain, statistic), part)
+        yield Match(f"{name} {statistic}", fast.get_buffer(statistic), plain.get_buffer(statistic), part)
     if getattr(plain, "weight", None) is not None:
-        yield _whole(f"{name} scale", fast.weight, plain.weight)
-        yield _whole(f"{name} shift", fast.bias, plain.bias)
+        yield _whole(f"{name} scale", fast.get_parameter("weight"), plain.get_parameter("weight"))
+        yield _whole(f"{name} shift", fast.get_parameter("bias"), plain.get_parameter("bias"))
 
 
 def _cell(name: str, fast: SuperCell, plain: PlainCell) -> Iterator[Match]:
-    yield from _module(f"{name} input 0", fast.preprocess0, plain.preprocess0)
-    yield from _module(f"{name} input 1", fast.preprocess1, plain.preprocess1)
+    yield from module_matches(f"{name} input 0", fast.preprocess0, plain.preprocess0)
+    yield from module_matches(f"{name} input 1", fast.preprocess1, plain.preprocess1)
     edge = 0
     for index, node in enumerate(fast.mixed_nodes()):
         for source in range(index + 2):
-            yield from _edge(f"{name} edge {edge}", fast, node, source, plain.edges[edge])
+            mixed_op = plain.edges[edge]
+            assert isinstance(mixed_op, MixedOp)
+            yield from _edge(f"{name} edge {edge}", fast, node, source, mixed_op)
             edge += 1
 
 
@@ -79,34 +83,39 @@ def _edge(name: str, cell: SuperCell, node: MixedNode, source: int, plain: Mixed
     edges = len(node.strides)
     for primitive, op in plain.ops.items():
         label = f"{name} {primitive}"
-        own = f"{primitive}_{source}"
+        on_edge = f"{primitive}_{source}"
+        layer = op.get_submodule
         if primitive in node.separable:
             term = node.separable.index(primitive) * edges + source
-            yield _kernels(label, node, primitive, source, op[1])
-            yield from _projection(f"{label} middle", node.middle, term, op[2], op[3])
-            yield _kernels(label, node, f"{primitive}_second", source, op[5])
-            yield from _projection(f"{label} last", node.last, term, op[6], op[7])
+            yield _kernels(label, node, primitive, source, layer("1"))
+            yield from _projection(f"{label} middle", node.middle, term, layer("2"), layer("3"))
+            yield _kernels(label, node, f"{primitive}_second", source, layer("5"))
+            yield from _projection(f"{label} last", node.last, term, layer("6"), layer("7"))
         elif primitive in node.dilated:
             term = (len(node.separable) + node.dilated.index(primitive)) * edges + source
-            yield _kernels(label, node, primitive, source, op[1])
-            yield from _projection(label, node.last, term, op[2], op[3])
+            yield _kernels(label, node, primitive, source, layer("1"))
+            yield from _projection(label, node.last, term, layer("2"), layer("3"))
         elif primitive.endswith("pool_3x3"):
-            yield from _norms(label, cell.sources[source].pools[primitive].norm, op[1])
-        elif own in node.modules_on_edges:
-            yield from _module(label, node.modules_on_edges[own], op)
+            pool_norm = cell.get_submodule(f"sources.{source}.pools.{primitive}.norm")
+            yield from _norms(label, pool_norm, layer("1"))
+        elif on_edge in node.modules_on_edges:
+            yield from module_matches(label, node.modules_on_edges[on_edge], op)
 
 
-def _kernels(name: str, node: MixedNode, kernels: str, source: int, plain: nn.Conv2d) -> Match:
+def _kernels(name: str, node: MixedNode, kernels: str, source: int, plain: nn.Module) -> Match:
     rows = slice(source * node.channels, (source + 1) * node.channels)
-    return Match(f"{name} {kernels}", node.depthwise[kernels], plain.weight, lambda t: t[rows])
+    return Match(
+        f"{name} {kernels}", node.depthwise[kernels], plain.get_parameter("weight"), lambda t: t[rows]
+    )
 
 
-def _projection(name: str, fast: ProjectNorm, term: int, conv: nn.Conv2d, norm: nn.Module) -> Iterator[Match]:
-    yield Match(name, fast.weight, conv.weight, lambda t: t[term][:, :, None, None])
+def _projection(name: str, fast: ProjectNorm, term: int, conv: nn.Module, norm: nn.Module) -> Iterator[Match]:
+    yield Match(name, fast.weight, conv.get_parameter("weight"), lambda t: t[term][:, :, None, None])
     yield from _norms(name, fast, norm, term)
 
 
-def _module(name: str, fast: nn.Module, plain: nn.Module) -> Iterator[Match]:
+def module_matches(name: str, fast: nn.Module, plain: nn.Module) -> Iterator[Match]:
+    """Yield the pairs of one primitive that is a module in both supernets."""
     if isinstance(fast, FastReduce):
         assert isinstance(plain, FactorizedReduce)
         yield _whole(f"{name} even", fast.even.weight, plain.conv1.weight)
@@ -116,12 +125,8 @@ def _module(name: str, fast: nn.Module, plain: nn.Module) -> Iterator[Match]:
         assert isinstance(plain, PlainSelfAttention)
         targets = (plain.to_query, plain.to_key, plain.to_value)
         for third, linear in enumerate(targets):
-            yield Match(
-                f"{name} {third}",
-                fast.in_projection.weight,
-                linear.weight,
-                lambda t, third=third: t.chunk(3)[third],
-            )
+            part = partial(_chunk, third)
+            yield Match(f"{name} {third}", fast.in_projection.weight, linear.weight, part)
         yield _whole(f"{name} position", fast.position.table, plain.position)
         yield _whole(f"{name} projection", fast.out_projection.weight, plain.projection.weight)
         yield from _norms(name, fast.bn, plain.bn)
@@ -133,13 +138,17 @@ def _module(name: str, fast: nn.Module, plain: nn.Module) -> Iterator[Match]:
         yield from _norms(name, fast.bn, plain.bn)
     else:
         assert isinstance(fast, ConvBlock)
-        conv, norm = (plain.conv, plain.bn) if isinstance(plain, PlainDepthwise) else (plain[1], plain[2])
-        yield _whole(name, fast.conv.weight, conv.weight)
-        yield from _norms(name, fast.bn, norm)
+        conv, norm = ("conv", "bn") if isinstance(plain, PlainDepthwise) else ("1", "2")
+        yield _whole(name, fast.conv.weight, plain.get_parameter(f"{conv}.weight"))
+        yield from _norms(name, fast.bn, plain.get_submodule(norm))
+
+
+def _chunk(third: int, weight: Tensor) -> Tensor:
+    return weight.chunk(3)[third]
 
 
 def shuffle_parameters(network: nn.Module) -> None:
-    """Make every parameter that starts as zeros or ones, and every alpha, a number that matters."""
+    """Randomize every alpha and beta, and every parameter that is initialized to a constant."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.startswith(("alphas", "betas")):

@@ -1,6 +1,6 @@
-"""The attention primitives as a textbook writes them: loops over windows, heads and pairs of positions.
+"""Reference attention primitives: loops over windows, heads and pairs of positions.
 
-Independent of ``search_space.attention``; slow, plain and readable on purpose.
+Independent of ``search_space.attention``; simple and slow on purpose.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 HEADS = {"self_attention": 4, "self_attention_2h": 2, "self_attention_4h": 4, "window_attention": 4}
 FARTHEST = 7
-"""Positions farther apart than this share the bias of this distance."""
+"""Clipping distance: positions farther apart share the bias of this distance."""
 WINDOW = 4
 
 
@@ -34,12 +34,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
 
 @lru_cache
 def offsets(height: int, width: int) -> list[list[int]]:
-    """The table's entry for any two positions of a block: row by row, [T][T]."""
-    places = [(y, x) for y in range(height) for x in range(width)]
+    """Return the index into the bias table for all pairs of positions of a block: [T][T]."""
+    positions = [(y, x) for y in range(height) for x in range(width)]
     rows = []
-    for y, x in places:
+    for y, x in positions:
         row = []
-        for other_y, other_x in places:
+        for other_y, other_x in positions:
             down = max(-FARTHEST, min(FARTHEST, other_y - y))
             right = max(-FARTHEST, min(FARTHEST, other_x - x))
             row.append((down + FARTHEST) * (2 * FARTHEST + 1) + right + FARTHEST)
@@ -76,7 +76,7 @@ class PlainSelfAttention(nn.Module):
         return self.bn(self.projection(context).permute(0, 3, 1, 2))
 
     def halved(self, x: Tensor) -> Tensor:
-        """The mean of every 2x2 block of pixels, of fewer at an odd border."""
+        """Return the mean of every 2x2 block of pixels; blocks at an odd border are smaller."""
         _, _, height, width = x.shape
         rows = []
         for top in range(0, height, 2):
@@ -85,7 +85,7 @@ class PlainSelfAttention(nn.Module):
         return torch.stack(rows, dim=-2)
 
     def block(self, tokens: Tensor) -> Tensor:
-        """Attention among the positions of one block [B, h, w, C]."""
+        """Return the attention among the positions of one block [B, h, w, C]."""
         batch, height, width, channels = tokens.shape
         flat = tokens.reshape(batch, -1, channels)
         query, key, value = self.to_query(flat), self.to_key(flat), self.to_value(flat)
@@ -126,7 +126,7 @@ class PlainDepthwise(nn.Module):
 
 
 def attention_primitive(name: str, channels: int, stride: int) -> nn.Module:
-    """Return the plain form of a primitive of the ``attention`` and ``hybrid`` spaces."""
+    """Return the reference of a primitive of the ``attention`` and ``hybrid`` spaces."""
     if name in HEADS:
         window = WINDOW if name == "window_attention" else None
         return PlainSelfAttention(channels, HEADS[name], stride, window)
@@ -134,4 +134,4 @@ def attention_primitive(name: str, channels: int, stride: int) -> nn.Module:
         return PlainMLP(channels, int(name[4]))
     if name == "dw_conv_3x3":
         return PlainDepthwise(channels, stride)
-    raise ValueError(f"no plain form of {name!r}")
+    raise ValueError(f"no reference of {name!r}")

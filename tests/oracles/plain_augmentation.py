@@ -1,4 +1,4 @@
-"""Crop, mirror and cutout one image and one pixel at a time: slow, and plain to see."""
+"""Reference augmentation: crop, mirror and cutout pixel by pixel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def plain_augmentation(
     mean: np.ndarray,
     std: np.ndarray,
 ) -> np.ndarray:
-    """Return uint8 [C, H, W] augmented and normalized, float64; ``centre`` is that of the cutout square."""
+    """Return the uint8 image [C, H, W] augmented and normalized, in float64; ``centre`` is that of the cutout."""
     channels, height, width = image.shape
     result = np.zeros(image.shape)
     top, left = centre[0] - cutout // 2, centre[1] - cutout // 2

@@ -1,11 +1,12 @@
-"""The DARTS supernet written as its paper writes it: a mixed operation on every edge, one module a primitive.
+"""Reference DARTS supernet, as in the paper: a mixed operation on every edge, a module per primitive.
 
-Slow, plain and readable on purpose: it is what the fast supernet is held against, in tests and in benchmarks.
+Simple and slow on purpose: tests and benchmarks compare the fast supernet with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NotRequired, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,19 @@ from torch import Tensor, nn
 
 from search_space.output_node import OutputNode
 from search_space.space import SPACES, stage_widths
+
+
+class Sizes(TypedDict):
+    """Arguments that the reference and the fast supernet have in common."""
+
+    cells: int
+    channels: int
+    classes: int
+    nodes: NotRequired[int]
+    output_node: NotRequired[str]
+    splitting: NotRequired[int]
+    image_channels: NotRequired[int]
+    patch_size: NotRequired[int]
 
 
 def batch_norm(channels: int) -> nn.Module:
@@ -33,9 +47,7 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(x)
-        odd = F.pad(x, (0, 1, 0, 1))[
-            :, :, 1:, 1:
-        ]  # the second convolution sees the pixels the first one skips
+        odd = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # the pixels that the first convolution skips
         return self.bn(torch.cat([self.conv1(x), self.conv2(odd)], dim=1))
 
 
@@ -97,7 +109,7 @@ class MixedOp(nn.Module):
         self.ops = nn.ModuleDict({name: primitive(name, c, stride) for name in names})
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        return sum(weight * op(x) for weight, op in zip(weights, self.ops.values(), strict=True))  # type: ignore
+        return sum(weight * op(x) for weight, op in zip(weights, self.ops.values(), strict=True))
 
 
 class PlainCell(nn.Module):
@@ -127,7 +139,7 @@ class PlainCell(nn.Module):
 
 
 class PlainSupernet(nn.Module):
-    """alphas: {kind: [E, P]}; ``conv`` skeleton: stem, cells, global average pooling, classifier."""
+    """Stem, cells, global average pooling, classifier; ``alphas`` are [E, P] by kind of cell."""
 
     def __init__(
         self, space: str = "darts", *, cells: int, channels: int, classes: int, nodes: int = 4,

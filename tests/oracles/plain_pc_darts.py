@@ -1,49 +1,55 @@
-"""The PC-DARTS supernet as its paper writes it: the plain one with partial channels and edge weights.
+"""Reference PC-DARTS supernet, as in the paper: the DARTS one with partial channels and edge weights.
 
-Xu et al., PC-DARTS, ICLR 2020: of every node's channels the first 1/K pass the mixed operation, the others go by
-(max-pooled where the edge has stride 2); both are joined and shuffled, edge by edge.
+Xu et al., PC-DARTS, ICLR 2020: on every edge, the first 1/K of the channels take the mixed operation and the others
+bypass it, max-pooled if the edge has stride 2; both are concatenated and shuffled.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.oracles.plain_darts import MixedOp, PlainCell, PlainSupernet
+from tests.oracles.plain_darts import MixedOp, PlainCell, PlainSupernet, Sizes
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
-    """Take the channels of ``groups`` equal groups in turn: the first of each, the second of each, and so on."""
+    """Interleave the channels of equal groups: the first channel of each, the second of each, and so on."""
     size = x.shape[1] // groups
     return torch.stack([x[:, g * size + i] for i in range(size) for g in range(groups)], dim=1)
 
 
 class PartialMixedOp(MixedOp):
-    def __init__(self, names: list[str], c: int, stride: int, k: int) -> None:
+    def __init__(self, names: Sequence[str], c: int, stride: int, k: int) -> None:
         super().__init__(names, c // k, stride)
         self.k, self.stride = k, stride
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        seen = x.shape[1] // self.k
-        passing = x[:, seen:]
+        operated = x.shape[1] // self.k
+        bypassed = x[:, operated:]
         if self.stride == 2:
-            passing = F.max_pool2d(passing, 2, 2, ceil_mode=True)
-        return shuffled(torch.cat([super().forward(x[:, :seen], weights), passing], dim=1), self.k)
+            bypassed = F.max_pool2d(bypassed, 2, 2, ceil_mode=True)
+        return shuffled(torch.cat([super().forward(x[:, :operated], weights), bypassed], dim=1), self.k)
 
 
 class PlainPartialSupernet(PlainSupernet):
-    """betas: {kind: [E]}, softmax over the edges that enter one node."""
+    """``betas`` are [E] by kind of cell: softmax over the edges that enter one node."""
 
-    def __init__(self, space: str = "darts", *, k: int, **sizes: object) -> None:
-        super().__init__(space, **sizes)  # type: ignore[arg-type]
-        for cell in self.cells:
-            assert isinstance(cell, PlainCell)
+    def __init__(self, space: str = "darts", *, k: int, **sizes: Unpack[Sizes]) -> None:
+        super().__init__(space, **sizes)
+        for cell in self.plain_cells():
             for index, edge in enumerate(cell.edges):
-                cell.edges[index] = _partial(edge, k)
-        self.nodes = self.cells[0].nodes
+                assert isinstance(edge, MixedOp)
+                cell.edges[index] = PartialMixedOp(list(edge.ops), edge.width, edge.stride, k)
+        self.nodes = self.plain_cells()[0].nodes
         edges = sum(range(2, self.nodes + 2))
         self.betas = nn.ParameterDict({kind: nn.Parameter(torch.randn(edges)) for kind in self.alphas})
+
+    def plain_cells(self) -> list[PlainCell]:
+        return [cell for cell in self.cells if isinstance(cell, PlainCell)]
 
     def edge_shares(self, kind: str) -> Tensor:
         shares, first = [], 0
@@ -54,14 +60,10 @@ class PlainPartialSupernet(PlainSupernet):
 
     def forward(self, images: Tensor) -> Tensor:
         before = previous = self.stem(images)
-        for kind, cell in zip(self.kinds, self.cells, strict=True):
+        for kind, cell in zip(self.kinds, self.plain_cells(), strict=True):
             weights, shares = self.alphas[kind].softmax(-1), self.edge_shares(kind)
             before, previous = previous, _cell(cell, before, previous, weights, shares)
         return self.classifier(previous.mean(dim=(2, 3)))
-
-
-def _partial(edge: nn.Module, k: int) -> PartialMixedOp:
-    return PartialMixedOp(list(edge.ops), edge.width, edge.stride, k)
 
 
 def _cell(cell: PlainCell, before: Tensor, previous: Tensor, weights: Tensor, shares: Tensor) -> Tensor:

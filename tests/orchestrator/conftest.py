@@ -1,11 +1,11 @@
-"""One Ray for all tests of this folder: starting it takes seconds."""
+"""One Ray for all tests of this folder, because starting it takes seconds; small sweeps."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
 
 import pandas as pd
 import pytest
@@ -15,8 +15,8 @@ from results.schema import POINTS, volatile_columns
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    """A Ray of two CPUs on this machine, ended with the tests."""
+def cluster() -> Iterator[ModuleType]:
+    """Start a Ray with two CPUs on this machine, and yield the module ``ray``."""
     from orchestrator.ray_backend.cluster import ENVIRONMENT
 
     os.environ.update(ENVIRONMENT)
@@ -33,24 +33,18 @@ def cluster() -> Iterator[Any]:
     ray.shutdown()
 
 
-def small_sweep(**fields: Any) -> Sweep:
-    """Return a sweep of three tiny trials of three epochs; ``fields`` replace its own."""
-    return Sweep(
-        **{
-            "name": "test",
-            "trial": {
-                "search": {"epochs": 1},
-                "train": {"epochs": 2},
-                "ladder": {"threshold": [0.0, 0.1]},
-            },
-            "sweep": {"space.splitting": [1, 2, 4]},
-            "strategy": {"searcher": "grid"},
-        }
-        | fields
-    )
+def small_sweep(**fields: object) -> Sweep:
+    """Return a sweep of three tiny trials of three epochs. ``fields`` replace fields of the sweep."""
+    content: dict[str, object] = {
+        "name": "test",
+        "trial": {"search": {"epochs": 1}, "train": {"epochs": 2}, "ladder": {"threshold": [0.0, 0.1]}},
+        "sweep": {"space.splitting": [1, 2, 4]},
+        "strategy": {"searcher": "grid"},
+    }
+    return Sweep.from_mapping(content | fields)
 
 
 def same_points(a: pd.DataFrame, b: pd.DataFrame) -> None:
-    """Check that two runs left the same points, in all columns but time and host."""
+    """Check that two runs have the same points, in all columns but times and hosts."""
     columns = [name for name in a.columns if name not in volatile_columns(POINTS)]
     pd.testing.assert_frame_equal(a[columns].reset_index(drop=True), b[columns].reset_index(drop=True))

@@ -1,14 +1,13 @@
-"""Launch = resume on a real Ray, with trials that compute nothing and leave every record."""
+"""Launch = resume on a real Ray, with trials that compute nothing but write every record."""
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
-import sys
-import time
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pandas as pd
 import psutil
@@ -18,6 +17,7 @@ from orchestrator import Sweep, SweepError
 from orchestrator.errors import LaunchError
 from orchestrator.launch import Outcome, conduct
 from results import RunDirectory, open_run
+from tests.doubles.waiting import python_program, wait_for
 from tests.orchestrator.conftest import same_points, small_sweep
 from tests.results.s3 import s3_server
 
@@ -36,8 +36,8 @@ def run(sweep: Sweep, run_dir: Path, trial: str = "quick_trial") -> Outcome:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """The small sweep, run to its end in one go."""
+def undisturbed(cluster: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """Run the small sweep to its end without interruption."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return run(small_sweep(), tmp_path_factory.mktemp("undisturbed") / "run")
@@ -54,6 +54,7 @@ def test_a_launch_leaves_every_record_and_the_front(undisturbed: Outcome) -> Non
     assert set(outcome.run.trials()["state"]) == {"finished"}
     assert len(outcome.run.progress()) == 9
     stored = directory.read_front()
+    assert stored is not None
     assert sorted(stored["point"].to_pylist()) == sorted(outcome.run.front()["point"])
     assert (folder / "points.parquet").exists()
     assert list((folder / "ray").iterdir()) == []
@@ -148,28 +149,27 @@ print(outcome.complete, len(outcome.failed))
 """
 
 
-def driver(run_dir: Path, epochs: int = 19) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(run_dir), str(epochs)],
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+def driver(run_dir: Path, epochs: int = 19) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Launch a sweep in a process of its own."""
+    return python_program("-c", DRIVER, str(run_dir), str(epochs))
+
+
+def epochs_of(directory: RunDirectory) -> int:
+    """Return the number of epochs on storage."""
+    return int(directory.read_progress(columns=["step"]).num_rows)
 
 
 @pytest.mark.slow
 def test_a_launch_whose_own_ray_node_dies_ends_with_one_line(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
-    launched = driver(tmp_path / "run", epochs=1000)
-    wait_for(lambda: bool(directory.read_progress(columns=["step"]).num_rows >= 2), launched)
-    for process in psutil.Process(launched.pid).children(recursive=True):
-        if process.name() == "raylet":
-            process.kill()
-    _, errors = launched.communicate(timeout=100)
+    with driver(tmp_path / "run", epochs=1000) as launched:
+        wait_for(lambda: epochs_of(directory) >= 2, "two epochs are on storage", process=launched)
+        for process in psutil.Process(launched.pid).children(recursive=True):
+            if process.name() == "raylet":
+                process.kill()
+        output, _ = launched.communicate(timeout=100)
     assert launched.returncode != 0
-    assert "LaunchError: the Ray node that a launch runs on must be alive" in errors
+    assert "LaunchError: the Ray node that a launch runs on must be alive" in output
     assert directory.read_lease() is None
     assert [entry.state for entry in directory.read_ledger()] == ["proposed"] * 3
 
@@ -178,16 +178,15 @@ def test_a_launch_whose_own_ray_node_dies_ends_with_one_line(tmp_path: Path) -> 
 def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     directory = RunDirectory(run_dir)
-    killed = driver(run_dir)
-    wait_for(lambda: bool(directory.read_progress(columns=["step"]).num_rows >= 2), killed)
-    killed.kill()  # its Ray goes down with it
-    killed.communicate()
+    with driver(run_dir) as killed:
+        wait_for(lambda: epochs_of(directory) >= 2, "two epochs are on storage", process=killed)
+    assert killed.returncode == -signal.SIGKILL  # its Ray goes down with it
     before = directory.read_progress().to_pandas()
     assert not directory.finished_keys() >= {entry.key for entry in directory.read_ledger()}
 
-    again = driver(run_dir)
-    output, errors = again.communicate(timeout=200)
-    assert output.split() == ["True", "0"], errors
+    with driver(run_dir) as again:
+        output, _ = again.communicate(timeout=200)
+    assert "True 0" in output.splitlines(), output
     points, progress = open_run(run_dir).points(), open_run(run_dir).progress()
     assert len(points) == 3
     assert len(progress) == 60
@@ -195,11 +194,3 @@ def test_launch_after_kill_finishes_every_ledger_entry(tmp_path: Path) -> None:
     assert not progress.duplicated(["trial_key", "step"]).any()
     kept = before.merge(progress, on=["trial_key", "step"])
     assert (kept["at_x"] == kept["at_y"]).all()  # no epoch that was on storage was computed again
-
-
-def wait_for(condition: Any, process: subprocess.Popen[str], timeout_s: float = 90.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert process.poll() is None, "the driver ended too early"
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)

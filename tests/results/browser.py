@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, spoken to over its pipe: pages, what they log, what they fetch, pointer and media."""
+"""A headless Chromium for tests, controlled over a pipe: pages, their log and requests, pointer and media."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from results.storage.record_types import JsonObject
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -32,24 +34,24 @@ TIMEOUT_S = 90
 
 
 class Browser:
-    """One page of a Chromium. ``events`` holds everything that it has told so far."""
+    """One page of a Chromium. ``events`` holds all its events so far."""
 
     def __init__(self, write: int, read: int) -> None:
         self._write, self._read = write, read
         self._buffer = b""
         self._number = 0
         self._session: str | None = None
-        self.events: list[dict[str, Any]] = []
+        self.events: list[JsonObject] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in DOMAINS:
             self.call(f"{domain}.enable")
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command and return its result."""
+    def call(self, method: str, **parameters: object) -> JsonObject:
+        """Send a command of the DevTools protocol and return its result."""
         self._number += 1
         number = self._number
-        message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
+        message: JsonObject = {"id": number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._write, json.dumps(message).encode() + b"\0")
@@ -57,12 +59,12 @@ class Browser:
             answer = self._next()
             if answer.get("id") == number:
                 assert "error" not in answer, answer["error"]
-                result: dict[str, Any] = answer["result"]
+                result: JsonObject = answer["result"]
                 return result
             self.events.append(answer)
 
     def open(self, path: Path, width: int = 1200, height: int = 900, *, dark: bool = False) -> None:
-        """Show a page in a window of this size, light or dark."""
+        """Open a page in a window of this size, with a light or dark colour scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -76,55 +78,55 @@ class Browser:
         self.wait("document.readyState === 'complete'")
 
     def value(self, expression: str) -> Any:
-        """Return what an expression is worth in the page."""
+        """Return the value of a JavaScript expression in the page."""
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
     def wait(self, expression: str) -> None:
-        """Wait until an expression is true in the page."""
+        """Wait until a JavaScript expression is true in the page."""
         end = time.monotonic() + TIMEOUT_S
         while not self.value(expression):
-            assert time.monotonic() < end, f"never true: {expression}"
+            assert time.monotonic() < end, f"not true in time: {expression}"
             time.sleep(0.05)
 
     def point(self, x: float, y: float, *, click: bool = False) -> None:
-        """Move the pointer to a place of the window, and press it there."""
+        """Move the pointer to a position in the window; with ``click``, press it there."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         for kind in ("mousePressed", "mouseReleased") if click else ():
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def complaints(self) -> list[str]:
-        """Return errors and exceptions of the page so far; what the graphics driver remarks on is none."""
+        """Return the errors and exceptions of the page so far, without messages of the graphics driver."""
         found = []
         for event in self.events:
-            told = event.get("params", {})
+            details = event.get("params", {})
             if event["method"] == "Runtime.exceptionThrown":
-                found.append(json.dumps(told["exceptionDetails"]))
-            elif event["method"] == "Log.entryAdded" and told["entry"]["level"] == "error":
-                found.append(told["entry"]["text"])
-            elif event["method"] == "Runtime.consoleAPICalled" and told["type"] in ("error", "assert"):
-                found.append(json.dumps(told["args"]))
+                found.append(json.dumps(details["exceptionDetails"]))
+            elif event["method"] == "Log.entryAdded" and details["entry"]["level"] == "error":
+                found.append(details["entry"]["text"])
+            elif event["method"] == "Runtime.consoleAPICalled" and details["type"] in ("error", "assert"):
+                found.append(json.dumps(details["args"]))
         return found
 
     def fetched(self) -> list[str]:
-        """Return the addresses that pages have asked for."""
+        """Return the addresses that pages have requested."""
         sent = [event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
         return [request["request"]["url"] for request in sent]
 
-    def _next(self) -> dict[str, Any]:
+    def _next(self) -> JsonObject:
         while b"\0" not in self._buffer:
             part = os.read(self._read, 1 << 16)
-            assert part, "Chromium has ended"
+            assert part, "Chromium has exited"
             self._buffer += part
         text, self._buffer = self._buffer.split(b"\0", 1)
-        message: dict[str, Any] = json.loads(text)
+        message: JsonObject = json.loads(text)
         return message
 
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Browser]:
-    """Start a Chromium with a fresh profile folder, and end it afterwards."""
+    """Start a Chromium with a fresh profile folder, and terminate it afterwards."""
     assert CHROMIUM is not None
     commands, answers = os.pipe(), os.pipe()
     ours = (commands[1], answers[0])

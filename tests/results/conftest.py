@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from results import RunDirectory
-from tests.results.stores import places
+from tests.results.stores import locations
 
 
 @pytest.fixture(params=["local", "remote", "objects"])
 def directory(request: pytest.FixtureRequest, tmp_path: Path) -> RunDirectory:
     """An empty run directory on each kind of storage."""
-    chosen = {name: (filesystem, path) for name, filesystem, path in places(tmp_path)}[request.param]
-    return RunDirectory(chosen[1], create=True, filesystem=chosen[0])
+    filesystem, path = locations(tmp_path)[request.param]
+    return RunDirectory(path, create=True, filesystem=filesystem)
 
 
 @pytest.fixture

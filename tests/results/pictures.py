@@ -1,14 +1,15 @@
-"""A run that has something for every picture: two seeds, three s, two lambda, three tau, two genotypes."""
+"""A run with enough variety for every figure: two seeds, three s, two lambda, three tau, two genotypes."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import cast
 
 from results import LedgerEntry, Run, RunDirectory
+from results.storage.record_types import JsonObject, PointRow
 from tests.results.rows import config_of, epoch_rows, key_of, point_rows
 
-SWEEP: dict[str, Any] = {
+SWEEP: JsonObject = {
     "name": "night",
     "objectives": {"accuracy": "max", "macs": "min", "memory_bytes": "min"},
     "sweep": {"space.splitting": [1, 2, 4], "feature_maps.regularization": [0.0, 0.001]},
@@ -26,7 +27,7 @@ GENOTYPES = [
 ]
 
 
-def night(directory: RunDirectory, trials: int = 12, file: dict[str, Any] = SWEEP, **changes: Any) -> Run:
+def night(directory: RunDirectory, trials: int = 12, file: JsonObject = SWEEP, **changes: object) -> Run:
     """Fill a run directory; ``changes`` replace columns of all points."""
     directory.write_sweep(file, VERSIONS)
     for index in range(trials):
@@ -38,7 +39,7 @@ def night(directory: RunDirectory, trials: int = 12, file: dict[str, Any] = SWEE
     return Run([directory])
 
 
-def ladder(index: int, splitting: int, weight: float, seed: int, **changes: Any) -> list[dict[str, Any]]:
+def ladder(index: int, splitting: int, weight: float, seed: int, **changes: object) -> list[PointRow]:
     """The points of one trial along tau."""
     rows = point_rows(
         index, rungs=3, splitting=splitting, regularization=weight, seed=seed,
@@ -47,4 +48,4 @@ def ladder(index: int, splitting: int, weight: float, seed: int, **changes: Any)
     for rung, row in enumerate(rows):
         row["sparsity"] = 0.3 + 0.15 * rung + 100 * weight
         row["accuracy"] = 0.8 + 0.04 * splitting - 0.02 * rung - 0.01 * seed
-    return [row | changes for row in rows]
+    return [cast(PointRow, {**row, **changes}) for row in rows]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import cast
+
+from results.storage.record_types import JsonObject, PointRow, ProgressRow
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -13,9 +15,9 @@ def key_of(index: int) -> str:
     return f"{index:016x}"
 
 
-def config_of(index: int, **changes: Any) -> dict[str, Any]:
-    """A trial configuration with the fields that the tests look at; ``changes``: space__splitting=2."""
-    config: dict[str, Any] = {
+def config_of(index: int, **changes: object) -> JsonObject:
+    """A trial configuration with the fields that the tests need; ``changes`` such as ``space__splitting=2``."""
+    config: JsonObject = {
         "seed": 0,
         "space": {"splitting": 1, "patch_size": 2},
         "search": {"epochs": 2},
@@ -31,12 +33,12 @@ def config_of(index: int, **changes: Any) -> dict[str, Any]:
     return config
 
 
-def point_rows(index: int, rungs: int = 2, **changes: Any) -> list[dict[str, Any]]:
-    """The points of trial ``index``; ``changes`` replace columns of all of them."""
-    return [_point(index, rung) | changes for rung in range(rungs)]
+def point_rows(index: int, rungs: int = 2, **changes: object) -> list[PointRow]:
+    """The points of trial ``index``; ``changes`` replace columns of all of them, even by wrong values."""
+    return [cast(PointRow, {**_point(index, rung), **changes}) for rung in range(rungs)]
 
 
-def _point(index: int, rung: int) -> dict[str, Any]:
+def _point(index: int, rung: int) -> PointRow:
     splitting = 2 ** (index % 3)
     config = config_of(index, space__splitting=splitting)
     return {
@@ -95,12 +97,12 @@ def _point(index: int, rung: int) -> dict[str, Any]:
     }
 
 
-def epoch_rows(index: int, steps: int = 5, **changes: Any) -> list[dict[str, Any]]:
-    """The epochs of trial ``index`` so far: two of the search, then those of the training."""
-    return [_epoch(index, step) | changes for step in range(1, steps + 1)]
+def epoch_rows(index: int, steps: int = 5, **changes: object) -> list[ProgressRow]:
+    """The first epochs of trial ``index``: two of the search, then those of the training."""
+    return [cast(ProgressRow, {**_epoch(index, step), **changes}) for step in range(1, steps + 1)]
 
 
-def _epoch(index: int, step: int) -> dict[str, Any]:
+def _epoch(index: int, step: int) -> ProgressRow:
     searching = step <= 2
     return {
         "trial_key": key_of(index),

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback, moto's, whose failures can be switched on and off."""
+"""A real S3 server on the loopback interface, of moto, that fails on demand."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import quote
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pyarrow.fs as pafs
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 Answer = Iterable[bytes]
@@ -19,11 +19,10 @@ USER, PASSWORD = "testing", "hush-hush"
 
 
 class S3Server:
-    """Serves S3 at ``endpoint``; ``requests`` are the methods of all requests so far.
+    """Serves S3 at ``endpoint``; ``requests`` holds the methods of all requests so far.
 
-    ``fails(method, count)`` is asked before each request is served, the ``count``-th of its method: what it answers
-    is "no" (served), "busy" (503, nothing is done), "lost" (done, but the answer is 503) or "cut" (the answer ends
-    half-way).
+    ``fails(method, count)`` is called before each request, the ``count``-th of its method. It returns "no" (the request
+    is served), "busy" (503, nothing is done), "lost" (done, but the answer is 503) or "cut" (the answer ends half-way).
     """
 
     def __init__(self) -> None:
@@ -51,7 +50,7 @@ class S3Server:
         self._thread.join()
         self._server.server_close()
 
-    def _serve(self, environ: dict[str, Any], start_response: Any) -> Answer:
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Answer:
         method = environ["REQUEST_METHOD"]
         with self._lock:
             self.requests.append(method)
@@ -59,23 +58,23 @@ class S3Server:
         if how == "busy":
             return _slow_down(start_response)
         if how == "no":
-            return self._moto(environ, start_response)  # type: ignore[no-any-return]
-        head: list[Any] = []
-        body = b"".join(self._moto(environ, lambda status, headers, *_: head.extend((status, headers))))
+            return self._moto(environ, start_response)
+        head: list[tuple[str, list[tuple[str, str]]]] = []
+        body = b"".join(self._moto(environ, lambda status, headers, *_: head.append((status, headers))))
         if how == "lost":
             return _slow_down(start_response)
-        start_response(*head)
+        start_response(*head[0])
         return [body[: len(body) // 2]]
 
 
-def _slow_down(start_response: Any) -> Answer:
+def _slow_down(start_response: StartResponse) -> Answer:
     start_response("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", "0")])
     return [b""]
 
 
 class _Quiet(WSGIRequestHandler):
-    def log(self, *args: Any) -> None:
-        """Say nothing."""
+    def log(self, *args: object) -> None:
+        """Log nothing."""
 
 
 @contextmanager

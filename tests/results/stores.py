@@ -1,21 +1,20 @@
-"""Places to keep a run in, for tests: a local folder, a remote file system, an object store."""
+"""Storage for runs in tests: a local folder, a remote file system, an object store."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 from pyarrow.fs import FileInfo, FileType
 
 
-class ObjectStore(pafs.FileSystemHandler):
-    """An object store in memory: no folders; an object appears whole when its stream is closed.
+class ObjectStore(pafs.FileSystemHandler):  # type: ignore[misc]  # pyarrow is untyped
+    """An object store in memory: without folders; an object appears, complete, when its stream is closed.
 
-    ``fail_after`` puts makes the next one fail half-way, as a lost connection does.
+    After ``fail_after`` puts the next one fails half-way, as if the connection was lost.
     """
 
     def __init__(self) -> None:
@@ -46,7 +45,7 @@ class ObjectStore(pafs.FileSystemHandler):
         is_folder = any(name.startswith(f"{path}/") for name in self.objects)
         return FileInfo(path, FileType.Directory if is_folder else FileType.NotFound)
 
-    def get_file_info_selector(self, selector: Any) -> list[FileInfo]:
+    def get_file_info_selector(self, selector: pafs.FileSelector) -> list[FileInfo]:
         prefix = f"{selector.base_dir}/"
         children = {
             prefix + name[len(prefix) :].partition("/")[0] for name in self.objects if name.startswith(prefix)
@@ -55,10 +54,10 @@ class ObjectStore(pafs.FileSystemHandler):
             raise FileNotFoundError(selector.base_dir)
         return [self._info(child) for child in sorted(children)]
 
-    def open_input_stream(self, path: str) -> Any:
+    def open_input_stream(self, path: str) -> pa.BufferReader:
         return pa.BufferReader(self._content(path))
 
-    def open_input_file(self, path: str) -> Any:
+    def open_input_file(self, path: str) -> pa.BufferReader:
         return pa.BufferReader(self._content(path))
 
     def _content(self, path: str) -> bytes:
@@ -66,10 +65,10 @@ class ObjectStore(pafs.FileSystemHandler):
             raise FileNotFoundError(path)
         return self.objects[path][0]
 
-    def open_output_stream(self, path: str, metadata: Any) -> Any:
+    def open_output_stream(self, path: str, metadata: object) -> pa.PythonFile:
         return pa.PythonFile(_Upload(self, path), mode="w")
 
-    def open_append_stream(self, path: str, metadata: Any) -> Any:
+    def open_append_stream(self, path: str, metadata: object) -> pa.PythonFile:
         raise NotImplementedError("objects cannot be appended to")
 
     def move(self, source: str, target: str) -> None:
@@ -87,7 +86,7 @@ class ObjectStore(pafs.FileSystemHandler):
             del self.objects[name]
 
     def create_dir(self, path: str, recursive: bool) -> None:
-        raise AssertionError(f"an object store has no folders, but {path} was to be made")
+        raise AssertionError(f"an object store has no folders, but got create_dir({path!r})")
 
     def delete_dir_contents(self, path: str, missing_dir_ok: bool = False) -> None:
         raise NotImplementedError
@@ -108,9 +107,12 @@ class _Upload(io.BytesIO):
             self.store.put(self.path, content)
 
 
-def places(tmp_path: Any) -> Iterator[tuple[str, Any, str]]:
-    """Yield (name, file system or None, path) of a run in each kind of place."""
-    yield "local", None, str(tmp_path / "local")
+def locations(tmp_path: Path) -> dict[str, tuple[pafs.FileSystem | None, str]]:
+    """Return the file system (None: the local disk) and the path of a run, for each kind of storage."""
     (tmp_path / "tree").mkdir()
-    yield "remote", pafs.SubTreeFileSystem(str(tmp_path / "tree"), pafs.LocalFileSystem()), "runs/remote"
-    yield "objects", pafs.PyFileSystem(ObjectStore()), "bucket/runs/objects"
+    tree = pafs.SubTreeFileSystem(str(tmp_path / "tree"), pafs.LocalFileSystem())
+    return {
+        "local": (None, str(tmp_path / "local")),
+        "remote": (tree, "runs/remote"),
+        "objects": (pafs.PyFileSystem(ObjectStore()), "bucket/runs/objects"),
+    }

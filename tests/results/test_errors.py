@@ -6,7 +6,9 @@ import pytest
 
 from results import errors
 
-CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+CLASSES = [
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ResultsError)
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -18,7 +20,7 @@ def test_every_error_is_a_results_error_and_survives_pickling(kind: type[Excepti
     assert str(error) == "the rule, but got this"
 
 
-def test_the_nearest_name_is_hinted_at() -> None:
+def test_the_nearest_name_is_suggested() -> None:
     known = ["accuracy", "macs", "memory_bytes", "effective_macs"]
     assert errors.nearest("Accuracy", known) == "; did you mean `accuracy`?"
     assert errors.nearest("memory", known) == "; did you mean `memory_bytes`?"

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.fs as pafs
 import pytest
 
@@ -20,7 +20,6 @@ from results import (
     pareto_front,
     refresh_front,
 )
-from results.storage.ledger import Failure
 from results.tables.frames import with_fields
 from tests.results.rows import config_of, epoch_rows, key_of, point_rows
 from tests.results.stores import ObjectStore
@@ -42,7 +41,13 @@ def fill(directory: RunDirectory, trials: int = 6) -> Run:
     return Run([directory])
 
 
-def test_points_are_a_frame_of_fitting_types(directory: RunDirectory) -> None:
+def front_of(directory: RunDirectory) -> pa.Table:
+    front = directory.read_front()
+    assert front is not None
+    return front
+
+
+def test_points_have_the_types_of_the_schema(directory: RunDirectory) -> None:
     points = fill(directory).points()
     assert len(points) == 12
     assert isinstance(points["codec"].dtype, pd.CategoricalDtype)
@@ -74,7 +79,7 @@ def test_swept_fields_without_a_column_get_one(local: RunDirectory) -> None:
     ],
 )
 def test_swept_fields_have_the_type_of_their_values(
-    path: str, values: list[Any], dtype: str, expected: list[Any]
+    path: str, values: list[object], dtype: str, expected: list[object]
 ) -> None:
     section, name = path.split(".")
     configs = [json.dumps({section: {name: value}}) for value in values]
@@ -84,7 +89,7 @@ def test_swept_fields_have_the_type_of_their_values(
     assert column.tolist() == expected
 
 
-def test_points_of_chosen_columns(local: RunDirectory) -> None:
+def test_points_and_progress_of_selected_columns(local: RunDirectory) -> None:
     run = fill(local)
     assert run.points(["macs", "train.momentum", "accuracy"]).columns.tolist() == [
         "macs",
@@ -156,37 +161,7 @@ def test_ranks_begin_with_the_front(local: RunDirectory) -> None:
     assert ranked["rank"].is_monotonic_increasing
 
 
-def test_trials_in_every_state(directory: RunDirectory) -> None:
-    directory.write_sweep(SWEEP, {})
-    for index, state in enumerate(["proposed", "proposed", "proposed", "failed", "stopped"]):
-        entry = LedgerEntry(
-            index=index,
-            key=key_of(index),
-            seed=0,
-            config=config_of(index),
-            state=state,  # type: ignore[arg-type]
-            failures=[Failure(message="killed"), Failure(message="out of memory")]
-            if state == "failed"
-            else [],
-        )
-        directory.write_entry(entry)
-    directory.write_progress(key_of(1), epoch_rows(1, steps=3))
-    directory.write_progress(key_of(2), epoch_rows(2))
-    directory.write_points(key_of(2), point_rows(2))
-    directory.write_progress(key_of(4), epoch_rows(4, steps=1))
-    trials = Run([directory]).trials()
-    assert trials["state"].tolist() == ["proposed", "running", "finished", "failed", "stopped"]
-    assert trials["epochs_done"].tolist() == [0, 3, 5, 0, 1]
-    assert trials["epochs"].tolist() == [5] * 5
-    assert trials["phase"].tolist()[1:3] == ["train", "train"]
-    assert trials["points"].tolist() == [0, 0, 2, 0, 0]
-    assert trials["reason"].tolist()[3] == "out of memory"
-    assert trials["attempts_failed"].tolist() == [0, 0, 0, 2, 0]
-    assert trials["elapsed_s"].tolist() == [0, 6, 3, 0, 2]
-    assert trials["train_momentum"].tolist() == [0.9] * 5
-
-
-def test_trials_that_the_ledger_has_lost_are_there_all_the_same(local: RunDirectory) -> None:
+def test_trials_without_a_readable_ledger_entry_are_listed(local: RunDirectory) -> None:
     run = fill(local, trials=3)
     for index in (0, 1):
         (Path(local.uri) / "ledger" / f"{index:06d}.json").write_text("{")
@@ -233,12 +208,12 @@ def test_open_run_by_file_uri(local: RunDirectory) -> None:
     assert len(results.open_run(Path(local.uri)).points()) == 2
 
 
-def test_there_must_be_a_run(tmp_path: Path) -> None:
+def test_a_path_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoRunError, match=str(tmp_path)):
         results.open_run(tmp_path)
-    for places in (str(tmp_path / "*"), [], [tmp_path / "x"]):
+    for paths in (str(tmp_path / "*"), [], [tmp_path / "x"]):
         with pytest.raises(NoRunError):
-            results.open_runs(places)
+            results.open_runs(paths)
 
 
 def test_several_runs_as_one(tmp_path: Path) -> None:
@@ -256,15 +231,15 @@ def test_several_runs_as_one(tmp_path: Path) -> None:
     assert run.progress(["run", "loss"]).columns.tolist() == ["run", "loss"]
     assert set(run.front(by="run")["run"]) == {"a", "b"}
     assert run.hypervolume(by="run").index.tolist() == ["a", "b"]
-    with pytest.raises(ResultsError, match="must be asked of one run, but got 2 runs"):
+    with pytest.raises(ResultsError, match="this needs a single run, but got 2 runs"):
         run.sweep()
 
 
-def test_runs_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
-    places = [tmp_path / "x" / "run", tmp_path / "y" / "run"]
-    for place in places:
-        fill(RunDirectory(place), 1)
-    assert results.open_runs(places).points()["run"].unique().tolist() == [str(place) for place in places]
+def test_runs_of_the_same_folder_name_are_named_by_their_paths(tmp_path: Path) -> None:
+    paths = [tmp_path / "x" / "run", tmp_path / "y" / "run"]
+    for path in paths:
+        fill(RunDirectory(path), 1)
+    assert results.open_runs(paths).points()["run"].unique().tolist() == [str(path) for path in paths]
 
 
 def test_runs_of_different_objectives_need_them_given(tmp_path: Path) -> None:
@@ -288,29 +263,29 @@ def test_a_pattern_over_a_network(tmp_path: Path) -> None:
 # --- front.parquet ---
 
 
-def test_the_front_file_follows_the_trials(directory: RunDirectory) -> None:
+def test_the_front_file_is_updated_by_each_trial(directory: RunDirectory) -> None:
     objectives = SWEEP["objectives"]
     assert isinstance(objectives, dict)
     for index in (3, 0, 5, 1, 4, 2):
         directory.write_points(key_of(index), point_rows(index))
         refresh_front(directory, objectives, [key_of(index)])
         expected = refresh_front(directory, objectives)
-        assert directory.read_front().to_pylist() == expected.to_pylist()
-        refresh_front(directory, objectives, [key_of(index)])  # twice is the same as once
-        assert directory.read_front().to_pylist() == expected.to_pylist()
-    assert set(directory.read_front()["point"].to_pylist()) == set(
+        assert front_of(directory).to_pylist() == expected.to_pylist()
+        refresh_front(directory, objectives, [key_of(index)])  # a second call has no further effect
+        assert front_of(directory).to_pylist() == expected.to_pylist()
+    assert set(front_of(directory)["point"].to_pylist()) == set(
         Run([directory]).front(maximize="accuracy", minimize="macs")["point"]
     )
 
 
 def test_the_front_of_no_points_is_empty(directory: RunDirectory) -> None:
     assert refresh_front(directory, {"macs": "min"}).num_rows == 0
-    assert directory.read_front().num_rows == 0
+    assert front_of(directory).num_rows == 0
 
 
-def test_a_lost_front_file_is_made_anew_of_all_points(local: RunDirectory) -> None:
+def test_a_broken_front_file_is_computed_again_from_all_points(local: RunDirectory) -> None:
     for index in range(3):
         local.write_points(key_of(index), point_rows(index))
     (Path(local.uri) / "front.parquet").write_bytes(b"broken")
     refresh_front(local, {"macs": "min"}, [key_of(0)])
-    assert local.read_front()["trial_index"].to_pylist() == [2, 2]
+    assert front_of(local)["trial_index"].to_pylist() == [2, 2]

@@ -1,4 +1,4 @@
-"""One thread a process, as a worker computes, and the same random numbers in every test."""
+"""One thread per process, as in a worker, and the same seed for every test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Genotypes as their papers' repositories publish them, text and all (quark0/darts, yuhuixu1993/PC-DARTS)."""
+"""Genotypes as published in the repositories quark0/darts and yuhuixu1993/PC-DARTS, verbatim."""
 
 DARTS_V1 = """DARTS_V1 = Genotype(normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0),
 ('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)],

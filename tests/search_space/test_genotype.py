@@ -1,8 +1,9 @@
-"""Genotypes: the published text, JSON, hostile text, and derivation by the paper's rule."""
+"""Genotypes: published text, JSON, hostile text, and derivation by the rule of the DARTS paper."""
 
 from __future__ import annotations
 
 import json
+import random
 import re
 
 import pytest
@@ -88,12 +89,12 @@ HOSTILE = {
     "no edges": "Genotype(normal=[], normal_concat=[2])",
     "no joined node": f"Genotype({CELL}, normal_concat=[])",
     "a joined input": f"Genotype({CELL}, normal_concat=[1])",
-    "a joined node that is not there": f"Genotype({CELL}, normal_concat=[3])",
+    "a joined node that does not exist": f"Genotype({CELL}, normal_concat=[3])",
 }
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_text_that_is_no_genotype_is_refused_and_never_evaluated(
+def test_text_that_is_not_a_genotype_is_refused_and_never_evaluated(
     case: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path_factory.mktemp("cwd")
@@ -109,7 +110,7 @@ def test_text_that_is_no_genotype_is_refused_and_never_evaluated(
      '{"normal": [["a", Infinity], ["b", 0]], "normal_concat": [2]}',
      '{"normal": [["a", 0], ["b", 0]]}', "[" * 100_000],
 )  # fmt: skip
-def test_json_that_is_no_genotype_is_refused(text: str) -> None:
+def test_json_that_is_not_a_genotype_is_refused(text: str) -> None:
     with pytest.raises(GenotypeError):
         Genotype.from_json(text)
 
@@ -125,7 +126,7 @@ PRIMITIVES = ("none", "max_pool_3x3", "skip_connect", "sep_conv_3x3")
 
 
 def by_the_paper(weights: list[list[float]], nodes: int) -> list[tuple[str, int]]:
-    """Two strongest edges a node, an edge as strong as its strongest primitive that is not ``none``."""
+    """Return the two strongest edges of every node; the strongest primitive other than ``none`` decides."""
     edges: list[tuple[str, int]] = []
     row = 0
     for node in range(nodes):
@@ -134,19 +135,19 @@ def by_the_paper(weights: list[list[float]], nodes: int) -> list[tuple[str, int]
             usable = {
                 name: weight for name, weight in zip(PRIMITIVES, weights[row], strict=True) if name != "none"
             }
-            name = max(usable, key=lambda one: usable[one])
+            name = max(usable, key=usable.__getitem__)
             strengths.append((usable[name], name, source))
             row += 1
-        strengths.sort(key=lambda one: one[0], reverse=True)
+        strengths.sort(key=lambda strength: strength[0], reverse=True)
         edges += [(name, source) for _, name, source in strengths[:2]]
     return edges
 
 
 @settings(max_examples=60)
 @given(st.integers(1, 4), st.randoms(use_true_random=False))
-def test_derived_cells_follow_the_papers_rule(nodes: int, random: object) -> None:
+def test_derived_cells_follow_the_papers_rule(nodes: int, generator: random.Random) -> None:
     edges = nodes * (nodes + 3) // 2
-    weights = [[random.random() for _ in PRIMITIVES] for _ in range(edges)]  # type: ignore[attr-defined]
+    weights = [[generator.random() for _ in PRIMITIVES] for _ in range(edges)]
     cell = derive_cell(weights, PRIMITIVES, nodes)
     assert list(cell.edges) == by_the_paper(weights, nodes)
     assert cell.concat == tuple(range(2, nodes + 2))

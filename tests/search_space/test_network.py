@@ -1,4 +1,4 @@
-"""The discrete network: parameters and macs of published genotypes, counted by hand; widths; drop path."""
+"""The discrete network: parameters and macs of published genotypes, output nodes, drop path, taps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trials import count_cost
 
 
 class ByHand:
-    """Parameters and macs of a network, added up from the formulas of its layers; sizes are those of DARTS."""
+    """Parameters and macs of a DARTS network with concatenation, summed up from the formulas of its layers."""
 
     def __init__(self, genotype: Genotype, channels: int, cells: int, classes: int, side: int = 32) -> None:
         self.params = self.macs = 0
@@ -33,7 +33,7 @@ class ByHand:
             cell = genotype.reduce if reduction else genotype.normal
             assert cell is not None
             width *= 2 if reduction else 1
-            # both inputs to the width of the nodes, the first one halved after a reduction cell
+            # preprocessing of both inputs; the first one halves height and width after a reduction cell
             self.add(before * width, width, self.side**2)
             self.add(previous * width, width, self.side**2)
             entering = self.side
@@ -47,7 +47,7 @@ class ByHand:
         self.macs += previous * classes
 
     def add(self, weights: int, channels: int, positions: int) -> None:
-        """A convolution without bias that applies every weight at every position, and a batch norm."""
+        """Add a convolution without bias that applies every weight at every position, and a batch norm."""
         self.params += weights + 2 * channels
         self.macs += weights * positions
 
@@ -69,9 +69,9 @@ class ByHand:
             self.macs += 7 * c * c * (side * side // stride) + 7 * c * c * out
 
 
-def build(text: str, **sizes: int) -> Network:
+def build(text: str, *, channels: int, cells: int) -> Network:
     with torch.device("meta"):
-        return Network(Genotype.parse(text), output_node="concat", classes=10, **sizes)
+        return Network(Genotype.parse(text), output_node="concat", classes=10, channels=channels, cells=cells)
 
 
 def test_darts_v2_has_the_published_size() -> None:
@@ -133,14 +133,14 @@ def test_a_cell_is_the_sum_of_two_edges_a_node() -> None:
     network = Network(
         Genotype(cell, cell), channels=2, cells=4, classes=3, output_node="concat", image_channels=1
     ).eval()
-    body = network.get_submodule("cell0")
+    first_cell = network.cell(0)
     before, previous = torch.randn(2, 6, 8, 8), torch.randn(2, 6, 8, 8)
     with torch.no_grad():
-        zero, one = body.preprocess0(before), body.preprocess1(previous)
+        zero, one = first_cell.preprocess0(before), first_cell.preprocess1(previous)
         two = zero + nn.functional.max_pool2d(one, 3, 1, 1)
         three = nn.functional.avg_pool2d(two, 3, 1, 1, count_include_pad=False) + one
         torch.testing.assert_close(
-            body(body.preprocess(before, previous), DropPath()), torch.cat([two, three], dim=1)
+            first_cell(first_cell.preprocess(before, previous), DropPath()), torch.cat([two, three], dim=1)
         )
 
 
@@ -177,7 +177,7 @@ def test_taps_stand_before_every_convolution_and_around_attention() -> None:
     }  # fmt: skip
 
 
-def test_listeners_are_gone_after_the_block_even_after_an_error() -> None:
+def test_listeners_are_detached_after_the_block_even_after_an_error() -> None:
     network = Network(Genotype.parse(published.DARTS_V2), channels=4, cells=3, classes=3)
     name = next(iter(taps(network)))
     with pytest.raises(ZeroDivisionError), listening(network, {name: lambda x: x}):
@@ -205,7 +205,7 @@ def test_halving_has_the_gradients_of_its_strided_convolutions_however_narrow(
     module = FactorizedReduce(channels, 2 * channels, affine=True)
     x = torch.randn(5, channels, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
     weight = torch.randn(5, 2 * channels, (side + 1) // 2, (side + 1) // 2)
-    found = torch.autograd.grad((module(x) * weight).sum(), [x, *module.parameters()])
+    gradients = torch.autograd.grad((module(x) * weight).sum(), [x, *module.parameters()])
 
     plain = copy.deepcopy(module).double()
     y = x.detach().double().contiguous().requires_grad_()
@@ -213,6 +213,6 @@ def test_halving_has_the_gradients_of_its_strided_convolutions_however_narrow(
     halved = [F.conv2d(rectified, plain.even.weight, stride=2),
               F.conv2d(rectified[:, :, 1:, 1:], plain.odd.weight, stride=2)]  # fmt: skip
     joined = plain.bn(torch.cat(halved, dim=1))
-    wanted = torch.autograd.grad((joined * weight).sum(), [y, *plain.parameters()])
-    for one, other in zip(found, wanted, strict=True):
-        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4)
+    expected = torch.autograd.grad((joined * weight).sum(), [y, *plain.parameters()])
+    for gradient, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient.double(), other, rtol=1e-4, atol=1e-4)

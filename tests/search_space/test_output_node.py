@@ -1,4 +1,4 @@
-"""The output node against its definition, channel by channel."""
+"""The output node, compared with its definition channel by channel."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def mean(channels: list[Tensor]) -> Tensor:
 
 
 def by_definition(output_node: str, s: int, maps: list[Tensor]) -> list[Tensor]:
-    """Return the output's channels, each written as the table in the design defines it."""
+    """Return the channels of the output, each by its definition."""
     n, c = len(maps), maps[0].shape[1]
-    joined = [one[:, channel] for one in maps for channel in range(c)]  # N C channels
+    joined = [x[:, channel] for x in maps for channel in range(c)]  # N C channels
     if output_node == "concat":
         return joined
     if output_node == "node_groups":
@@ -34,8 +34,8 @@ def by_definition(output_node: str, s: int, maps: list[Tensor]) -> list[Tensor]:
         return out
     if s == 1:
         return joined
-    kept = [one[:, j] for one in maps for j in range(c // s)]
-    return kept + [mean([one[:, j] for one in maps]) for j in range(c // s, c)]
+    kept = [x[:, j] for x in maps for j in range(c // s)]
+    return kept + [mean([x[:, j] for x in maps]) for j in range(c // s, c)]
 
 
 @st.composite
@@ -49,15 +49,15 @@ def cases(draw: st.DrawFn) -> tuple[str, int, int, int]:
 
 @settings(max_examples=60)
 @given(cases())
-def test_every_channel_is_what_the_definition_says(case: tuple[str, int, int, int]) -> None:
+def test_every_channel_equals_its_definition(case: tuple[str, int, int, int]) -> None:
     output_node, splitting, nodes, channels = case
     maps = [torch.randn(2, channels, 3, 2, dtype=torch.float64) for _ in range(nodes)]
     node = OutputNode(output_node, splitting, nodes, channels)
     expected = torch.stack(by_definition(output_node, splitting, maps), dim=1)
     torch.testing.assert_close(node(maps), expected, rtol=0, atol=1e-14)
     assert node.channels_out == expected.shape[1] == output_channels(output_node, splitting, nodes, channels)
-    last = [one.contiguous(memory_format=torch.channels_last) for one in maps]
-    torch.testing.assert_close(node(last), expected, rtol=0, atol=1e-14)
+    channels_last = [x.contiguous(memory_format=torch.channels_last) for x in maps]
+    torch.testing.assert_close(node(channels_last), expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_channels_out_of_four_nodes_of_twelve(output_node: str, splitting: int, 
     assert output_channels(output_node, splitting, 4, 12) == channels_out
 
 
-def test_ends_of_the_splitting_parameter_are_the_known_methods() -> None:
+def test_extreme_splitting_parameters_are_concatenation_and_means() -> None:
     maps = [torch.randn(2, 4, 3, 3, dtype=torch.float64) for _ in range(4)]
     concatenated = torch.cat(maps, dim=1)
     assert torch.equal(OutputNode("node_groups", 4, 4, 4)(maps), concatenated)
@@ -77,8 +77,8 @@ def test_ends_of_the_splitting_parameter_are_the_known_methods() -> None:
     one_fourth = torch.stack(maps).mean(0)
     torch.testing.assert_close(OutputNode("node_groups", 1, 4, 4)(maps), one_fourth)
     torch.testing.assert_close(OutputNode("channel_groups", 1, 4, 4)(maps), one_fourth)
-    inside = torch.cat([one.mean(1, keepdim=True) for one in maps], dim=1)
-    torch.testing.assert_close(OutputNode("channel_groups", 4, 4, 4)(maps), inside)
+    channel_means = torch.cat([x.mean(1, keepdim=True) for x in maps], dim=1)
+    torch.testing.assert_close(OutputNode("channel_groups", 4, 4, 4)(maps), channel_means)
 
 
 @pytest.mark.parametrize(

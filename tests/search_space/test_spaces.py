@@ -1,4 +1,4 @@
-"""Spaces: skeletons, what does not fit, and a space of one's own."""
+"""Spaces: skeletons, sizes that do not fit, and user-defined spaces."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def own_space(request: pytest.FixtureRequest) -> Iterator[SearchSpace]:
     del SPACES["own"]
 
 
-def test_a_space_of_ones_own_is_primitives_and_a_skeleton_and_nothing_else(own_space: SearchSpace) -> None:
+def test_a_user_defined_space_needs_only_primitives_and_a_skeleton(own_space: SearchSpace) -> None:
     sizes: dict[str, Any] = {"cells": 3, "channels": 4, "classes": 3, "splitting": 2}
     supernet = Supernet("own", nodes=2, **sizes)
     assert set(supernet.alphas) == set(own_space.cell_kinds())
@@ -139,7 +139,7 @@ def test_a_space_of_ones_own_is_primitives_and_a_skeleton_and_nothing_else(own_s
     assert expected > 0
 
 
-def test_patches_count_where_reductions_follow() -> None:
+def test_the_smallest_image_depends_on_patches_and_reductions() -> None:
     space = OWN["patches with reductions"]
     with pytest.raises(SpaceError, match="1 reductions need"):
         check_fit(space, **SIZES, input_shape=(3, 4, 4))

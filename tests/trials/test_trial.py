@@ -1,48 +1,43 @@
-"""A whole trial: its points, its resumption at every epoch, its ladder brought up to date, and how it fails."""
+"""A whole trial: its points, how it resumes after any epoch, updates of its ladder, and its errors."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 
 from results import RunDirectory
 from results.pareto.constraints import parse_all
-from results.schema import POINTS, PROGRESS
+from results.schema import POINTS, PROGRESS, volatile_columns
+from results.storage.record_types import JsonObject
 from search_space import Genotype, SpaceError
+from tests.doubles.stopped import StoppedError
 from tests.trials.tiny import compute_of, context_in, images_of, tiny_config
 from trials import TrialConfig, TrialError, count_cost, run_trial
 from trials.checkpointing import checkpoint
+from trials.checkpointing.record import Report
+from trials.data.image_set import ImageSet
 from trials.errors import CheckpointError, InfeasibleError
 from trials.trial import evaluate_ladder, load_network
 
 
-class StoppedError(Exception):
-    """What a scheduler raises to stop a trial."""
-
-
-def volatile(schema: Any) -> set[str]:
-    return {field.name for field in schema if (field.metadata or {}).get(b"volatile") == b"true"}
-
-
-def points_of(directory: RunDirectory, config: TrialConfig) -> list[dict[str, Any]]:
+def points_of(directory: RunDirectory, config: TrialConfig) -> list[JsonObject]:
     """Return the points of a trial without the columns that may differ between two identical runs."""
-    return _lasting(directory.read_points(config.trial_key()).to_pylist(), POINTS)
+    return _without_volatile_columns(directory.read_points(config.trial_key()), POINTS)
 
 
-def progress_of(directory: RunDirectory, config: TrialConfig) -> list[dict[str, Any]]:
-    return _lasting(directory.read_progress(config.trial_key()).to_pylist(), PROGRESS)
+def progress_of(directory: RunDirectory, config: TrialConfig) -> list[JsonObject]:
+    return _without_volatile_columns(directory.read_progress(config.trial_key()), PROGRESS)
 
 
-def _lasting(rows: list[dict[str, Any]], schema: Any) -> list[dict[str, Any]]:
-    changing = volatile(schema)
-    return [{name: value for name, value in row.items() if name not in changing} for row in rows]
+def _without_volatile_columns(table: pa.Table, schema: pa.Schema) -> list[JsonObject]:
+    rows: list[JsonObject] = table.drop_columns(volatile_columns(schema)).to_pylist()
+    return rows
 
 
 def weights_of(directory: RunDirectory, config: TrialConfig) -> dict[str, torch.Tensor]:
@@ -60,8 +55,8 @@ def assert_same_trial(one: RunDirectory, other: RunDirectory, config: TrialConfi
     assert all(torch.equal(value, right[name]) for name, value in left.items())
 
 
-def stopping_at(step: int) -> Callable[[dict[str, Any]], None]:
-    def report(row: dict[str, Any]) -> None:
+def stopping_at(step: int) -> Report:
+    def report(row: JsonObject) -> None:
         if row["step"] == step:
             raise StoppedError
 
@@ -133,11 +128,12 @@ def test_the_stored_network_has_the_accuracy_of_its_first_rung(undisturbed: RunD
     images = images_of(CONFIG)
     network = load_network(CONFIG, checkpoint.unpack(undisturbed.read_network(CONFIG.trial_key())), images)
     compute_of(CONFIG).place(network)
+    assert isinstance(images.test, ImageSet)
     pixels = (images.test.pixels / 255 - images.test.mean.view(-1, 1, 1)) / images.test.std.view(-1, 1, 1)
     with torch.no_grad():
-        right = network(pixels.float()).argmax(1) == images.test.labels
+        correct = network(pixels.float()).argmax(1) == images.test.labels
     row = undisturbed.read_points(CONFIG.trial_key()).to_pylist()[0]
-    assert float(right.double().mean()) == pytest.approx(row["accuracy"], abs=1.5 / 64)
+    assert float(correct.double().mean()) == pytest.approx(row["accuracy"], abs=1.5 / 64)
 
 
 def test_the_same_configuration_and_seed_give_the_same_trial(
@@ -149,14 +145,14 @@ def test_the_same_configuration_and_seed_give_the_same_trial(
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
-def test_a_trial_stopped_after_any_epoch_goes_on_bit_for_bit(
+def test_a_trial_stopped_after_any_epoch_resumes_bit_for_bit(
     undisturbed: RunDirectory, tmp_path: Path, step: int
 ) -> None:
     with pytest.raises(StoppedError):
         run_trial(CONFIG, context_in(tmp_path, stopping_at(step)))
     assert not RunDirectory(tmp_path).has_points(CONFIG.trial_key())
     steps: list[int] = []
-    torch.manual_seed(999)  # nothing may depend on what the process drew before
+    torch.manual_seed(999)  # results must not depend on earlier random numbers of the process
     run_trial(CONFIG, context_in(tmp_path, lambda row: steps.append(row["step"])))
     assert steps == list(range(step + 1, 6))
     assert_same_trial(RunDirectory(tmp_path), undisturbed, CONFIG)
@@ -220,7 +216,7 @@ def test_a_longer_ladder_adds_rungs_and_retrains_nothing(
     assert len(context.directory.read_points(key)) == 2
 
 
-SPACES = {
+SPACES: dict[str, dict[str, object]] = {
     "darts": {"algorithm": "darts_second_order"},
     "hybrid": {"algorithm": "darts"},
     "attention": {"algorithm": "pc_darts", "partial_channels": 2},
@@ -228,7 +224,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("space", SPACES)
-def test_every_space_searches_derives_trains_resumes_and_is_counted(space: str, tmp_path: Path) -> None:
+def test_every_space_searches_trains_resumes_and_evaluates(space: str, tmp_path: Path) -> None:
     config = tiny_config(
         space, space={"channels": 8}, search=SPACES[space] | {"epochs": 1}, train={"epochs": 1},
         ladder={"threshold": [0.0, 0.1], "weight_bits": [8], "feature_map_bits": [8]},
@@ -247,7 +243,7 @@ def test_every_space_searches_derives_trains_resumes_and_is_counted(space: str, 
     assert all(0 < row["effective_macs"] <= row["macs"] for row in rows)
 
 
-def test_no_search_epochs_give_the_architecture_of_the_seed(tmp_path: Path) -> None:
+def test_without_search_epochs_the_seed_determines_the_architecture(tmp_path: Path) -> None:
     config = tiny_config(search={"epochs": 0}, train={"epochs": 1})
     run_trial(config, context_in(tmp_path / "one"))
     run_trial(config, context_in(tmp_path / "two"))
@@ -255,7 +251,7 @@ def test_no_search_epochs_give_the_architecture_of_the_seed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("phase", ["search", "train"])
-def test_a_loss_that_is_not_finite_ends_the_trial_with_its_reason(phase: str, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_the_trial_with_an_error(phase: str, tmp_path: Path) -> None:
     block = {"learning_rate": 1e30, "gradient_clip": 1e30}
     config = tiny_config(**{phase: block})
     with pytest.raises(TrialError, match="loss must be finite, but got"):
@@ -307,7 +303,7 @@ def test_images_too_small_for_the_reductions_are_refused_before_the_first_step(t
     assert RunDirectory(tmp_path).read_progress().num_rows == 0
 
 
-def test_a_packed_state_comes_back() -> None:
+def test_a_state_is_unpacked_as_it_was_packed() -> None:
     state = {"tensor": torch.arange(3), "rows": [{"loss": 0.5, "taps": None}], "name": "x"}
     back = checkpoint.unpack(checkpoint.pack(state))
     assert torch.equal(back["tensor"], state["tensor"])  # type: ignore[arg-type]
@@ -315,17 +311,17 @@ def test_a_packed_state_comes_back() -> None:
 
 
 class Hostile:
-    def __reduce__(self) -> Any:
-        return (Path("evaluated").touch, ())
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path("executed").touch, ())
 
 
 @pytest.mark.parametrize("case", ["code", "empty", "noise", "truncated", "no dictionary", "another format"])
-def test_foreign_bytes_are_refused_and_never_run(
+def test_invalid_checkpoints_are_refused_and_never_executed(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def saved(content: Any) -> bytes:
+    def saved(content: object) -> bytes:
         buffer = io.BytesIO()
         torch.save(content, buffer)
         return buffer.getvalue()
@@ -340,10 +336,10 @@ def test_foreign_bytes_are_refused_and_never_run(
     }[case]()
     with pytest.raises(CheckpointError):
         checkpoint.unpack(payload)
-    assert not (tmp_path / "evaluated").exists()
+    assert not (tmp_path / "executed").exists()
 
 
-def test_random_states_come_back() -> None:
+def test_the_random_state_is_restored() -> None:
     state = checkpoint.random_state()
     first = torch.rand(3)
     checkpoint.restore_random_state(state)

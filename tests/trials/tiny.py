@@ -1,16 +1,18 @@
-"""Trials that take a second: configurations, contexts and networks for the tests of this folder."""
+"""Configurations, contexts and networks for tests: trials that take a second."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from results import RunDirectory
+from results.storage.record_types import JsonObject
 from search_space import Genotype, Network
 from trials import TrialConfig, TrialContext
+from trials.checkpointing.record import Report
 from trials.data.loading import Images, load_images
 from trials.device.compute import Compute
 
@@ -28,18 +30,18 @@ ATTENTION = Genotype.parse(
 )
 
 
-def tiny_config(name: str = "darts", **blocks: dict[str, Any]) -> TrialConfig:
-    """Return a configuration on 128 digits, two epochs each; ``blocks`` change fields of its blocks."""
+def tiny_config(space_name: str = "darts", /, **blocks: Mapping[str, object]) -> TrialConfig:
+    """Return a configuration with 128 images and two epochs per phase; ``blocks`` override fields of its blocks."""
     content: dict[str, Any] = {
         "seed": 3,
-        "space": {"name": name, "cells": 3, "channels": 4, "nodes": 2},
+        "space": {"name": space_name, "cells": 3, "channels": 4, "nodes": 2},
         "data": {"name": "digits", "batch_size": 32, "train_images": 128, "test_images": 64},
         "search": {"epochs": 2, "alpha_learning_rate": 0.05},
         "train": {"epochs": 2},
         "ladder": LADDER,
     }
     for field, block in blocks.items():
-        content[field] = content.get(field, {}) | block
+        content[field] = {**content.get(field, {}), **block}
     return TrialConfig.model_validate(content)
 
 
@@ -51,16 +53,21 @@ def compute_of(config: TrialConfig) -> Compute:
     return Compute.of(config.device, CPU)
 
 
+def ignore(row: JsonObject) -> None:
+    """Do not report."""
+
+
 def context_in(
-    folder: Path, report: Callable[[dict[str, Any]], None] = lambda row: None, **fields: Any
+    folder: Path, report: Report = ignore, *, rank: int = 0, world_size: int = 1, address: str | None = None
 ) -> TrialContext:
-    return TrialContext(RunDirectory(folder, create=True), index=7, sweep="tiny", report=report, **fields)
+    directory = RunDirectory(folder, create=True)
+    return TrialContext(directory, 7, "tiny", report, rank, world_size, address)
 
 
-def network_of(kind: str = "convolutions", dtype: torch.dtype = torch.float32, **sizes: Any) -> Network:
-    """Return a small network in evaluation mode whose running statistics and norms are not those of a new one."""
+def network_of(kind: str = "convolutions", dtype: torch.dtype = torch.float32, **sizes: int | str) -> Network:
+    """Return a small network in evaluation mode; its running statistics and norms differ from the initial ones."""
     space, genotype = ("attention", ATTENTION) if kind == "attention" else ("darts", CONVOLUTIONS)
-    shared = {"channels": 4, "cells": 3, "classes": 10, "image_channels": 1} | sizes
+    shared: dict[str, Any] = {"channels": 4, "cells": 3, "classes": 10, "image_channels": 1, **sizes}
     network = Network(genotype, space=space, **shared).to(dtype)
     with torch.no_grad():
         for name, parameter in network.named_parameters():

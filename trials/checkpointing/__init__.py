@@ -1,7 +1,7 @@
-"""What a trial keeps, so that it can be killed at any time: checkpoints, progress rows, shared searches.
+"""What a trial stores to survive being killed at any time: checkpoints, progress rows, shared searches.
 
-Here: when and what is stored, and how it is taken up again. Not here: paths (``results.storage``). Read first:
-``record.py``.
+Here: what is stored, when, and how a trial resumes from it. Not here: paths and files (``results.storage``). Read
+first: ``record.py``.
 """
 
 import lazy_loader

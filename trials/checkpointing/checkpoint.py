@@ -1,30 +1,42 @@
-"""State to bytes and back: plain tensors, numbers, text and lists, read with ``weights_only=True``."""
+"""Serialization of a trial's state; reading cannot execute code (``torch.load`` with ``weights_only=True``)."""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 import torch
+from torch import Tensor
 
 from results import RunDirectory
 from trials.errors import CheckpointError
 
 FORMAT = 1
+"""Version of the serialized form."""
+
+State: TypeAlias = dict[str, Any]
+"""A state dict: text keys; values are tensors, numbers, text, None, and lists and dicts of these."""
 
 
-def pack(state: dict[str, Any]) -> bytes:
-    """Return ``state`` as the bytes that :func:`unpack` reads."""
+class RandomState(TypedDict):
+    """State of torch's random generators in one process."""
+
+    cpu: Tensor
+    cuda: Tensor | None
+
+
+def pack(state: State) -> bytes:
+    """Serialize ``state`` to bytes."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     return buffer.getvalue()
 
 
-def unpack(payload: bytes, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read what :func:`pack` wrote.
+def unpack(payload: bytes, device: torch.device | str = "cpu") -> State:
+    """Deserialize a state that :func:`pack` serialized, its tensors on ``device``.
 
     Raises:
-        CheckpointError: the bytes are no such state.
+        CheckpointError: damaged bytes, another format, or objects that are not allowed in a state.
     """
     try:
         state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
@@ -37,8 +49,8 @@ def unpack(payload: bytes, device: torch.device | str = "cpu") -> dict[str, Any]
     return state
 
 
-def newest(directory: RunDirectory, key: str) -> dict[str, Any] | None:
-    """Return the newest state of trial ``key`` that reads as whole, or None."""
+def newest(directory: RunDirectory, key: str) -> State | None:
+    """Return the newest intact checkpoint stored under ``key``, or None."""
     for payload in directory.read_checkpoints(key):
         try:
             return unpack(payload)
@@ -47,14 +59,14 @@ def newest(directory: RunDirectory, key: str) -> dict[str, Any] | None:
     return None
 
 
-def random_state() -> dict[str, Any]:
-    """Return the state of torch's generators on this process."""
+def random_state() -> RandomState:
+    """Return the state of torch's random generators in this process."""
     cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Put back what :func:`random_state` returned."""
+def restore_random_state(state: RandomState) -> None:
+    """Restore a state that :func:`random_state` returned."""
     torch.set_rng_state(state["cpu"].cpu())
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].cpu())

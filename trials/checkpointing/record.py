@@ -1,4 +1,4 @@
-"""What a trial has done so far, on storage: its progress rows and the state that it continues from."""
+"""The record of a trial on storage: its progress rows and its newest checkpoint."""
 
 from __future__ import annotations
 
@@ -6,55 +6,85 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import NotRequired, Protocol, TypedDict, cast
 
 from results import RunDirectory
 from results.pareto.constraints import Constraint
+from results.storage.record_types import JsonObject, ProgressRow, ProgressTap
 from trials.checkpointing import checkpoint
+from trials.checkpointing.checkpoint import State
 from trials.config import TrialConfig
 from trials.device.parallel import Mesh
 from trials.errors import CheckpointError
 
 
+class EpochColumns(TypedDict):
+    """What a phase measures in one epoch: columns of the progress table, and ``images``, the number of images seen."""
+
+    loss: float
+    accuracy: float
+    learning_rate: float
+    images: int
+    validation_loss: NotRequired[float]
+    validation_accuracy: NotRequired[float]
+    regularization_term: NotRequired[float]
+    alpha_entropy: NotRequired[float]
+    skip_share: NotRequired[float]
+    expected_macs: NotRequired[float]
+    effective_macs: NotRequired[float]
+    genotype: NotRequired[str]
+    taps: NotRequired[list[ProgressTap]]
+
+
 class Phase(Protocol):
-    """Search or training: epochs that can be run one by one, and a state between any two of them."""
+    """A phase of a trial, search or training: a number of epochs, and a state between any two of them.
+
+    Attributes:
+        name: of the phase, as in the progress table.
+        epochs: at most.
+        stopped: the phase has ended early.
+    """
 
     name: str
     epochs: int
     stopped: bool
 
-    def run_epoch(self, epoch: int) -> dict[str, Any]:
-        """Run epoch ``epoch`` (from 0) and return its progress columns, and ``images``: how many it saw."""
+    def run_epoch(self, epoch: int) -> EpochColumns:
+        """Run epoch ``epoch`` (from 0) and return its measurements."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that the next epoch depends on, as plain tensors, numbers, text and lists."""
+    def state_dict(self) -> State:
+        """Return everything that the next epoch depends on, besides the random state."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`state_dict` returned."""
+    def load_state_dict(self, state: State) -> None:
+        """Restore a state that :meth:`state_dict` returned."""
 
 
-def _silent(row: dict[str, Any]) -> None:
-    """Report to nobody."""
+Report = Callable[[JsonObject], None]
+"""Receives the progress row of an epoch."""
+
+
+def _ignore(row: JsonObject) -> None:
+    """Do not report."""
 
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What a trial needs to know of the world.
+    """The surroundings of a trial: where it is stored, whom it reports to, and the ranks it runs on.
 
     Attributes:
-        directory: the run's record.
-        index: the trial's place in the ledger.
-        sweep: the sweep's name.
-        report: called by rank 0 with the progress row, once an epoch, when the epoch is on storage; may raise to
-            stop the trial.
-        constraints: bounds of the sweep; those on what an architecture costs are checked before it is trained.
-        rank, world_size, address: this worker among the trial's workers, and where they meet (``tcp://host:port``).
+        directory: the run directory.
+        index: index of the trial in the ledger.
+        sweep: name of the sweep.
+        report: called by rank 0 after every epoch, once the progress row and the checkpoint are on storage. It may
+            raise an exception to stop the trial.
+        rank, world_size, address: this rank, the number of ranks, and where they meet (``tcp://host:port``).
+        constraints: of the sweep. Those on macs, flops and params are checked before the network is trained.
     """
 
     directory: RunDirectory
     index: int
     sweep: str
-    report: Callable[[dict[str, Any]], None] = _silent
+    report: Report = _ignore
     rank: int = 0
     world_size: int = 1
     address: str | None = None
@@ -63,19 +93,26 @@ class TrialContext:
 
 @dataclass
 class Record:
-    """What the trial has done so far: its progress rows and the state it continues from."""
+    """The epochs of a trial so far, and the checkpoint that it resumes from.
+
+    Attributes:
+        state: the newest checkpoint when the record was opened; None for a trial that starts.
+        rows: a progress row per epoch; times are ISO text, because checkpoints hold plain values only.
+    """
 
     config: TrialConfig
     context: TrialContext
     mesh: Mesh
-    state: dict[str, Any] | None = None
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    state: State | None = None
+    rows: list[JsonObject] = field(default_factory=list)
 
     @staticmethod
     def open(config: TrialConfig, context: TrialContext, mesh: Mesh) -> Record:
-        """Take up the newest state of the trial; all ranks read the same one.
+        """Read the newest checkpoint of the trial.
 
-        Raises CheckpointError for a state of another trial.
+        Raises:
+            CheckpointError: it belongs to another trial.
+            TrialError: the ranks have read different checkpoints.
         """
         key = config.trial_key()
         state = checkpoint.newest(context.directory, key)
@@ -85,23 +122,35 @@ class Record:
         return Record(config, context, mesh, state, state["rows"] if state else [])
 
     def restore(self, phase: Phase) -> int:
-        """Bring ``phase`` to where the record left it and return how many of its epochs are done.
+        """Restore ``phase`` from the checkpoint, if it is of that phase, and return the number of epochs done.
 
-        Raises CheckpointError for a state that does not fit.
+        Raises:
+            CheckpointError: the checkpoint does not fit the networks of the trial.
         """
-        if self.state is None or self.state["phase"] != phase.name:
+        state = self.state
+        if state is None or state["phase"] != phase.name:
             return 0
         try:
-            phase.load_state_dict(self.state[phase.name])
+            phase.load_state_dict(state[phase.name])
         except (RuntimeError, ValueError, KeyError) as error:
             line = " ".join(str(error).split())[:300]
             raise CheckpointError(f"a checkpoint must fit the trial's network, but got: {line}") from error
-        checkpoint.restore_random_state(self.state["random"])
-        return int(self.state["epoch"])
+        checkpoint.restore_random_state(state["random"])
+        return int(state["epoch"])
 
-    def add(self, phase: Phase, epoch: int, measured: dict[str, Any], peak: int | None) -> None:
-        """Write one epoch (from 0) to storage: progress, then checkpoint; then report it."""
-        images = measured.pop("images")
+    def add(
+        self, phase: Phase, epoch: int, measured: EpochColumns, seconds: float, peak_bytes: int | None
+    ) -> None:
+        """Record an epoch: store its progress row, then a checkpoint, then report the row.
+
+        Args:
+            phase: the phase, after the epoch.
+            epoch: its number within the phase, from 0.
+            measured: what :meth:`Phase.run_epoch` returned.
+            seconds: wall time of the epoch.
+            peak_bytes: peak GPU memory of the phase so far; None on the CPU.
+        """
+        columns = {name: value for name, value in measured.items() if name != "images"}
         self.rows.append(
             {
                 "trial_key": self.config.trial_key(),
@@ -113,45 +162,48 @@ class Record:
                 "epochs": phase.epochs,
                 "host": socket.gethostname(),
                 "at": datetime.now(UTC).isoformat(),
-                "peak_bytes": peak,
-                "images_per_s": images / measured["epoch_s"],
-                **measured,
+                "peak_bytes": peak_bytes,
+                "images_per_s": measured["images"] / seconds,
+                "epoch_s": seconds,
+                **columns,
             }
         )
         if self.context.rank:
             return
         self._write_progress()
-        key = self.config.trial_key()
-        state = {
-            "trial_key": key,
-            "phase": phase.name,
-            "epoch": epoch + 1,
-            "step": len(self.rows),
-            "rows": self.rows,
-            "random": checkpoint.random_state(),
-            phase.name: phase.state_dict(),
-        }
-        self.context.directory.write_checkpoint(key, len(self.rows), checkpoint.pack(state))
+        self._write_checkpoint(phase, epoch + 1)
         self.context.report(self.rows[-1])
 
-    def adopt(self, row: dict[str, Any]) -> None:
-        """Take over an epoch of another trial: write it to storage as one of this trial; then report it."""
-        own = {"trial_key": self.config.trial_key(), "trial_index": self.context.index}
-        self.rows.append(row | own)
+    def add_shared(self, row: JsonObject) -> None:
+        """Record an epoch of another trial's search as an epoch of this trial: store its row, then report it."""
+        self.rows.append(row | {"trial_key": self.config.trial_key(), "trial_index": self.context.index})
         if self.context.rank == 0:
             self._write_progress()
             self.context.report(self.rows[-1])
 
     def _write_progress(self) -> None:
         rows = [row | {"at": datetime.fromisoformat(row["at"])} for row in self.rows]
-        self.context.directory.write_progress(self.config.trial_key(), rows)
+        self.context.directory.write_progress(self.config.trial_key(), cast(list[ProgressRow], rows))
+
+    def _write_checkpoint(self, phase: Phase, epochs_done: int) -> None:
+        key = self.config.trial_key()
+        state = {
+            "trial_key": key,
+            "phase": phase.name,
+            "epoch": epochs_done,
+            "step": len(self.rows),
+            "rows": self.rows,
+            "random": checkpoint.random_state(),
+            phase.name: phase.state_dict(),
+        }
+        self.context.directory.write_checkpoint(key, len(self.rows), checkpoint.pack(state))
 
     def seconds(self, phase: str) -> float:
-        """Return the wall time of the epochs of ``phase``."""
+        """Return the wall time of all epochs of ``phase``, in seconds."""
         return float(sum(row["epoch_s"] for row in self.rows if row["phase"] == phase))
 
     def search_peak_bytes(self) -> int | None:
-        """Return the accelerator's peak in the search; None where none was measured."""
+        """Return the peak GPU memory of the search; None if it was not measured."""
         peaks = [
             row["peak_bytes"]
             for row in self.rows

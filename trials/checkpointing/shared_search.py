@@ -1,9 +1,9 @@
-"""One search for all trials that differ only in their training: the first to finish it leaves it for the others.
+"""One search for all trials that differ only in what follows the search.
 
-The weight lambda (unless it takes part in the search), the taps and everything of ``train`` decide nothing before the
-genotype is there, so S splittings and L lambdas need S searches and S x L trainings. A search is kept as a checkpoint
-under its own key. What a trial takes over it records and reports epoch by epoch, so that its progress is the same as if
-it had searched itself; only times and hosts are those of the trial that did.
+The genotype does not depend on ``train``, on lambda (unless the search is regularized too) or on the taps, so S
+splittings and L lambdas need S searches and S x L trainings. A finished search is stored as a checkpoint under its own
+key. A trial that loads it records and reports the epochs as its own: only times and hosts are those of the trial that
+searched.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from trials.checkpointing import checkpoint
 from trials.checkpointing.record import Record
 
 
-def take_over(record: Record) -> Genotype | None:
-    """Return what a finished search with the same key has found, its epochs now in ``record``; None: there is none."""
+def load(record: Record) -> Genotype | None:
+    """Return the genotype of a finished search with the same key, and add its epochs to ``record``.
+
+    None if there is no such search, or if not all ranks can read it.
+    """
     found = checkpoint.newest(record.context.directory, record.config.search_key())
-    if not record.mesh.all_say(found is not None) or found is None:
+    if not record.mesh.all_true(found is not None) or found is None:
         return None
     for row in found["rows"][len(record.rows) :]:
-        record.adopt(row)
+        record.add_shared(row)
     return Genotype.from_json(found["genotype"])
 
 
-def leave(record: Record, genotype: Genotype) -> None:
-    """Keep the search that ``record`` holds, and what it has found, for other trials."""
+def store(record: Record, genotype: Genotype) -> None:
+    """Store the finished search of ``record`` and its genotype for other trials."""
     if record.context.rank == 0:
         state = {"genotype": genotype.to_json(), "rows": record.rows}
         record.context.directory.write_checkpoint(

@@ -1,11 +1,13 @@
-"""What a stream says of itself, checked before anything is allocated.
+"""The header of a stream, validated before anything is allocated.
 
-    magic "SSWC" | version u8 | codec u8 | k u8 | dtype u8 | dimensions u8 | code bits u64 | sizes u64 each
-    the code, filled up with zeros to whole bytes
-    CRC-32 of all that, u32
+A stream consists of:
 
-Integers of the header are little-endian. ``codec`` is the position in ``CODECS``; the one after the last is
-``best``, whose code starts with the position in 3 bits.
+    magic "SSWC" | version u8 | codec u8 | k u8 | dtype u8 | dimensions u8 | code bits u64 | sizes, u64 each
+    the code, padded with zero bits to whole bytes
+    CRC-32 of everything before, u32
+
+Integers of the header are little-endian. ``codec`` is the index in ``CODECS``, or their number for ``best``, whose code
+starts with the index of the chosen codec in 3 bits.
 """
 
 from __future__ import annotations
@@ -29,12 +31,20 @@ _NAMES = (*CODECS, BEST)
 
 
 class CodingError(ShrinksweepError, ValueError):
-    """A stream that is not what it should be, or a code that would be absurdly long."""
+    """A stream that is invalid or damaged, or a code that would be too long."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The fields of a header; ``code_bits`` is the size that ``size_in_bits`` tells."""
+    """The header of a stream.
+
+    Attributes:
+        codec: one of ``CODECS``, or ``best``.
+        k: parameter of the codec; of the chosen one for ``best``.
+        dtype: dtype of the tensor.
+        shape: shape of the tensor.
+        code_bits: length of the code, as returned by ``size_in_bits``.
+    """
 
     codec: str
     k: int
@@ -44,11 +54,11 @@ class Header:
 
     @property
     def symbols(self) -> int:
-        """Return the number of symbols."""
+        """Number of symbols."""
         return math.prod(self.shape)
 
     def seal(self, code: bytes) -> bytes:
-        """Return the stream: this header, the code, the checksum of both."""
+        """Return the stream: this header, the code and the checksum of both."""
         codec, dtype, dimensions = _NAMES.index(self.codec), DTYPES.index(self.dtype), len(self.shape)
         fixed = _FIXED.pack(MAGIC, VERSION, codec, self.k, dtype, dimensions, self.code_bits)
         head = fixed + struct.pack(f"<{dimensions}Q", *self.shape)
@@ -56,16 +66,24 @@ class Header:
 
 
 def read_header(data: bytes | bytearray | memoryview) -> Header:
-    """Return the header of a whole stream; raise CodingError unless it is undamaged and in itself sound."""
+    """Return the header of a stream.
+
+    Raises:
+        CodingError: the stream is incomplete or damaged, or its header is inconsistent.
+    """
     return open_stream(data)[0]
 
 
 def open_stream(data: bytes | bytearray | memoryview) -> tuple[Header, memoryview]:
-    """Return header and code after checking the length, the checksum and the fields; nothing is copied."""
+    """Return the header and the code, without a copy, after checking length, checksum and fields.
+
+    Raises:
+        CodingError: the stream is incomplete or damaged, or its header is inconsistent.
+    """
     view = memoryview(data).cast("B")
-    least = _FIXED.size + _CHECKSUM.size
-    if len(view) < least:
-        raise CodingError(f"a stream must have at least {least} bytes, but got {len(view)}")
+    minimum = _FIXED.size + _CHECKSUM.size
+    if len(view) < minimum:
+        raise CodingError(f"a stream must have at least {minimum} bytes, but got {len(view)}")
     magic, version, codec, k, dtype, dimensions, code_bits = _FIXED.unpack_from(view)
     if magic != MAGIC or version != VERSION:
         raise CodingError(
@@ -76,9 +94,9 @@ def open_stream(data: bytes | bytearray | memoryview) -> tuple[Header, memoryvie
     if len(view) != length:
         raise CodingError(f"the stream must have {length} bytes by its header, but got {len(view)}")
     (checksum,) = _CHECKSUM.unpack_from(view, length - _CHECKSUM.size)
-    found = zlib.crc32(view[: -_CHECKSUM.size])
-    if found != checksum:
-        raise CodingError(f"the checksum must be {checksum:08x}, but got {found:08x}")
+    computed = zlib.crc32(view[: -_CHECKSUM.size])
+    if computed != checksum:
+        raise CodingError(f"the checksum must be {checksum:08x}, but got {computed:08x}")
     if codec >= len(_NAMES) or dtype >= len(DTYPES):
         raise CodingError(f"codec and dtype must be known, but got numbers {codec} and {dtype}")
     shape = struct.unpack_from(f"<{dimensions}Q", view, _FIXED.size)

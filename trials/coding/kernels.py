@@ -1,22 +1,23 @@
-"""Bits into words and back, compiled by numba. Imported only where a stream is made or read.
+"""Writing and reading bits, compiled by numba. Imported only when a stream is encoded or decoded.
 
-A stream is a sequence of 64-bit words, the first bit of the stream the highest of the first word. Every code
-is some zeros, then a value of a known number of bits that starts with a one (fixed length: no zeros, any
-value). Writing zeros is moving on, because the words start as zeros; reading them is one count of leading
-zeros.
+A code is an array of 64-bit words; its first bit is the highest bit of the first word. Every codeword is a number of
+zeros, followed by a value of known length that starts with a one (fixed length: no zeros, any value). Writing zeros
+only advances the position, because the words are initialized to zero. Reading them is one count of leading zeros.
 
-All arithmetic is unsigned: numba makes a float of a signed and an unsigned 64-bit integer.
+All arithmetic is unsigned: numba converts mixed signed and unsigned 64-bit integers to floats.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
+from trials.coding.symbols import Integers
 from trials.device.jit import jit
 
 U = np.uint64
@@ -27,27 +28,29 @@ EXPONENTIAL_GOLOMB, SPARSE_EXPONENTIAL_GOLOMB, GOLOMB_RICE, FIXED_LENGTH, PACKED
     U(3),
     U(4),
 )
-"""The codes; packed, for writing only, is fixed length in which a zero takes no bit."""
+"""The codes. ``PACKED``, for writing only, is fixed length without the symbols that are zero."""
 FAILED = U(2**64 - 1)
-"""Returned in place of a position by :func:`unpack` for a stream that is none."""
+"""Returned by :func:`unpack` instead of a position if the code is invalid."""
 
 _ZERO, _ONE, _TWO, _SIX = U(0), U(1), U(2), U(6)
 _63, _64, _65 = U(63), U(64), U(65)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _leading_zeros(_context: Any, value: Any) -> Any:
+def _leading_zeros(_context: object, value: object) -> tuple[object, Callable[..., ir.Value]]:
     """Return the number of leading zeros of a 64-bit word; 64 for zero."""
 
-    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def generate(
+        _target: object, builder: ir.IRBuilder, _signature: object, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
         return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), generate
 
 
 @jit()
-def _codeword(x: Any, codec: Any, k: Any) -> Any:
-    """Return how many zeros, which value (its low 64 bits) and how many bits of value, 0 to 65, encode x."""
+def _codeword(x: U, codec: U, k: U) -> tuple[U, U, U]:
+    """Return the codeword of x: number of zeros, value (its low 64 bits), length of the value (0 to 65 bits)."""
     offset = _ONE << k
     if codec == FIXED_LENGTH:
         return _ZERO, x, k
@@ -61,14 +64,17 @@ def _codeword(x: Any, codec: Any, k: Any) -> Any:
             return _ZERO, _ONE, _ONE
         x -= _ONE
         extra = _ONE
-    value = x + offset  # EGk(x) is the binary of x + 2^k after (its length - 1 - k) zeros
+    value = x + offset  # EGk(x) is the binary form of x + 2^k after (its length - 1 - k) zeros
     bits = _65 if value < offset else _64 - _leading_zeros(value)
     return bits - _ONE - k + extra, value, bits
 
 
 @jit()
-def pack(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
-    """Write unsigned symbols [S] from a bit position on, over zeros; return the position behind them."""
+def pack(symbols: Integers, codec: U, k: U, words: NDArray[np.uint64], position: U) -> U:
+    """Write unsigned symbols [S] from a bit position on; return the position after them.
+
+    The words must be zero from that position on.
+    """
     for i in range(len(symbols)):
         zeros, value, bits = _codeword(U(symbols[i]), codec, k)
         position += zeros
@@ -78,17 +84,17 @@ def pack(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
             bits = _64
         word = position >> _SIX
         shift = position & _63
-        aligned = value << ((_64 - bits) & _63)  # no bits: the value is zero
+        aligned = value << ((_64 - bits) & _63)  # with 0 bits, the value is zero
         words[word] |= aligned >> shift
-        words[word + _ONE] = (aligned << _ONE) << (_63 - shift)  # no branch: codes end anywhere
+        words[word + _ONE] = (aligned << _ONE) << (_63 - shift)  # two shifts, as one by 64 bits is undefined
         position += bits
     return position
 
 
 @jit()
-def pack_bytes(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> Any:
-    """Do what :func:`pack` does for symbols of 8 bits, uint8 [S]: each code is made once, then looked up."""
-    codes = np.zeros(256, np.uint64)  # each from the highest bit on
+def pack_bytes(symbols: Integers, codec: U, k: U, words: NDArray[np.uint64], position: U) -> U:
+    """Do the same as :func:`pack` for uint8 symbols [S], with a lookup table of the 256 codewords."""
+    codes = np.zeros(256, np.uint64)  # left-aligned
     lengths = np.zeros(256, np.uint64)
     for x in range(256):
         zeros, value, bits = _codeword(U(x), codec, k)
@@ -107,16 +113,16 @@ def pack_bytes(symbols: Any, codec: Any, k: Any, words: Any, position: Any) -> A
 
 
 @jit()
-def _window(words: Any, position: Any) -> Any:
-    """Return the 64 bits from a position on."""
+def _window(words: NDArray[np.uint64], position: U) -> U:
+    """Return the 64 bits from a bit position on."""
     word = position >> _SIX
     shift = position & _63
     return (words[word] << shift) | ((words[word + _ONE] >> _ONE) >> (_63 - shift))
 
 
 @jit()
-def _unpack_long(words: Any, position: Any, end: Any, codec: Any, k: Any) -> Any:
-    """Return the symbol whose code is longer than one window, and the position behind it."""
+def _unpack_long(words: NDArray[np.uint64], position: U, end: U, codec: U, k: U) -> tuple[U, U]:
+    """Return a symbol whose codeword is longer than one window, and the position after it or :data:`FAILED`."""
     zeros = _ZERO
     while True:
         if position >= end:
@@ -144,7 +150,7 @@ def _unpack_long(words: Any, position: Any, end: Any, codec: Any, k: Any) -> Any
     offset = _ONE << k
     if codec == GOLOMB_RICE:
         return (zeros << k) | (value - offset), position + bits
-    symbol = value - offset  # with 65 bits, 2^64 + value - 2^k: wraps around to the symbol
+    symbol = value - offset  # with 65 bits, 2^64 + value - 2^k: overflows to the symbol
     if codec == SPARSE_EXPONENTIAL_GOLOMB:
         symbol += _ONE
     if long and symbol < value:
@@ -153,11 +159,13 @@ def _unpack_long(words: Any, position: Any, end: Any, codec: Any, k: Any) -> Any
 
 
 @jit()
-def unpack(words: Any, position: Any, end: Any, codec: Any, k: Any, largest: Any, symbols: Any) -> Any:
-    """Read symbols [S] from a bit position on; return the position behind them, or FAILED.
+def unpack(
+    words: NDArray[np.uint64], position: U, end: U, codec: U, k: U, largest: U, symbols: Integers
+) -> U:
+    """Read unsigned ``symbols`` [S], in place, from a bit position on; return the position after them.
 
-    The words reach one word beyond the one of bit ``end``. It fails where a code goes beyond ``end`` or a
-    symbol is above ``largest``, whatever the words hold.
+    The words must extend one word beyond that of bit ``end``. Returns :data:`FAILED` if a codeword extends beyond
+    ``end`` or a symbol is larger than ``largest``. No content of the words leads to an access out of bounds.
     """
     offset = _ONE << (k & _63)
     for i in range(len(symbols)):
@@ -166,23 +174,23 @@ def unpack(words: Any, position: Any, end: Any, codec: Any, k: Any, largest: Any
         window = _window(words, position)
         zeros = _leading_zeros(window)
         if codec == FIXED_LENGTH:
-            used = k
+            length = k
             x = window >> (_64 - k)
         elif codec == GOLOMB_RICE:
-            used = zeros + k + _ONE
-            if used <= _64:
-                x = (zeros << k) | ((window >> (_64 - used)) - offset)
+            length = zeros + k + _ONE
+            if length <= _64:
+                x = (zeros << k) | ((window >> (_64 - length)) - offset)
         elif codec == SPARSE_EXPONENTIAL_GOLOMB:
-            used = zeros * _TWO + k if zeros != _ZERO else _ONE
-            if used <= _64:
-                x = (window >> (_64 - used)) - offset + _ONE
+            length = zeros * _TWO + k if zeros != _ZERO else _ONE
+            if length <= _64:
+                x = (window >> (_64 - length)) - offset + _ONE
                 x = x if zeros != _ZERO else _ZERO
         else:
-            used = zeros * _TWO + k + _ONE
-            if used <= _64:
-                x = (window >> (_64 - used)) - offset
-        if used <= _64:
-            position += used
+            length = zeros * _TWO + k + _ONE
+            if length <= _64:
+                x = (window >> (_64 - length)) - offset
+        if length <= _64:
+            position += length
         else:
             x, position = _unpack_long(words, position, end, codec, k)
         if position > end or x > largest:

@@ -1,4 +1,4 @@
-"""How many bits a code takes, from the counts of its symbols: exact, and no bit stream is made."""
+"""Exact code lengths, computed from the counts of the symbols; no stream is encoded."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ CODECS = (
     "zero_value",
     "fixed_length",
 )
-"""The codecs. The order is part of the stream format, and the first of two equal sizes is the best."""
+"""The codecs. Their order is part of the stream format, and breaks ties between equal sizes."""
 BEST = "best"
-"""Names the smallest codec of a tensor, in place of a codec."""
+"""In place of a codec: the codec with the smallest code."""
 CHOICE_BITS = 3
-"""What ``best`` pays for saying which of the five codecs it is."""
+"""Bits with which ``best`` identifies the chosen codec."""
 
 WIDTHS = ("zero_value", "fixed_length")
+"""Codecs whose k is the number of bits of a symbol."""
 _TABLE_KS = 9
 _TABLE_SYMBOLS = 256
 
 
 class Choice(NamedTuple):
-    """A codec, its parameter k, and the bits of the code (what ``best`` pays for the choice not included)."""
+    """A codec, its parameter k, and the bits of its code without the :data:`CHOICE_BITS` of ``best``."""
 
     codec: str
     k: int
@@ -41,52 +42,69 @@ class Choice(NamedTuple):
 
 
 def size_in_bits(symbols: Tensor, codec: str, k: int | None = None) -> int:
-    """Return the bits of the code of an integer tensor of any shape; ``k=None``: at the best k.
+    """Return the exact code length of an integer tensor of any shape, in bits; ``k=None`` uses the best k.
 
-    The symbols are counted on the tensor's device; only the counts leave it. Raises ValueError for an unknown
-    codec, a k that the codec does not have, a width that the largest symbol does not fit, and other dtypes.
+    The symbols are counted on the device of the tensor; only the counts are copied to the CPU.
+
+    Raises:
+        ValueError: the codec is unknown, it does not support this k, the largest symbol does not fit into k bits, or
+            the dtype is not an integer of 8 to 64 bits.
     """
     _check(codec, k)
     return _size(count(symbols), codec, k)
 
 
 def size_from_histogram(counts: Tensor, codec: str, k: int | None = None) -> int:
-    """Return the bits of the code of symbols of which ``counts`` [S] says how often each of 0..S-1 occurs.
+    """Return the code length in bits of symbols of which x occurs ``counts[x]`` times; ``counts`` is [S].
 
-    The same as :func:`size_in_bits` of the symbols, signed ones counted after the sign mapping (as
-    :func:`trials.coding.histogram` does). Raises ValueError as it does, and for counts that are no counts.
+    Equals :func:`size_in_bits` of the symbols, if signed symbols are counted after the sign mapping, as
+    :func:`trials.coding.histogram` does.
+
+    Raises:
+        ValueError: as :func:`size_in_bits`; also if ``counts`` is not a vector of integers of at least 0.
     """
     _check(codec, k)
     return _size(_checked_counts(counts), codec, k)
 
 
 def best_k(symbols: Tensor, codec: str) -> int:
-    """Return the k with the smallest code; of equal sizes the smallest k. Raises ValueError for ``best``."""
+    """Return the k with the smallest code; the smallest such k if several are equal.
+
+    Raises:
+        ValueError: the codec is unknown or ``best``, or the dtype is not an integer of 8 to 64 bits.
+    """
     _check(codec, None)
     if codec == BEST:
-        raise ValueError("`codec` of best_k must be one codec, but got 'best'; best_codec tells codec and k")
+        raise ValueError(
+            "`codec` of best_k must be one codec, but got 'best'; best_codec returns codec and k"
+        )
     return _best(count(symbols), codec).k
 
 
 def best_codec(symbols: Tensor) -> Choice:
-    """Return the codec with the smallest code, its k, and the bits of that code (the choice not included)."""
+    """Return the codec with the smallest code, its k, and the bits of that code without :data:`CHOICE_BITS`."""
     return choose(count(symbols), BEST, None)
 
 
 def entropy_in_bits(symbols: Tensor) -> float:
-    """Return the Shannon entropy of the symbols times their number: the floor of codes of single symbols."""
+    """Return the Shannon entropy of the symbols times their number: a lower bound of every symbol-by-symbol code."""
     return _entropy(count(symbols))
 
 
 def entropy_from_histogram(counts: Tensor) -> float:
-    """Return :func:`entropy_in_bits` of symbols of which ``counts`` [S] says how often each occurs."""
+    """Return :func:`entropy_in_bits` of symbols of which x occurs ``counts[x]`` times; ``counts`` is [S].
+
+    Raises:
+        ValueError: ``counts`` is not a vector of integers of at least 0.
+    """
     return _entropy(_checked_counts(counts))
 
 
 def choose(counts: Counts, codec: str, k: int | None) -> Choice:
-    """Return what encodes these symbols: the codec or, for ``best``, the smallest; k as given or the best.
+    """Return codec and k for these symbols: ``best`` selects the smallest codec, ``k=None`` the best k.
 
-    Raises ValueError for an unknown codec, and a k that it does not have or that the largest symbol does not fit.
+    Raises:
+        ValueError: the codec is unknown, it does not support this k, or the largest symbol does not fit into k bits.
     """
     _check(codec, k)
     if codec == BEST:
@@ -101,7 +119,7 @@ def choose(counts: Counts, codec: str, k: int | None) -> Choice:
 
 
 def k_range(codec: str) -> tuple[int, int]:
-    """Return the smallest and the largest k of a codec."""
+    """Return the smallest and the largest k that a codec supports."""
     return (1, 64) if codec in WIDTHS else (0, 63)
 
 
@@ -117,14 +135,14 @@ def _best(counts: Counts, codec: str) -> Choice:
     if counts.largest < _TABLE_SYMBOLS:
         sizes = (_length_table(codec)[: width + 1, counts.values.astype(np.intp)] @ counts.counts).tolist()
     else:
-        # From k = width on every symbol takes k + 1 bits and more: a larger k is never smaller.
+        # From k = width on, every symbol takes at least k + 1 bits: no larger k gives a smaller code.
         sizes = [_bits(counts, codec, k) for k in range(min(width, 63) + 1)]
     k = sizes.index(min(sizes))
     return Choice(codec, k, sizes[k])
 
 
 def _bits(counts: Counts, codec: str, k: int) -> int:
-    """Return the exact size; Python integers, because a Golomb-Rice code may take more than 2^64 bits."""
+    """Return the exact code length, a Python integer: a Golomb-Rice code may take more than 2^64 bits."""
     if codec == "fixed_length":
         return counts.total * k
     if codec == "zero_value":
@@ -135,27 +153,27 @@ def _bits(counts: Counts, codec: str, k: int) -> int:
 
 
 def _lengths(values: NDArray[np.uint64], codec: str, k: int) -> NDArray[np.uint64]:
-    """Return the bits of each symbol's code; Golomb-Rice wraps around for symbols close to 2^64."""
+    """Return the code length of each symbol; Golomb-Rice overflows for symbols close to 2^64."""
     shift = np.uint64(k)
     if codec == "golomb_rice":
         return (values >> shift) + np.uint64(1 + k)
     if codec == "exponential_golomb" or k == 0:
         return 2 * _log2_of_next(values >> shift) + np.uint64(1 + k)
-    behind = values - (values > 0).astype(np.uint64)  # x - 1, and 0 for zero, whose code has no such part
-    return np.where(values > 0, 2 * _log2_of_next(behind >> shift) + np.uint64(2 + k), np.uint64(1))
+    predecessors = values - (values > 0).astype(np.uint64)  # x - 1; unused for x = 0
+    return np.where(values > 0, 2 * _log2_of_next(predecessors >> shift) + np.uint64(2 + k), np.uint64(1))
 
 
 def _log2_of_next(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return floor(log2(x + 1)), exact for every 64-bit x."""
-    following = values + np.uint64(1)  # 0 for the largest x, whose logarithm is 64
-    high = (following >> np.uint64(32)).astype(np.float64)  # 32 bits: exact in a float64, unlike 64
-    low = (following & np.uint64(0xFFFFFFFF)).astype(np.float64)
+    successors = values + np.uint64(1)  # overflows to 0 for the largest x, whose logarithm is 64
+    high = (successors >> np.uint64(32)).astype(np.float64)  # float64 holds 32 bits exactly, but not 64
+    low = (successors & np.uint64(0xFFFFFFFF)).astype(np.float64)
     length = np.where(high > 0, np.frexp(high)[1] + 32, np.frexp(low)[1])
-    return np.where(following == 0, 64, length - 1).astype(np.uint64)
+    return np.where(successors == 0, 64, length - 1).astype(np.uint64)
 
 
 def _weighted_sum(values: NDArray[np.uint64], counts: NDArray[np.int64]) -> int:
-    """Return the exact sum of values x counts, 16 bits of the values at a time (fewer than 2^47 symbols)."""
+    """Return the exact sum of values x counts, for fewer than 2^47 symbols: 16 bits of the values at a time."""
     parts = (
         ((values >> np.uint64(s)) & np.uint64(0xFFFF)).astype(np.int64) @ counts for s in (0, 16, 32, 48)
     )
@@ -164,7 +182,7 @@ def _weighted_sum(values: NDArray[np.uint64], counts: NDArray[np.int64]) -> int:
 
 @lru_cache
 def _length_table(codec: str) -> NDArray[np.int64]:
-    """Return the bits of every 8-bit symbol at every k that may be its best: [k, symbol]."""
+    """Return the code length of every 8-bit symbol at every k that can be the best: [k, symbol]."""
     values = np.arange(_TABLE_SYMBOLS, dtype=np.uint64)
     return np.stack([_lengths(values, codec, k) for k in range(_TABLE_KS)]).astype(np.int64)
 
@@ -178,10 +196,10 @@ def _entropy(counts: Counts) -> float:
 def _checked_counts(counts: Tensor) -> Counts:
     if counts.dim() != 1 or counts.is_floating_point() or counts.is_complex() or counts.dtype == torch.bool:
         raise ValueError(f"`counts` must be integers [S], but got {counts.dtype} {list(counts.shape)}")
-    found = from_dense(counts.to(torch.int64))
-    if (found.counts < 0).any():
-        raise ValueError(f"`counts` must not be negative, but got {found.counts.min()}")
-    return found
+    checked = from_dense(counts.to(torch.int64))
+    if (checked.counts < 0).any():
+        raise ValueError(f"`counts` must not be negative, but got {checked.counts.min()}")
+    return checked
 
 
 def _check(codec: str, k: int | None) -> None:

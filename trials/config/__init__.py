@@ -1,7 +1,7 @@
-"""What one trial is: every number that decides its result, checked where it is made. One file a block of a sweep file.
+"""The configuration of a trial: one file per block of a sweep file's ``trial:``.
 
-Here: blocks and their checks, the keys that name trials. Not here: anything that needs torch, images or a cluster.
-Read first: ``trial.py``. Every leaf can be swept by its dotted path (``space.splitting``, ``train.epochs``, ``seed``).
+Here: fields, defaults, validation, and the keys that identify trials. Not here: anything that needs torch, images or
+a cluster. Read first: ``trial.py``. Every field can be swept by its dotted path (``space.splitting``, ``seed``).
 """
 
 from trials.config.base import Config

@@ -1,14 +1,14 @@
-"""What all blocks of a sweep file share: the base class, and numbers as YAML 1.1 writes them."""
+"""Base class and number types of the configuration."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads ``1e-6`` (no dot) as text: take it as the number it is."""
+def _parse_number(value: object) -> object:
+    """Convert numeric text to float: YAML 1.1 reads ``1e-6`` (no dot) as text. Other values are unchanged."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -17,15 +17,14 @@ def _number(value: Any) -> Any:
     return value
 
 
-Real = Annotated[float, BeforeValidator(_number)]
-NonNegative = Annotated[NonNegativeFloat, BeforeValidator(_number)]
-Positive = Annotated[float, Field(gt=0), BeforeValidator(_number)]
-Fraction01 = Annotated[float, Field(ge=0, le=1), BeforeValidator(_number)]
-BelowOne = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_number)]
+NonNegative = Annotated[NonNegativeFloat, BeforeValidator(_parse_number)]
+Positive = Annotated[float, Field(gt=0), BeforeValidator(_parse_number)]
+Fraction01 = Annotated[float, Field(ge=0, le=1), BeforeValidator(_parse_number)]
+BelowOne = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_parse_number)]
 
 
 class Config(BaseModel):
-    """Immutable, keyword-only, and unknown keys are errors."""
+    """Base of all blocks: immutable, keyword-only, unknown fields are errors."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True

@@ -1,4 +1,4 @@
-"""The ``data:`` block: the images, and how a batch is made."""
+"""The ``data:`` block: image source, batches and augmentation."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from trials.config.base import Config
 
 
 class DataConfig(Config):
-    """The images: where they come from and how a batch is made."""
+    """Images: source, size, number, batches and augmentation."""
 
     name: Literal["digits", "fashion_mnist", "cifar10", "parquet", "image_folder"] = "digits"
-    """The source of the images."""
+    """Image source. ``digits`` comes with scikit-learn: 1,797 images of 8x8 pixels, no download."""
     path: str | None = None
-    """Folder (fashion_mnist, cifar10, image_folder) or file (parquet) of the images; null: the usual places."""
+    """File (parquet) or folder (fashion_mnist, cifar10, image_folder) of the images. A relative path may also be
+    relative to ``$SHRINKSWEEP_DATA``. null: search that folder and the download cache, then download (fashion_mnist,
+    cifar10)."""
     batch_size: PositiveInt = 64
-    """Images a step, over all workers of the gang together."""
+    """Images per step, summed over all workers of the trial; a multiple of ``resources.workers``."""
     train_images: PositiveInt | None = None
-    """Use only the first so many training images, in a seeded order; null: all."""
+    """Number of training images: a random subset that depends on the seed; null: all."""
     test_images: PositiveInt | None = None
-    """Use only the first so many test images, in a seeded order; null: all."""
+    """Number of test images: a random subset, the same for every seed; null: all."""
     crop_padding: Annotated[int, Field(ge=0)] = 0
-    """Random crop out of the image padded by so many pixels a side; 0: off."""
+    """Random crop of training images: zero-padding on each side, in pixels, before cropping to the original size;
+    0: off."""
     flip: bool = False
-    """Mirror half of the training images."""
+    """Flip each training image left to right with probability 1/2."""
     cutout: Annotated[int, Field(ge=0)] = 0
-    """Side in pixels of the square that is set to the mean; 0: off."""
+    """Cutout of training images: side of a square at a random position that is set to the mean, in pixels; 0: off."""
     image_size: PositiveInt | None = None
-    """Resize images to this many pixels a side; null: as they are."""
+    """Side of the images after resizing, in pixels; null: original size. Images that are not square are cropped at the
+    centre first."""
     loader_workers: Annotated[int, Field(ge=0)] = 2
-    """Reader processes a rank (image_folder only)."""
+    """Processes per worker that decode image files (image_folder only); 0: the worker decodes them itself."""

@@ -10,11 +10,11 @@ from trials.config.base import Config
 
 
 class DeviceConfig(Config):
-    """How a worker computes."""
+    """How a worker computes: precision, CPU threads, batch normalization across workers."""
 
     precision: Literal["float32", "bf16", "float64"] = "float32"
-    """Arithmetic of the forward and backward pass; bf16 is autocast."""
+    """Number format of the forward and backward pass. ``bf16`` is autocast: the weights stay float32."""
     threads: PositiveInt = 1
-    """CPU threads a worker."""
+    """CPU threads per worker. The default matches ``resources.cpus_per_worker``."""
     sync_batch_norm: bool = True
-    """Batch statistics over all workers of a gang, so that n workers compute what one would."""
+    """Compute batch-normalization statistics over all workers of a trial: n workers then give the result of one."""

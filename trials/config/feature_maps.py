@@ -1,4 +1,4 @@
-"""The ``feature_maps:`` block: the lambda term."""
+"""The ``feature_maps:`` block: regularization of the feature maps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from trials.config.base import Config, NonNegative
 
 
 class FeatureMapsConfig(Config):
-    """Feature-map regularization: the lambda term."""
+    """Feature-map regularization: loss = cross-entropy + lambda x sum over taps of a measure of the feature map."""
 
     regularization: NonNegative = 0.0
-    """lambda: weight of the term; 0 leaves training bit-identical to no term at all."""
+    """lambda: weight of the regularization term in the loss; 0: no term at all."""
     measure: Literal["l1", "hoyer"] = "l1"
-    """What is summed over the taps: mean |x|, or the Hoyer-square measure of each image, averaged."""
+    """Measure of a feature map x: ``l1`` is the mean of |x|; ``hoyer`` is the Hoyer-square measure of each image's map,
+    averaged over the batch, and does not change when x is scaled."""
     taps: tuple[str, ...] = ("*",)
-    """Patterns of the taps that take part, such as ``*.query`` or ``cell3.*``."""
+    """Shell-style patterns of the regularized taps, such as ``*.query`` or ``cell3.*``. ``*`` alone: every feature map
+    that a multiplication reads."""
     in_search: bool = False
-    """Add the term to the weights' loss in the supernet search too."""
+    """Also add the term to the loss of the supernet's weights during the search, not only to the training loss."""

@@ -1,4 +1,4 @@
-"""The ``ladder:`` block: thresholds, bits and codecs, and the rungs that they make."""
+"""The ``ladder:`` block: thresholds, bits and codecs at which a trained network is evaluated."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ Bits = Annotated[int, Field(ge=2, le=32)]
 
 
 class LadderConfig(Config):
-    """What every trained network is evaluated at; nothing is retrained. The rungs are the product of the lists."""
+    """Inference settings at which every trained network is evaluated, without retraining.
+
+    The rungs are the Cartesian product of the lists. Each rung gives one point.
+    """
 
     threshold: tuple[NonNegative, ...] = Field(default=(0.0, 0.02, 0.05, 0.1, 0.2), min_length=1)
-    """tau: features whose magnitude is below it are set to zero at inference."""
+    """tau: features with magnitude below it are set to zero at inference; 0: no pruning. The unit is that of
+    ``threshold_mode``."""
     threshold_mode: Modes = ("absolute",)
-    """tau as it is, or times each tap's mean |x| on training data (calibrated, then frozen); one or both."""
+    """Unit of tau. ``absolute``: a feature value; ``relative``: a multiple of each tap's mean |x|, measured on training
+    images before the evaluation. One mode, or a list of both."""
     weight_bits: tuple[Bits, ...] = Field(default=(32,), min_length=1)
-    """Bits of a weight, 2 to 8; 32: off."""
+    """Bits per weight: 2 to 8, or 32 for weights that are not quantized."""
     feature_map_bits: tuple[Bits, ...] = Field(default=(32,), min_length=1)
-    """Bits of a feature, 2 to 8; 32: off."""
+    """Bits per feature: 2 to 8, or 32 for feature maps that are not quantized."""
     codec: tuple[
         Literal[
             "none",
@@ -43,12 +48,13 @@ class LadderConfig(Config):
         ],
         ...,
     ] = Field(default=("best",), min_length=1)
-    """How quantized maps and weights are stored; ``best``: the smallest per tap; ``none``: as they are."""
+    """Lossless code of the stored feature maps and weights. ``best``: the smallest for each tensor; ``none``: fixed
+    number of bits."""
     latency: bool = False
-    """Measure the network's latency at batch 1 and 64 as well."""
+    """Also measure the latency of the network at batch sizes 1 and 64, in milliseconds."""
 
     @model_validator(mode="after")
-    def _sound(self) -> LadderConfig:
+    def _check_values(self) -> LadderConfig:
         for name in ("weight_bits", "feature_map_bits"):
             for bits in getattr(self, name):
                 if 8 < bits < 32:
@@ -60,9 +66,9 @@ class LadderConfig(Config):
         return self
 
     def rungs(self) -> list[Rung]:
-        """Return the rungs in the order they are evaluated: the last list moves fastest.
+        """Return the rungs in evaluation order: the last list varies fastest.
 
-        At tau = 0 both modes are the same rung, and there is one.
+        tau = 0 gives one rung for both modes, because they agree there.
         """
         return [
             Rung(threshold=t, threshold_mode=m, weight_bits=w, feature_map_bits=f, codec=c)
@@ -75,11 +81,11 @@ class LadderConfig(Config):
 
 
 LADDER_LISTS = {"threshold", "threshold_mode", "weight_bits", "feature_map_bits", "codec", "latency"}
-"""Fields of the ladder that make rungs, not trials."""
+"""Fields of the ladder that define rungs. They do not change the trained network, so they are not in the trial key."""
 
 
 class Rung(Config):
-    """One step of the ladder: one evaluation of a trained network, one row of the points."""
+    """One evaluation of a trained network: one row of the points table."""
 
     threshold: float
     threshold_mode: str

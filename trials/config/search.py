@@ -10,35 +10,39 @@ from trials.config.base import Config, Fraction01, NonNegative, Positive
 
 
 class SearchConfig(Config):
-    """The bilevel search on the supernet."""
+    """The bilevel search on the supernet. Defaults of both optimizers are those of the DARTS paper."""
 
     algorithm: Literal["darts", "darts_second_order", "pc_darts"] = "darts"
-    """Which search algorithm moves the alphas."""
+    """Search algorithm; ``darts`` is first-order DARTS."""
     epochs: Annotated[int, Field(ge=0)] = 10
-    """Epochs of the search; 0: derive from the initial alphas (a seeded random architecture)."""
+    """Epochs of the search; 0: derive the genotype from the initial alphas (a random architecture of the seed)."""
     learning_rate: Positive = 0.025
-    """Peak rate of SGD on the weights; cosine down to ``learning_rate_min``."""
+    """Initial learning rate of SGD on the weights; cosine decay to ``learning_rate_min``."""
     learning_rate_min: NonNegative = 0.001
-    """Rate of SGD at the end of the search."""
+    """Final learning rate of SGD on the weights."""
     momentum: Fraction01 = 0.9
-    """Momentum of SGD."""
+    """Momentum of SGD on the weights."""
     weight_decay: NonNegative = 3e-4
     """Weight decay of SGD on the weights."""
     alpha_learning_rate: Positive = 3e-4
-    """Rate of Adam on the alphas (betas 0.5, 0.999)."""
+    """Constant learning rate of Adam on the alphas (betas 0.5, 0.999)."""
     alpha_weight_decay: NonNegative = 1e-3
     """Weight decay of Adam on the alphas."""
     alpha_warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    """Epochs in which only the weights learn."""
+    """First epochs, in which only the weights are trained and the alphas are fixed."""
     gradient_clip: Positive = 5.0
-    """Largest norm of the weight gradient of the whole supernet."""
+    """Maximum L2 norm of the gradient of all weights; larger gradients are scaled down to it."""
     cost_pressure: NonNegative = 0.0
-    """Weight of log(expected macs) added to the alpha loss; 0: off."""
+    """Weight of log(expected macs) in the loss of the alphas; 0: off."""
     stop_when_skips_exceed: Fraction01 | None = None
-    """Stop the search early when more than this share of the genotype's edges are skip connections."""
+    """Early stopping: end the search once skip connections are more than this share of the genotype's edges;
+    null: off."""
     partial_channels: PositiveInt = 4
-    """K of PC-DARTS: primitives see a K-th of the channels (pc_darts only)."""
+    """K of PC-DARTS: each primitive sees 1/K of the channels (pc_darts only). It must divide the node width. The
+    default is that of the PC-DARTS paper."""
     recompute: bool = False
-    """Recompute each cell in the backward pass: a tenth of the activation memory for about a third more time."""
+    """Gradient checkpointing: recompute each cell in the backward pass. About a tenth of the activation memory for a
+    third more time."""
     regularize_alphas: bool = False
-    """Add the feature-map term to the alpha loss too, so that the architecture prefers sparse maps."""
+    """Also add the feature-map term (``feature_maps.regularization``) to the loss of the alphas, so that the search
+    prefers architectures with sparse feature maps."""

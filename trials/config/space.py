@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal, TypedDict, cast
 
 from pydantic import PositiveInt, model_validator
 
@@ -10,33 +10,53 @@ from search_space.space import SPACES, check_fit
 from trials.config.base import Config, Positive
 
 
+class NetworkSizes(TypedDict):
+    """Keyword arguments that size a ``Network``."""
+
+    cells: int
+    channels: int
+    output_node: str
+    splitting: int
+    width_growth: float
+    patch_size: int
+
+
+class SupernetSizes(NetworkSizes):
+    """Keyword arguments that size a ``Supernet``: a genotype knows its nodes, a supernet does not."""
+
+    nodes: int
+
+
 class SpaceConfig(Config):
     """The search space and the size of the supernet."""
 
     name: str = "darts"
-    """A registered search space: darts, hybrid or attention."""
+    """Search space: ``darts`` (convolutions and pooling), ``hybrid`` (these and self-attention), ``attention``
+    (attention and MLPs on image patches), or a registered one."""
     cells: PositiveInt = 5
-    """Cells in the stack."""
+    """Number of cells."""
     channels: PositiveInt = 8
-    """Node width C of the first cell; doubled at each reduction."""
+    """C: node width of the first cell, in channels; doubled at each reduction cell."""
     nodes: PositiveInt = 4
-    """Intermediate nodes N in a cell."""
+    """N: intermediate nodes per cell."""
     output_node: Literal["concat", "node_groups", "channel_groups", "partial"] = "node_groups"
-    """How the output node joins the intermediate nodes."""
+    """How the output node joins the N nodes. Its width: N C (``concat``), s C (``node_groups``), C
+    (``channel_groups``), C + (N - 1) C / s (``partial``)."""
     splitting: PositiveInt = 1
-    """The splitting parameter s of the output node."""
+    """s: splitting parameter of the output node. It must divide N (``node_groups``) or C (``channel_groups``,
+    ``partial``); no effect with ``concat``."""
     width_growth: Positive = 1.0
-    """Multiplies the node width of every cell."""
+    """Factor on the node width of every cell; the result is rounded to whole channels."""
     patch_size: PositiveInt = 2
-    """Pixels a side of one patch; used by the patch embedding only."""
+    """Side of an image patch, in pixels (``attention`` space only). It must divide the image size."""
 
     @model_validator(mode="after")
-    def _fits(self) -> SpaceConfig:
+    def _check_sizes(self) -> SpaceConfig:
         if self.name not in SPACES:
             raise ValueError(f"`space.name` must be one of {', '.join(SPACES)}, but got {self.name!r}")
         check_fit(SPACES[self.name], **self.sizes())
         return self
 
-    def sizes(self) -> dict[str, Any]:
-        """Return the fields that size a network, as keyword arguments of ``search_space.space.check_fit``."""
-        return self.model_dump(exclude={"name"})
+    def sizes(self) -> SupernetSizes:
+        """Return the fields that size a supernet."""
+        return cast(SupernetSizes, self.model_dump(exclude={"name"}))

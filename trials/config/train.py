@@ -1,4 +1,4 @@
-"""The ``train:`` block: the training of the derived network."""
+"""The ``train:`` block: the training of the discrete network."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from trials.config.base import BelowOne, Config, Fraction01, NonNegative, Positi
 
 
 class TrainConfig(Config):
-    """The training of the derived discrete network, from scratch."""
+    """Training of the discrete network from scratch. Optimizer defaults are those of the DARTS paper."""
 
     epochs: PositiveInt = 20
     """Epochs of the training."""
     cells: PositiveInt | None = None
-    """Cells of the discrete network; null: as in the search."""
+    """Number of cells of the discrete network; null: ``space.cells``."""
     channels: PositiveInt | None = None
-    """Node width of the discrete network; null: as in the search."""
+    """Node width of the discrete network's first cell, in channels; null: ``space.channels``."""
     batch_size: PositiveInt | None = None
-    """Images a step; null: ``data.batch_size``."""
+    """Images per step, summed over all workers of the trial; null: ``data.batch_size``."""
     learning_rate: Positive = 0.025
-    """Peak rate of SGD; cosine down to 0."""
+    """Initial learning rate of SGD; cosine decay to 0."""
     momentum: Fraction01 = 0.9
     """Momentum of SGD."""
     weight_decay: NonNegative = 3e-4
     """Weight decay of SGD."""
     gradient_clip: Positive = 5.0
-    """Largest norm of the gradient of the whole network."""
+    """Maximum L2 norm of the gradient of all weights; larger gradients are scaled down to it."""
     validation_share: BelowOne = 0.0
-    """Share of the training images held out to report a validation accuracy every epoch."""
+    """Share of the training images that is held out; the validation accuracy of every epoch is measured on it.
+    0: none."""
     drop_path: BelowOne = 0.0
-    """Drop-path probability at the last epoch, rising linearly from 0."""
+    """Drop-path probability: rises linearly from 0 to this value over the training; 0: off."""

@@ -1,10 +1,11 @@
-"""A whole ``trial:`` block, and the keys that name a trial and its search."""
+"""The whole ``trial:`` block, and the keys that identify a trial and its search."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -15,15 +16,15 @@ from trials.config.device import DeviceConfig
 from trials.config.feature_maps import FeatureMapsConfig
 from trials.config.ladder import LADDER_LISTS, LadderConfig
 from trials.config.search import SearchConfig
-from trials.config.space import SpaceConfig
+from trials.config.space import NetworkSizes, SpaceConfig
 from trials.config.train import TrainConfig
 
 
 class TrialConfig(Config):
-    """Everything that decides a trial's result."""
+    """Everything that determines the result of a trial."""
 
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of weights, data order and augmentation."""
+    """Seed of initial weights, data order, augmentation and the subset of training images."""
     space: SpaceConfig = SpaceConfig()
     data: DataConfig = DataConfig()
     search: SearchConfig = SearchConfig()
@@ -33,42 +34,49 @@ class TrialConfig(Config):
     device: DeviceConfig = DeviceConfig()
 
     @model_validator(mode="after")
-    def _network_fits(self) -> TrialConfig:
-        """The discrete network may be wider or deeper than the supernet, PC-DARTS sees fewer channels."""
+    def _check_sizes(self) -> TrialConfig:
+        """Check the discrete network, which may differ from the supernet, and the partial channels of PC-DARTS."""
         space = SPACES[self.space.name]
-        check_fit(space, **self.network_sizes())
+        check_fit(space, nodes=self.space.nodes, **self.network_sizes())
         if self.search.algorithm == "pc_darts":
             check_fit(space, **self.space.sizes(), partial_channels=self.search.partial_channels)
         return self
 
-    def network_sizes(self) -> dict[str, Any]:
-        """Return the sizes of the discrete network, as keyword arguments of ``search_space.space.check_fit``."""
-        own = {"cells": self.train.cells, "channels": self.train.channels}
-        return self.space.sizes() | {name: value for name, value in own.items() if value is not None}
+    def network_sizes(self) -> NetworkSizes:
+        """Return the sizes of the discrete network: those of the supernet, unless ``train`` overrides them."""
+        space = self.space
+        return NetworkSizes(
+            cells=self.train.cells or space.cells,
+            channels=self.train.channels or space.channels,
+            output_node=space.output_node,
+            splitting=space.splitting,
+            width_growth=space.width_growth,
+            patch_size=space.patch_size,
+        )
 
     def check_images(self, shape: tuple[int, int, int]) -> None:
-        """Check that images of ``shape`` [C, H, W] are large enough for supernet and discrete network.
+        """Check that images of ``shape`` [C, H, W] are large enough for the supernet and the discrete network.
 
         Raises:
-            SpaceError: they are not.
+            SpaceError: the images are too small, or ``patch_size`` does not divide them.
         """
-        for sizes in (self.space.sizes(), self.network_sizes()):
-            check_fit(SPACES[self.space.name], **sizes, input_shape=shape)
+        space = SPACES[self.space.name]
+        check_fit(space, **self.space.sizes(), input_shape=shape)
+        check_fit(space, nodes=self.space.nodes, **self.network_sizes(), input_shape=shape)
 
     def canonical(self) -> str:
-        """Return the configuration as JSON with sorted keys: equal configurations give equal text."""
+        """Return the configuration as JSON with sorted keys. Equal configurations give equal text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
     def trial_key(self) -> str:
-        """Return 16 hex digits that name this configuration and seed.
+        """Return 16 hex digits that identify the configuration, its seed included.
 
-        The rungs are left out: they are evaluations of the same trained network, and adding one must not make
-        another trial of it.
+        The rungs are left out: they do not change the trained network, so a longer ladder is still the same trial.
         """
         return _digest(self.model_dump(mode="json", exclude={"ladder": LADDER_LISTS}))
 
     def search_key(self) -> str:
-        """Return what names the search of this trial: equal for trials that differ only in what comes after it."""
+        """Return the key of this trial's search. Trials that differ only in what follows the search share it."""
         content = self.model_dump(mode="json", include={"seed", "space", "data", "search", "device"})
         if self.feature_maps.regularization and (
             self.feature_maps.in_search or self.search.regularize_alphas
@@ -77,6 +85,6 @@ class TrialConfig(Config):
         return f"search-{_digest(content)}"
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: Mapping[str, object]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""What a network costs: parameters, multiply-adds, effective multiply-adds, live feature maps.
+"""The cost of a network: parameters, multiply-adds, effective multiply-adds, live feature maps.
 
-Here: counting. Not here: how maps are made sparse or stored (``trials.feature_maps``). Read first: ``cost.py``.
+Here: counting. Not here: pruning, quantization and storage of maps (``trials.feature_maps``). Read first: ``cost.py``.
 """
 
 import lazy_loader

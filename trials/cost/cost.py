@@ -1,8 +1,8 @@
-"""The cost model: what a network costs to store and to run, exactly, from shapes alone.
+"""The cost model: parameters, multiply-adds and live feature maps of a network, exactly, from shapes alone.
 
-macs are multiply-adds of convolutions, linear layers and attention products, as the NAS literature counts FLOPs
-(DARTS_V2 has 528,359,040); batch norms, pools, averages and additions count as nothing. Padded positions count, as
-everywhere in that literature; ``effective_macs`` (``trials.cost.effective``) leaves them out.
+macs are the multiply-adds of convolutions, linear layers and attention products, which the NAS literature calls FLOPs
+(DARTS_V2 has 528,359,040). Batch norms, pools, averages and additions are not counted. Multiply-adds with padding are
+counted, as in that literature; ``effective_macs`` (``trials.cost.effective``) excludes them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +25,13 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer that multiplies: its dotted name, its macs for one image, its parameters."""
+    """Cost of one convolution, linear layer or attention product.
+
+    Attributes:
+        name: dotted module name.
+        macs: multiply-adds of one image.
+        params: number of parameters.
+    """
 
     name: str
     macs: int
@@ -35,12 +40,12 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one inference of one image costs.
+    """Cost of the inference of one image.
 
     Attributes:
-        params: parameters of the network.
-        layers: the layers that multiply, in the order they are passed.
-        live_sets: the sets of maps that are alive together, all that can be the largest.
+        params: number of parameters of the network.
+        layers: all convolutions, linear layers and attention products, in execution order.
+        live_sets: the sets of maps that are alive at the same time; those that can be the largest.
     """
 
     params: int
@@ -54,58 +59,61 @@ class Cost:
 
     @property
     def flops(self) -> int:
-        """2 x macs."""
+        """Floating-point operations of one image: 2 x macs."""
         return 2 * self.macs
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the parameters in float32."""
+        """Size of the parameters in float32, in bytes."""
         return FLOAT_BYTES * self.params
 
     @property
     def peak_bytes(self) -> float:
-        """Bytes of the weights and of the largest set of live maps, everything in float32."""
+        """Size of the weights and the largest live set of maps in float32, in bytes."""
         return self.weight_bytes + self.peak_map_bytes({})
 
     def peak_map_bytes(self, stored: Mapping[str, float]) -> float:
-        """Return the bytes of the largest set of live maps, where tap ``name`` takes ``stored[name]`` bytes."""
+        """Return the size of the largest live set in bytes, if the map of tap ``name`` takes ``stored[name]`` bytes.
+
+        Maps that are not in ``stored`` count at their float32 size.
+        """
         return max(live.bytes(stored) for live in self.live_sets)
 
 
 def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
-    """Count what ``network`` costs for one image of ``input_shape`` [C, H, W].
+    """Return the cost of ``network`` for one image of ``input_shape`` [C, H, W].
 
-    The network is traced in evaluation mode on the meta device: nothing is computed, and the network itself stays
-    as it is. Live maps are those of the network with its batch norms folded, the form that is deployed.
+    A copy of the network is traced in evaluation mode on the meta device: nothing is computed, and ``network`` is not
+    modified. The live sets are those of the deployed form, with batch norms folded.
     """
-    twin = _twin(network)
+    meta_network = _meta_copy(network)
     image = torch.empty(1, *input_shape, device="meta")
     layers: list[LayerCost] = []
-    with torch.no_grad(), _counting(twin, layers):
-        twin(image)
+    with torch.no_grad(), _counting(meta_network, layers):
+        meta_network(image)
     params = sum(parameter.numel() for parameter in network.parameters())
-    fold(twin)
-    return Cost(params, tuple(layers), live_sets(twin, image))
+    fold(meta_network)
+    return Cost(params, tuple(layers), live_sets(meta_network, image))
 
 
 def count_layers(module: nn.Module, x: Tensor) -> tuple[int, Tensor]:
-    """Return the macs of ``module`` on the meta tensor ``x``, and its output (meta)."""
-    twin = _twin(module)
+    """Return the macs of ``module`` on the meta tensor ``x``, and its output, also a meta tensor."""
+    meta_module = _meta_copy(module)
     layers: list[LayerCost] = []
-    with torch.no_grad(), _counting(twin, layers):
-        out = twin(x)
+    with torch.no_grad(), _counting(meta_module, layers):
+        out = meta_module(x)
     return sum(layer.macs for layer in layers), out
 
 
-def _twin(module: nn.Module) -> nn.Module:
+def _meta_copy(module: nn.Module) -> nn.Module:
     return deepcopy(module).to(device="meta", dtype=torch.float32).eval()
 
 
-def layer_macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int | None:
-    """Return the macs of one pass through ``module``; None for a module that multiplies nothing.
+def layer_macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int | None:
+    """Return the macs of one forward pass of ``module``; None if it is of another kind.
 
-    Convolution: output elements x (C_in / groups) k_h k_w. Linear: output elements x features in. Attention:
-    T_q T_k D for Q K^T and as much for the product with V, over heads and windows.
+    Convolution: output elements x (C_in / groups) k_h k_w. Linear layer: output elements x input features. Attention:
+    T_q T_k D for Q K^T and the same for the product with V, for every head and window.
     """
     if isinstance(module, nn.Conv2d):
         height, width = module.kernel_size
@@ -120,12 +128,14 @@ def layer_macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> in
 
 @contextmanager
 def _counting(network: nn.Module, layers: list[LayerCost]) -> Iterator[None]:
-    def hook(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
-        def count(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Append the cost of every layer that is executed within the ``with`` block to ``layers``."""
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             macs = layer_macs(module, inputs, output)
             assert macs is not None
-            own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-            layers.append(LayerCost(name, macs, own))
+            params = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+            layers.append(LayerCost(name, macs, params))
 
         return count
 

@@ -1,8 +1,9 @@
 """Effective macs: the multiply-adds whose feature-map operand is not zero, counted exactly.
 
-For a convolution, an input feature takes part in (C_out / groups) x (kernel positions that lie on it) multiply-adds;
-how many positions lie on a pixel depends on stride, dilation, padding and border, separately in both directions. So
-the count is a sum over non-zero features, weighted by pixel: no multiply-add is ever looked at.
+An input feature of a convolution takes part in (C_out / groups) x r multiply-adds, where r is the number of (output
+pixel, kernel element) pairs that read its pixel. r depends on stride, dilation, padding and the distance to the border,
+and is a product of one factor per direction. So the count is a weighted sum over non-zero features; single
+multiply-adds are never enumerated.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from trials.device.memory_order import in_memory_order
 
 
 class EffectiveMacs:
-    """Counts what passes through a network in the ``with`` block of :meth:`counting`.
+    """Counts the effective macs of forward passes within :meth:`counting`.
 
-    Every product of two feature maps (attention) counts where both operands are not zero.
+    A product of two feature maps, in attention, counts if both operands are not zero.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -35,15 +35,18 @@ class EffectiveMacs:
 
     @contextmanager
     def counting(self, listeners: Mapping[str, Listener]) -> Iterator[None]:
-        """Count every multiply-add of the passes in the ``with`` block, its taps heard by ``listeners``."""
-        closing = {
-            name: self._with_probabilities(name, listeners.get(name)) for name in self._probabilities()
+        """Count within the ``with`` block, with ``listeners`` (by tap name) attached.
+
+        The macs of a layer are counted from its input, after the listeners have pruned or quantized it.
+        """
+        of_probabilities = {
+            name: self._probability_listener(name, listeners.get(name)) for name in self._probability_taps()
         }
         kinds = (nn.Conv2d, nn.Linear, AttentionProduct)
         layers = [module for module in self._network.modules() if isinstance(module, kinds)]
         handles = [module.register_forward_pre_hook(self._count) for module in layers]
         try:
-            with listening(self._network, {**listeners, **closing}):
+            with listening(self._network, {**listeners, **of_probabilities}):
                 yield
         finally:
             for handle in handles:
@@ -53,21 +56,20 @@ class EffectiveMacs:
         """Return the effective macs of all images together."""
         return int(self._total)
 
-    def _probabilities(self) -> list[str]:
-        """Return the taps of attention probabilities: there the count of the second product is closed."""
+    def _probability_taps(self) -> list[str]:
+        """Return the names of the taps of attention probabilities."""
         owners = {name for module, name in self._names.items() if isinstance(module, AttentionProduct)}
         return [name for name in taps(self._network) if name.rsplit(".", 1)[0] in owners]
 
-    def _with_probabilities(self, name: str, then: Listener | None) -> Listener:
+    def _probability_listener(self, name: str, listener: Listener | None) -> Listener:
+        """Return a listener that calls ``listener`` and then counts the product of probabilities and values."""
         product = name.rsplit(".", 1)[0]
 
         def listen(x: Tensor) -> Tensor:
-            x = x if then is None else then(x)
+            x = x if listener is None else listener(x)
             value = self._values.pop(product)
-            channels = (
-                (value != 0).sum(-1, keepdim=True).to(value.dtype)
-            )  # [..., T, 1]: that a token's value has
-            self._add(((x != 0).to(value.dtype) @ channels).double())  # exact: a row's sum is small
+            channels = (value != 0).sum(-1, keepdim=True).to(value.dtype)  # non-zero ones: [..., T, 1]
+            self._add(((x != 0).to(value.dtype) @ channels).double())  # exact: the sums are small integers
             return x
 
         return listen
@@ -75,7 +77,8 @@ class EffectiveMacs:
     def _add(self, counts: Tensor) -> None:
         self._total = self._total.to(counts.device) + counts.sum()
 
-    def _count(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def _count(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Count one layer: a forward pre-hook. Attention products keep their values for the probabilities' listener."""
         x = inputs[0]
         if isinstance(module, nn.Conv2d):
             self._add(conv_effective_macs(module, x))
@@ -88,17 +91,15 @@ class EffectiveMacs:
 
 
 def conv_effective_macs(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Return the multiply-adds of ``conv`` on ``x`` [B, C, H, W] whose feature is not zero, all images together."""
-    rows = _positions(x.shape[2], conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.dilation[0])
-    columns = _positions(
-        x.shape[3], conv.kernel_size[1], conv.stride[1], int(conv.padding[1]), conv.dilation[1]
-    )
-    weighted = rows.to(x.device) @ _present(x) @ columns.to(x.device)
+    """Return the effective macs of ``conv`` on ``x`` [B, C, H, W], all images together: a float64 scalar."""
+    rows = _reads(x.shape[2], conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.dilation[0])
+    columns = _reads(x.shape[3], conv.kernel_size[1], conv.stride[1], int(conv.padding[1]), conv.dilation[1])
+    weighted = rows.to(x.device) @ _count_nonzero(x) @ columns.to(x.device)
     return weighted * (conv.out_channels // conv.groups)
 
 
-def _present(x: Tensor) -> Tensor:
-    """Return how many features of each pixel are not zero in all images of ``x`` [B, C, H, W]: [H, W] float64."""
+def _count_nonzero(x: Tensor) -> Tensor:
+    """Return the number of non-zero features of each pixel over all images of ``x`` [B, C, H, W]: float64 [H, W]."""
     features = in_memory_order(x)
     if features is None:
         return (x != 0).sum((0, 1)).double()
@@ -107,15 +108,15 @@ def _present(x: Tensor) -> Tensor:
     images, channels, height, width = x.shape
     counts = np.zeros(height * width, np.int64)
     if x.is_contiguous():
-        map_kernels.present_channels_first(features.reshape(images, channels, -1), counts)
+        map_kernels.count_nonzero_channels_first(features.reshape(images, channels, -1), counts)
     else:
-        map_kernels.present_channels_last(features.reshape(images, -1, channels), counts)
+        map_kernels.count_nonzero_channels_last(features.reshape(images, -1, channels), counts)
     return torch.from_numpy(counts).view(height, width).double()
 
 
 @lru_cache(maxsize=256)
-def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Tensor:
-    """Return how many (output, kernel) pairs of one direction read each of ``size`` pixels."""
+def _reads(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Tensor:
+    """Return how many (output pixel, kernel element) pairs of one direction read each pixel: float64 [size]."""
     outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     read = (torch.arange(outputs)[:, None] * stride + torch.arange(kernel) * dilation - padding).flatten()
     inside = read[(read >= 0) & (read < size)]

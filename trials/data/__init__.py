@@ -1,7 +1,7 @@
-"""The images of a trial: from the source that its configuration names to seeded batches on the device.
+"""The images of a trial: from a source on disk to seeded, augmented batches on the device.
 
-Here: reading, augmentation, order. Not here: training. Read first: ``loading.py``; a new source is one file in
-``sources/``.
+Here: loading, augmentation, batches. Not here: training. Read first: ``loading.py``, then ``batches.py``. A new image
+source is one file in ``sources/``.
 """
 
 import lazy_loader

@@ -1,9 +1,9 @@
-"""Random crop, mirror and cutout of a whole batch at a time, and the step from bytes to numbers.
+"""Random crop, flip and cutout of a whole batch at a time, and normalization.
 
-All random numbers of an epoch are drawn beforehand, one row an image, so that what happens to an image
-depends on its place in the epoch alone: not on the device, the number of ranks, or where a trial was resumed.
+All random numbers of an epoch are drawn in advance, one row per image. So the augmentation of an image depends only on
+its position in the epoch: not on the device, the number of ranks, or the step at which a trial resumes.
 
-N images, B images of a batch, C channels, H x W pixels, P pixels of padding.
+B images of a batch, C channels, H x W pixels.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from trials.config import DataConfig
 from trials.data.sources.arrays import Shape
 
 CROP_ROW, CROP_COLUMN, MIRRORED, CUTOUT_ROW, CUTOUT_COLUMN = range(5)
-"""Columns of the draws."""
+"""Columns of the drawn random numbers."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images: crop, then mirror, then (after normalization) cutout."""
+    """Augmentation of training images: crop, then flip, then (after normalization) cutout."""
 
     crop_padding: int = 0
-    """P: the image is padded with black by P pixels a side and cropped back to its size at a random place."""
+    """Black padding on each side, in pixels, before the image is cropped to its size at a random offset; 0: off."""
     flip: bool = False
-    """Mirror half of the images, left to right."""
+    """Flip each image left to right with probability 1/2."""
     cutout: int = 0
-    """Side of the square that is set to the mean; its centre is any pixel, what lies outside is cut off."""
+    """Side of the square that is set to the mean, in pixels; 0: off. Its centre is a random pixel of the image, so
+    part of it may lie outside."""
 
     @classmethod
     def of(cls, config: DataConfig) -> Augmentation | None:
-        """Return the augmentation that a configuration asks for; None where that is nothing."""
-        wanted = cls(crop_padding=config.crop_padding, flip=config.flip, cutout=config.cutout)
-        return None if wanted == cls() else wanted
+        """Return the augmentation that ``config`` describes; None if all of it is off."""
+        augmentation = cls(crop_padding=config.crop_padding, flip=config.flip, cutout=config.cutout)
+        return None if augmentation == cls() else augmentation
 
     def draw(self, count: int, shape: Shape, generator: np.random.Generator) -> Tensor:
-        """Return the random numbers of ``count`` images of ``shape`` [C, H, W]: int64 [count, 5]."""
+        """Draw the random numbers for ``count`` images of ``shape`` [C, H, W]: int64 [count, 5]."""
         _, height, width = shape
         draws = np.zeros((count, 5), dtype=np.int64)
         if self.crop_padding:
@@ -54,8 +55,8 @@ class Augmentation:
             draws[:, CUTOUT_COLUMN] = generator.integers(0, width, count)
         return torch.from_numpy(draws)
 
-    def move(self, pixels: Tensor, draws: Tensor) -> Tensor:
-        """Return images uint8 [B, C, H, W] cropped and mirrored as their draws [B, 5] say."""
+    def crop_and_flip(self, pixels: Tensor, draws: Tensor) -> Tensor:
+        """Crop and flip uint8 images [B, C, H, W] according to ``draws`` [B, 5]."""
         if not (self.crop_padding or self.flip):
             return pixels
         batch, channels, height, width = pixels.shape
@@ -65,23 +66,24 @@ class Augmentation:
         y = torch.arange(height, device=pixels.device)
         x = torch.where(draws[:, MIRRORED, None] == 1, x.flip(0), x) + draws[:, CROP_COLUMN, None]  # [B, W]
         y = y + draws[:, CROP_ROW, None]  # [B, H]
-        place = y[:, :, None] * (width + 2 * padding) + x[:, None, :]  # [B, H, W] in the padded image
-        place = place.view(batch, 1, height * width).expand(-1, channels, -1)
-        return padded.flatten(2).gather(2, place).view(batch, channels, height, width)
+        index = y[:, :, None] * (width + 2 * padding) + x[:, None, :]  # [B, H, W], into the padded image
+        index = index.view(batch, 1, height * width).expand(-1, channels, -1)
+        return padded.flatten(2).gather(2, index).view(batch, channels, height, width)
 
-    def kept(self, draws: Tensor, height: int, width: int) -> Tensor:
-        """Return 0 inside the cutout squares of draws [B, 5] and 1 elsewhere: float32 [B, 1, H, W]."""
+    def cutout_mask(self, draws: Tensor, height: int, width: int) -> Tensor:
+        """Return 0 inside the cutout squares of ``draws`` [B, 5] and 1 elsewhere: float32 [B, 1, H, W]."""
         rows = self._inside(draws[:, CUTOUT_ROW, None], height).float()  # [B, H]
         columns = self._inside(draws[:, CUTOUT_COLUMN, None], width).float()  # [B, W]
         return 1 - (rows[:, :, None] * columns[:, None, :])[:, None]
 
     def _inside(self, centre: Tensor, size: int) -> Tensor:
+        """Return which of ``size`` coordinates lie within the square around ``centre`` [B, 1]: bool [B, size]."""
         distance = torch.arange(size, device=centre.device) - centre + self.cutout // 2
         return (distance >= 0) & (distance < self.cutout)
 
 
 class Normalization:
-    """From bytes to numbers: (x / 255 - mean) / std, for ``mean`` and ``std`` float64 [C]."""
+    """Normalization of byte images: (x / 255 - mean) / std, with ``mean`` and ``std`` float64 [C]."""
 
     def __init__(self, mean: Tensor, std: Tensor, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -89,19 +91,19 @@ class Normalization:
         self._scale = (1 / (255 * std)).to(self._exact).view(-1, 1, 1)
         self._shift = (-mean / std).to(self._exact).view(-1, 1, 1)
 
-    def __call__(self, pixels: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Return uint8 [B, C, H, W] as numbers of ``dtype`` in the channels-last layout.
+    def __call__(self, pixels: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalize uint8 images [B, C, H, W] to ``dtype``, channels-last.
 
-        ``kept`` [B, 1, H, W] is 0 where a pixel becomes 0, the mean, and 1 elsewhere. What is narrower than float32
-        is rounded at the end only.
+        Pixels whose ``mask`` [B, 1, H, W] is 0 become 0, which is the mean. Computed in float32 at least, and rounded
+        to ``dtype`` at the end.
         """
-        numbers = pixels.to(self._exact).mul_(self._scale).add_(self._shift)
-        if kept is not None:
-            numbers.mul_(kept)  # on the CPU twenty times faster than masked_fill_
-        return numbers.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        images = pixels.to(self._exact).mul_(self._scale).add_(self._shift)
+        if mask is not None:
+            images.mul_(mask)  # on the CPU twenty times faster than masked_fill_
+        return images.to(self.dtype).contiguous(memory_format=torch.channels_last)
 
 
 def augment(pixels: Tensor, draws: Tensor, augmentation: Augmentation, normalize: Normalization) -> Tensor:
-    """Return uint8 [B, C, H, W] augmented as the draws [B, 5] say, and normalized."""
-    kept = augmentation.kept(draws, *pixels.shape[2:]) if augmentation.cutout else None
-    return normalize(augmentation.move(pixels, draws), kept)
+    """Augment uint8 images [B, C, H, W] according to ``draws`` [B, 5], and normalize them."""
+    mask = augmentation.cutout_mask(draws, *pixels.shape[2:]) if augmentation.cutout else None
+    return normalize(augmentation.crop_and_flip(pixels, draws), mask)

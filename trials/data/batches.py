@@ -1,7 +1,6 @@
-"""Seeded batches for any number of ranks, which can be taken up again at any step.
+"""Seeded batches for any number of ranks, which can resume at any step.
 
-Which images step b of epoch e holds, and what augmentation does to them, is a function of the seed, e and b
-alone.
+The images of a batch and their augmentation depend only on the seed, the epoch and the step.
 """
 
 from __future__ import annotations
@@ -14,29 +13,29 @@ from torch import Tensor
 
 from trials.data.augmentation import Augmentation, Normalization, augment
 from trials.data.image_set import ImageReader
-from trials.data.seeds import Purpose, generator
+from trials.data.seeds import RandomStream, generator
 
 Batch = tuple[Tensor, Tensor]
-"""Images [B, C, H, W] and labels [B]."""
+"""Images [B, C, H, W] and labels int64 [B]."""
 
 
 class Batches:
-    """One rank's share of the batches of some images.
+    """The batches of one rank, like a ``DataLoader`` with a distributed sampler.
 
     Args:
-        images: what is read; ``images.train`` or ``images.test`` of :func:`trials.data.load_images`.
-        indices: int64 [n], the images that take part.
-        batch_size: images a step over all ranks; every rank gets its slice of the same global batch.
-        seed: of order and augmentation; give two sets that are used side by side different ones.
-        rank: this process, 0 to ``world_size`` - 1.
+        images: ``train`` or ``test`` of :func:`trials.data.load_images`.
+        indices: int64 [n], the images to use.
+        batch_size: images per step, summed over all ranks; every rank gets a slice of the same global batch.
+        seed: of order and augmentation. Batches that are used side by side need different seeds.
+        rank: this rank, 0 to ``world_size`` - 1.
         world_size: number of ranks.
         augmentation: None for evaluation.
-        drop_last: leave out the last batch of an epoch where it is not full.
-        shuffle: a new order each epoch; False: the order of ``indices``.
-        dtype: of the images that come out.
+        drop_last: drop the last batch of an epoch if it is incomplete.
+        shuffle: use a new order every epoch; False: the order of ``indices``.
+        dtype: of the images in the batches.
 
     Raises:
-        ValueError: a batch that does not divide evenly over the ranks, or an epoch without any batch.
+        ValueError: the batches do not divide evenly over the ranks, or there is no batch in an epoch.
     """
 
     def __init__(
@@ -60,25 +59,26 @@ class Batches:
         self._check()
 
     def __len__(self) -> int:
-        """Steps an epoch, the same on every rank."""
+        """Return the steps per epoch, the same on every rank."""
         full, rest = divmod(len(self.indices), self.batch_size)
         return full if self.drop_last or not rest else full + 1
 
-    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (images [B, C, H, W], labels int64 [B]) of epoch ``epoch``, from step ``start`` on.
+    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """Yield this rank's batches of epoch ``epoch``, from step ``start`` on.
 
-        Images are normalized, of ``dtype``, channels-last. B is this rank's share of the batch; in evaluation
-        the shares of the last batch may differ by one image, or be empty.
+        Images are normalized, of ``dtype`` and channels-last. B is this rank's part of the global batch; without
+        ``drop_last``, the parts of the last batch may differ by one image, or be empty.
+
+        Raises:
+            ValueError: ``start`` is not a step of the epoch, or ``epoch`` is negative.
         """
         if not 0 <= start <= len(self):
             raise ValueError(f"`start` must be 0 to the {len(self)} steps of an epoch, but got {start}")
         order = self._order(epoch)
-        steps = [self._share(step) for step in range(start, len(self))]
+        steps = [self._slice(step) for step in range(start, len(self))]
         return self._batches(order, self._draws(epoch), steps)
 
-    def _batches(
-        self, order: Tensor, draws: Tensor | None, steps: list[slice]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, order: Tensor, draws: Tensor | None, steps: list[slice]) -> Iterator[Batch]:
         for step, (pixels, labels) in zip(steps, self.images.stream(order, steps), strict=True):
             if draws is None or self.augmentation is None:
                 yield self._normalize(pixels), labels
@@ -86,21 +86,22 @@ class Batches:
                 yield augment(pixels, draws[step], self.augmentation, self._normalize), labels
 
     def _order(self, epoch: int) -> Tensor:
+        """Return the indices of all images in the order of the epoch: int64 [n]."""
         if not self.shuffle:
             return self.indices
-        permutation = generator(self.seed, Purpose.ORDER, epoch).permutation(len(self.indices))
+        permutation = generator(self.seed, RandomStream.ORDER, epoch).permutation(len(self.indices))
         return self.indices[torch.from_numpy(permutation)]
 
     def _draws(self, epoch: int) -> Tensor | None:
-        """Return the augmentation's random numbers for every place in the epoch: int64 [n, 5]."""
+        """Return the random numbers of the augmentation for every position in the epoch: int64 [n, 5]."""
         if self.augmentation is None:
             return None
-        numbers = generator(self.seed, Purpose.AUGMENTATION, epoch)
-        draws = self.augmentation.draw(len(self.indices), self.images.shape, numbers)
+        random = generator(self.seed, RandomStream.AUGMENTATION, epoch)
+        draws = self.augmentation.draw(len(self.indices), self.images.shape, random)
         return draws.to(self.images.labels.device)
 
-    def _share(self, step: int) -> slice:
-        """Return this rank's places of a step in the epoch's order."""
+    def _slice(self, step: int) -> slice:
+        """Return this rank's positions of a step in the order of the epoch."""
         first = step * self.batch_size
         size = min(self.batch_size, len(self.indices) - first)
         return slice(
@@ -125,12 +126,15 @@ class Batches:
 
 
 def split_halves(n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return two random halves of 0 to ``n`` - 1, each sorted: one for the weights, one for the alphas.
+    """Split 0 to ``n`` - 1 into two random halves, each sorted: images for the weights and for the alphas.
 
-    Where ``n`` is odd, the first half has one image more. Raises ValueError for fewer than 2 images.
+    If ``n`` is odd, the first half has one image more.
+
+    Raises:
+        ValueError: ``n`` is less than 2.
     """
     if n < 2:
         raise ValueError(f"two halves need at least 2 images, but got {n}")
-    permutation = generator(seed, Purpose.HALVES).permutation(n)
+    permutation = generator(seed, RandomStream.HALVES).permutation(n)
     first, second = np.split(permutation, [n - n // 2])
     return torch.from_numpy(np.sort(first)), torch.from_numpy(np.sort(second))

@@ -1,4 +1,4 @@
-"""Images on the training device: held there whole, as bytes.
+"""Images that are held on the device as bytes, and the interface that they share with images in files.
 
 N images, B images of a batch, C channels, H x W pixels.
 """
@@ -16,50 +16,58 @@ from torch import Tensor
 from trials.data.sources.arrays import Shape
 
 CHUNK = 128
-"""Images whose statistics are summed at a time: few enough for the processor's cache."""
+"""Images per partial sum of the statistics: small enough for the CPU cache."""
 
 
 class ImageReader(Protocol):
-    """What :class:`trials.data.batches.Batches` reads: images that are held, or that come from files."""
+    """Interface of image sets: what :class:`trials.data.batches.Batches` reads from."""
 
     @property
     def labels(self) -> Tensor:
-        """int64 [N] on the device."""
+        """int64 [N], on the device."""
 
     @property
     def mean(self) -> Tensor:
-        """float64 [C] on the device, of pixels scaled to 0..1."""
+        """float64 [C], mean of the training images with pixels scaled to 0..1, on the device."""
 
     @property
     def std(self) -> Tensor:
-        """float64 [C] on the device, of pixels scaled to 0..1."""
+        """float64 [C], standard deviation of the training images with pixels scaled to 0..1, on the device."""
 
     @property
     def shape(self) -> Shape:
         """[C, H, W] of one image."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return N."""
 
     def stream(self, order: Tensor, steps: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (uint8 [B, C, H, W], int64 [B]) on the device, the images ``order[step]`` of each step."""
+        """Yield the images ``order[step]`` and their labels for each step, on the device.
+
+        Args:
+            order: int64 [n], indices of images.
+            steps: slices of ``order``, one per batch.
+
+        Yields:
+            Images uint8 [B, C, H, W] and labels int64 [B].
+        """
 
     def identity(self) -> bytes:
-        """Return a digest that is the same wherever the same images are held, wherever they come from."""
+        """Return a digest that is equal for equal image sets, on any device."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images that lie on the device as bytes; trials of one process share them, so nobody writes into them."""
+    """Images on the device. The trials of a process share them: do not modify. Implements :class:`ImageReader`."""
 
     pixels: Tensor
     """uint8 [N, C, H, W]."""
     labels: Tensor
     """int64 [N]."""
     mean: Tensor
-    """float64 [C] of the training images, their pixels scaled to 0..1."""
+    """float64 [C], mean of the training images with pixels scaled to 0..1."""
     std: Tensor
-    """float64 [C] of the training images, their pixels scaled to 0..1."""
+    """float64 [C], standard deviation of the training images with pixels scaled to 0..1."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,11 +79,11 @@ class ImageSet:
         return channels, height, width
 
     def stream(self, order: Tensor, steps: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (uint8 [B, C, H, W], int64 [B]), the images ``order[step]`` of each step."""
+        """Yield the images ``order[step]`` and their labels for each step, on the device."""
         order = order.to(self.pixels.device)
         for step in steps:
-            chosen = order[step]
-            yield self.pixels.index_select(0, chosen), self.labels.index_select(0, chosen)
+            indices = order[step]
+            yield self.pixels.index_select(0, indices), self.labels.index_select(0, indices)
 
     def identity(self) -> bytes:
         """Return a digest of all pixels and labels."""
@@ -97,21 +105,21 @@ class Images:
 
     @property
     def mean(self) -> Tensor:
-        """float64 [C] of the training images, their pixels scaled to 0..1."""
+        """float64 [C], mean of the training images with pixels scaled to 0..1."""
         return self.train.mean
 
     @property
     def std(self) -> Tensor:
-        """float64 [C] of the training images, their pixels scaled to 0..1."""
+        """float64 [C], standard deviation of the training images with pixels scaled to 0..1."""
         return self.train.std
 
     def identity(self) -> bytes:
-        """Return a digest that is the same on all ranks that hold the same images."""
+        """Return a digest that is equal on all ranks that hold the same images."""
         return self.train.identity() + self.test.identity()
 
 
 def digest(*tensors: Tensor) -> bytes:
-    """Return a digest of shapes, dtypes and values."""
+    """Return the SHA-256 of shapes, dtypes and values."""
     total = hashlib.sha256()
     for tensor in tensors:
         total.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -120,10 +128,10 @@ def digest(*tensors: Tensor) -> bytes:
 
 
 def statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, float64 [C], of uint8 [N, C, H, W] scaled to 0..1.
+    """Return mean and standard deviation per channel, float64 [C] each, of uint8 [N, C, H, W] scaled to 0..1.
 
-    Sums are of whole numbers, so they are the same on every device. A channel that never changes gets the
-    deviation 1: it is shifted to 0, and not divided by 0.
+    The sums are integers, so the result is the same on every device. A constant channel gets the standard deviation 1,
+    so that normalization does not divide by 0.
     """
     total = torch.zeros(pixels.shape[1], dtype=torch.int64, device=pixels.device)
     squares = torch.zeros_like(total)

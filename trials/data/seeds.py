@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of seed, purpose and epoch: the same on every rank and device."""
+"""Seeded random streams: a pure function of seed, stream and epoch, the same on every rank and device."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import IntEnum
 import numpy as np
 
 
-class Purpose(IntEnum):
-    """What random numbers are for: two purposes never share a stream. The values are part of every result."""
+class RandomStream(IntEnum):
+    """Independent random streams of one seed. A changed value would change all results."""
 
     ORDER = 0
     AUGMENTATION = 1
@@ -17,8 +17,12 @@ class Purpose(IntEnum):
     STATISTICS = 4
 
 
-def generator(seed: int, purpose: Purpose, epoch: int = 0) -> np.random.Generator:
-    """Return the generator of one stream; ``seed`` and ``epoch`` are 0 or more, else ValueError."""
+def generator(seed: int, stream: RandomStream, epoch: int = 0) -> np.random.Generator:
+    """Return the generator of one stream.
+
+    Raises:
+        ValueError: ``seed`` or ``epoch`` is negative.
+    """
     if seed < 0 or epoch < 0:
         raise ValueError(f"`seed` and `epoch` must be at least 0, but got {seed} and {epoch}")
-    return np.random.default_rng([seed, int(purpose), epoch])
+    return np.random.default_rng([seed, int(stream), epoch])

@@ -1,4 +1,4 @@
-"""How a worker computes: device, number format, threads, ranks, memory.
+"""How a worker computes: device, precision, threads, ranks of a trial, memory.
 
 Here: what depends on the machine. Not here: what is computed. Read first: ``compute.py``, then ``parallel.py``.
 """

@@ -1,20 +1,21 @@
-"""The features of a map in the order of its memory, for what looks at each of them once."""
+"""A feature map as a flat array in memory order, for kernels that visit each feature once."""
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
-def in_memory_order(x: Tensor) -> Any:
-    """Return the features of ``x`` as a numpy array [S] that shares its memory; None unless that is possible.
+def in_memory_order(x: Tensor) -> NDArray[np.float32] | None:
+    """Return the features of ``x`` as an array [x.numel()] that shares its memory, or None.
 
-    It is for float32 on the CPU without gaps, channels first or last.
+    Possible only for a dense float32 tensor on the CPU, channels first or channels last, and not for an empty one.
     """
     if x.device.type != "cpu" or x.dtype != torch.float32 or not x.numel():
         return None
     if not (x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))):
         return None
-    return x.detach().as_strided((x.numel(),), (1,)).numpy()
+    features: NDArray[np.float32] = x.detach().as_strided((x.numel(),), (1,)).numpy()
+    return features

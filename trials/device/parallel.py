@@ -1,4 +1,4 @@
-"""The ranks of one trial: one process, or n of them that train the same network on slices of each batch."""
+"""Data-parallel ranks of one trial: every rank holds the same network and computes a slice of each batch."""
 
 from __future__ import annotations
 
@@ -15,21 +15,26 @@ from torch import Tensor, nn
 from trials.errors import TrialError
 
 TIMEOUT_S = 600
+"""Seconds that a rank waits for the others."""
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """This process's place among the ranks of its trial."""
+    """The ranks of a trial, seen from one of them. The default is a single rank.
+
+    Attributes:
+        group: None for a single rank; all collective methods are then local.
+    """
 
     rank: int = 0
     world_size: int = 1
     group: dist.ProcessGroup | None = None
 
     def batch_size(self, wanted: int, images: int) -> int:
-        """Return the images of a step over all ranks: ``wanted``, or fewer where there are not so many.
+        """Return the global batch size: ``wanted``, but at most the largest multiple of the ranks within ``images``.
 
         Raises:
-            TrialError: there are fewer images than ranks.
+            TrialError: fewer images than ranks.
         """
         if images < self.world_size:
             raise TrialError(
@@ -38,7 +43,7 @@ class Mesh:
         return min(wanted, images - images % self.world_size)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its mean over the ranks, in one message."""
+        """Replace every gradient by its mean over the ranks, in a single all-reduce."""
         if self.group is None:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -46,13 +51,13 @@ class Mesh:
             gradient.copy_(mean)
 
     def average(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """Return the mean of every tensor over the ranks, in one message."""
+        """Return the mean of every tensor over the ranks, in a single all-reduce."""
         if self.group is None or not tensors:
             return list(tensors)
-        flat = torch.cat([one.reshape(-1) for one in tensors])
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(flat, group=self.group)
-        parts = (flat / self.world_size).split([one.numel() for one in tensors])
-        return [part.view_as(one) for part, one in zip(parts, tensors, strict=True)]
+        parts = (flat / self.world_size).split([tensor.numel() for tensor in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of ``values`` over the ranks."""
@@ -61,41 +66,41 @@ class Mesh:
             dist.all_reduce(values, group=self.group)
         return values
 
-    def everyones(self, number: int) -> list[int]:
-        """Return the int64 that each rank has called with, in the order of the ranks."""
-        mine = torch.tensor([number])
+    def all_gather(self, number: int) -> list[int]:
+        """Return the int64 ``number`` of every rank, by rank. Needs a process group."""
+        own = torch.tensor([number])
         if dist.get_backend(self.group) == "nccl":
-            mine = mine.cuda()
-        everyone = [torch.empty_like(mine) for _ in range(self.world_size)]
-        dist.all_gather(everyone, mine, group=self.group)
-        return [int(value) for value in everyone]
+            own = own.cuda()
+        gathered = [torch.empty_like(own) for _ in range(self.world_size)]
+        dist.all_gather(gathered, own, group=self.group)
+        return [int(value) for value in gathered]
 
-    def all_say(self, yes: bool) -> bool:
-        """Return whether ``yes`` is true on all ranks."""
-        return yes if self.group is None else all(self.everyones(int(yes)))
+    def all_true(self, value: bool) -> bool:
+        """Return whether ``value`` is true on all ranks."""
+        return value if self.group is None else all(self.all_gather(int(value)))
 
     def require_agreement(self, what: str, content: Callable[[], bytes]) -> None:
-        """Check that ``content()`` is the same on all ranks; not asked for where there is only one.
+        """Check that ``content()`` is equal on all ranks; a single rank does not call it.
 
         Raises:
-            TrialError: on every rank, if it is not; names what differs and on which ranks.
+            TrialError: it differs; raised on every rank. The message names ``what`` and a rank that differs.
         """
         if self.group is None:
             return
-        everyone = self.everyones(_digest(content()))
-        other = [rank for rank, value in enumerate(everyone) if value != everyone[0]]
-        if other:
-            raise TrialError(f"all ranks must hold the same {what}, but rank 0 and rank {other[0]} differ")
+        digests = self.all_gather(_digest(content()))
+        different = [rank for rank, value in enumerate(digests) if value != digests[0]]
+        if different:
+            raise TrialError(
+                f"all ranks must hold the same {what}, but rank 0 and rank {different[0]} differ"
+            )
 
 
 @contextmanager
-def joined(rank: int, world_size: int, address: str | None, device: torch.device) -> Iterator[Mesh]:
-    """Join the ranks of a trial for the duration of a ``with`` block.
+def process_group(rank: int, world_size: int, address: str | None, device: torch.device) -> Iterator[Mesh]:
+    """Join the process group of a trial for the duration of a ``with`` block.
 
-    They talk over NCCL where every rank has a GPU of its own, and over gloo otherwise.
-
-    Args:
-        address: ``tcp://host:port`` where the ranks meet; not needed for a single one.
+    The backend is NCCL if every rank has a GPU of its own, otherwise gloo. The ranks meet at ``address``, such as
+    ``tcp://host:port`` (``init_method`` in PyTorch); a single rank needs none.
     """
     if world_size == 1:
         yield Mesh()
@@ -105,7 +110,7 @@ def joined(rank: int, world_size: int, address: str | None, device: torch.device
     )
     try:
         mesh = Mesh(rank, world_size, dist.group.WORLD)
-        if backend_for(mesh.everyones(_identity(device))) == "nccl":
+        if backend_for(mesh.all_gather(_device_id(device))) == "nccl":
             mesh = replace(mesh, group=dist.new_group(backend="nccl"))
         yield mesh
     finally:
@@ -113,12 +118,12 @@ def joined(rank: int, world_size: int, address: str | None, device: torch.device
 
 
 def backend_for(devices: Sequence[int]) -> str:
-    """Return the backend for ranks on these GPUs (0: the CPU): NCCL refuses two ranks on one GPU."""
+    """Return the backend for ranks on these GPUs (0 is the CPU). NCCL does not allow two ranks on one GPU."""
     return "nccl" if 0 not in devices and len(set(devices)) == len(devices) else "gloo"
 
 
-def _identity(device: torch.device) -> int:
-    """Return a number that no other GPU has; 0 for the CPU."""
+def _device_id(device: torch.device) -> int:
+    """Return a number that identifies the GPU; 0 for the CPU."""
     return 0 if device.type == "cpu" else _digest(str(torch.cuda.get_device_properties(device).uuid).encode())
 
 
@@ -127,5 +132,5 @@ def _digest(content: bytes) -> int:
 
 
 def local_device() -> torch.device:
-    """Return the GPU that this worker was given, or the CPU."""
+    """Return the GPU of this worker, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

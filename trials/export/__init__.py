@@ -1,6 +1,7 @@
-"""Taking a point away: a folder with a ``torch.export`` program, or ONNX, that needs nothing of this project.
+"""Export of a point: a folder with a ``torch.export`` or ONNX program that runs without this project.
 
-Here: programs and their papers. Not here: how a point was measured (``trials.ladder``). Read first: ``export.py``.
+Here: programs, model cards, weights. Not here: the measurement of a point (``trials.ladder``). Read first:
+``export.py``.
 """
 
 import lazy_loader

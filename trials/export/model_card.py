@@ -1,17 +1,44 @@
-"""What an exported network says of itself: for programs as JSON, for people as Markdown."""
+"""The model card of an exported network: as JSON for programs, as Markdown for people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import NotRequired, TypedDict
 
+from results.storage.record_types import JsonObject, PointRow
 from trials.config import TrialConfig
 from trials.data.loading import Images
+from trials.export.onnx_export import OnnxCheck
 
 
-def card_of(row: Mapping[str, Any], images: Images) -> dict[str, Any]:
-    """Return the card of a point: its row, and what the network takes and gives."""
+class InputSpec(TypedDict):
+    """Input of a program: images with pixels in 0..1, shifted by ``mean`` and divided by ``std`` of each channel."""
+
+    name: str
+    dtype: str
+    shape: list[str | int]
+    mean: list[float]
+    std: list[float]
+
+
+class OutputSpec(TypedDict):
+    """Output of a program: the logits."""
+
+    name: str
+    shape: list[str | int]
+
+
+class Card(TypedDict):
+    """A model card; ``point`` is the row of the point with ``finished_at`` as text."""
+
+    point: JsonObject
+    input: InputSpec
+    output: OutputSpec
+    onnx: NotRequired[OnnxCheck]
+
+
+def card_of(row: PointRow, images: Images) -> Card:
+    """Return the card of the point ``row``, trained on ``images``."""
     config = TrialConfig.model_validate_json(row["config"])
     exact = config.device.precision == "float64"
     return {
@@ -29,13 +56,13 @@ def card_of(row: Mapping[str, Any], images: Images) -> dict[str, Any]:
 
 ROWS = {
     "accuracy": "accuracy on the test images",
-    "macs": "multiply-adds an image",
-    "effective_macs": "multiply-adds whose feature is not zero",
+    "macs": "multiply-adds per image",
+    "effective_macs": "multiply-adds per image whose feature is not zero",
     "params": "parameters",
     "weight_bytes": "weights as stored, bytes",
-    "feature_map_bytes": "feature maps as stored, bytes an image",
+    "feature_map_bytes": "feature maps as stored, bytes per image",
     "memory_bytes": "weights and peak live feature maps as stored, bytes",
-    "sparsity": "share of zero features",
+    "sparsity": "fraction of features that are zero",
     "splitting": "splitting parameter s",
     "regularization": "regularization weight lambda",
     "threshold": "pruning threshold tau",
@@ -43,12 +70,13 @@ ROWS = {
     "feature_map_bits": "bits of a feature",
     "codec": "codec of the stored sizes",
 }
+"""Columns of the point in the Markdown table, and their labels."""
 
 
-def as_markdown(card: Mapping[str, Any]) -> str:
-    """Return the card as a page: what the network is, what it costs, how to use it."""
+def as_markdown(card: Card) -> str:
+    """Return the card as Markdown: the network, its costs, and how to use it."""
     point, images = card["point"], card["input"]
-    numbers = "\n".join(f"| {said} | {_shown(point[name])} |" for name, said in ROWS.items())
+    numbers = "\n".join(f"| {label} | {_formatted(point[name])} |" for name, label in ROWS.items())
     versions = ", ".join(f"{name} {version}" for name, version in json.loads(point["versions"]).items())
     onnx = card.get("onnx")
     return f"""\
@@ -56,7 +84,7 @@ def as_markdown(card: Mapping[str, Any]) -> str:
 
 A network of the sweep `{point["sweep"]}`: space {point["space"]}, {point["network_cells"]} cells, node width
 {point["network_channels"]}, output node {point["output_node"]}, trained on {point["data"]} for
-{point["train_epochs"]} epochs. Pruning threshold and precisions are part of `program.pt2`.
+{point["train_epochs"]} epochs. `program.pt2` includes the pruning threshold and the quantization.
 
 | | |
 |---|---|
@@ -67,23 +95,23 @@ Computed with {versions} on {point["device"]}.
 ## Use
 
     program = torch.export.load("program.pt2").module()
-    logits = program(images)  # {images["dtype"]} {images["shape"]}, batches of any size
+    logits = program(images)  # {images["dtype"]} {images["shape"]}, any batch size
 
-Images are scaled to 0..1, then shifted by the mean {_list(images["mean"])} and divided by the deviation
-{_list(images["std"])} of their channels. `python load.py` measures the accuracy again; it needs shrinksweep for the
-test images. The program alone needs nothing but torch. `weights.pt` and `genotype.json` are the network as it was
-trained, before quantization, for those who want to go on with it: `trials.export.load_exported`.
+Scale images to 0..1, subtract the mean {_list(images["mean"])} of each channel, and divide by the standard deviation
+{_list(images["std"])}. The program needs only torch. `python load.py` measures the accuracy again; it needs shrinksweep
+for the test images. `weights.pt` and `genotype.json` hold the network as trained, before quantization:
+`trials.export.load_exported` loads it, for example for further training.
 {"" if onnx is None else _onnx(onnx)}"""
 
 
-def _onnx(measured: Mapping[str, Any]) -> str:
+def _onnx(check: OnnxCheck) -> str:
     return f"""
-`network.onnx` is the same program. By onnxruntime its accuracy is {measured["accuracy"]:.4f}; the logits differ from
-torch's by {measured["largest_difference"]:.2g} at most, noticeably for {measured["differing"]:.1%} of the images.
+`network.onnx` is the same program. Its accuracy with onnxruntime is {check["accuracy"]:.4f}. The logits differ from
+those of torch by at most {check["largest_difference"]:.2g}, noticeably for {check["differing"]:.1%} of the images.
 """
 
 
-def _shown(value: Any) -> str:
+def _formatted(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,7 +1,7 @@
-"""A trained network as it is deployed at one rung: weights quantized, thresholds and precisions at its taps.
+"""A trained network as it is deployed at one rung, as a program that runs without this project.
 
-What the ladder measures with listeners is here part of the network itself, so that a program made of it needs
-nothing of this project.
+Weights are quantized. The pruning and quantization of maps, which the ladder applies through listeners, become part of
+the network.
 """
 
 from __future__ import annotations
@@ -21,32 +21,36 @@ from trials.ladder.tap_filter import Range, TapFilter
 def portable(
     network: nn.Module, rung: Rung, ranges: Mapping[str, Range], *, explicit_attention: bool = False
 ) -> nn.Module:
-    """Return ``network`` as it computes at ``rung``, on the CPU and in evaluation mode; it stays as it is.
+    """Return a copy of ``network`` that computes as at ``rung``, on the CPU and in evaluation mode.
 
-    ``ranges`` are those of ``ladder.calibrate``. The fused attention of torch, bit for bit what the ladder measured
-    where nothing is pruned or quantized, is not known everywhere: ``explicit_attention`` goes without it.
+    Args:
+        network: the trained network; it is not modified.
+        rung: threshold and precisions.
+        ranges: calibrated range of every tap (:func:`trials.ladder.calibrate`).
+        explicit_attention: do not use the fused attention of torch, which ONNX lacks. Without pruning and quantization
+            of the probabilities, only the fused one equals the measured network bit for bit.
     """
-    twin = deploy(network, rung.weight_bits).network.cpu()
-    for name, tap in taps(twin).items():
-        one = TapFilter.of(rung, ranges[name])
-        tap.listener = _copying(one) if explicit_attention and tap.normalized else one
-    return twin
+    deployed = deploy(network, rung.weight_bits).network.cpu()
+    for name, tap in taps(deployed).items():
+        filter_ = TapFilter.of(rung, ranges[name])
+        tap.listener = _cloning(filter_) if explicit_attention and tap.normalized else filter_
+    return deployed
 
 
-def _copying(one: TapFilter) -> Listener:
-    """Return a filter that never hands the very same map back: then the product is computed from it."""
+def _cloning(filter_: TapFilter) -> Listener:
+    """Return a listener that always returns a new tensor: then attention computes its product explicitly."""
 
     def listen(x: Tensor) -> Tensor:
-        return one(x).clone()
+        return filter_(x).clone()
 
     return listen
 
 
 @torch.no_grad()
 def as_program(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
-    """Return ``network`` as a program for batches of any size, traced on ``images`` [2 or more, C, H, W]."""
-    network(images)  # what is computed once and kept, such as tables of positions, is now there
+    """Return ``network`` as a program for any batch size, traced on ``images`` [B, C, H, W] with B of at least 2."""
+    network(images)  # fills caches, such as the index of relative positions, before tracing
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's, on its own internals
+        warnings.simplefilter("ignore")  # torch warns about its own internals
         return torch.export.export(network, (images,), dynamic_shapes={"images": {0: batch}})

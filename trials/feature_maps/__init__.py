@@ -1,6 +1,6 @@
-"""The second method: feature maps regularized in training, pruned and quantized at inference.
+"""Feature-map sparsity: maps are regularized in training, and pruned and quantized at inference.
 
-Here: the lambda term, quantizers, the deployed form of a network. Not here: codes (``trials.coding``), the evaluation
+Here: the lambda term, quantizers, the deployed form of a network. Not here: codecs (``trials.coding``), the evaluation
 of rungs (``trials.ladder``). Read first: ``regularization.py``, then ``quantization.py``.
 """
 

@@ -1,4 +1,4 @@
-"""The network as it is deployed with quantized weights: batch norms folded first, then every layer quantized."""
+"""The deployed form of a network: batch norms folded into the layers before them, then weights quantized."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from trials import coding
 from trials.feature_maps.quantization import OFF, fold_batch_norm, quantize_weight
 
 FLOAT_BITS = 32
+"""Bits of a float32."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A network in evaluation mode, and how many bits its weights take under each codec.
+    """A network in evaluation mode with quantized weights, and their size under each codec.
 
     Attributes:
-        network: computes with the weights as stored.
-        symbols: the quantized weights, a layer each; empty with 32 bits.
-        other_values: float32 numbers stored beside them: scales, biases, norms, position tables.
+        network: the network; its weights are the dequantized ones.
+        symbols: the quantized weights of each layer; empty with 32 bits.
+        other_values: number of float32 values stored in addition: scales, biases, norms, position tables.
         bits: bits of a weight.
     """
 
@@ -34,19 +35,19 @@ class Deployed:
     bits: int
 
     def weight_bytes(self, codec: str) -> float:
-        """Return the bytes of all parameters as stored.
+        """Return the size of all parameters as stored, in bytes.
 
-        Quantized weights are coded layer by layer; ``none`` packs them at their bits. Unquantized ones take 4 bytes
-        each; with ``zero_value`` a mask and 4 bytes for each that is not zero, with ``best`` the smaller of both.
+        Quantized weights are coded layer by layer; the codec ``none`` takes ``bits`` bits for each. Unquantized weights
+        take :func:`float_bits`.
         """
         if self.bits == OFF:
             values = torch.cat([p.detach().flatten() for p in self.network.parameters()])
             return float_bits(values.numel(), int((values != 0).sum()), codec) / 8
-        stored = sum(symbol_bits(one, codec, self.bits) for one in self.symbols)
-        return (stored + FLOAT_BITS * self.other_values) / 8
+        coded = sum(symbol_bits(symbols, codec, self.bits) for symbols in self.symbols)
+        return (coded + FLOAT_BITS * self.other_values) / 8
 
     def sparsity(self) -> float:
-        """Return the share of zeros among the weights that multiply feature maps."""
+        """Return the fraction of zeros among the weights of convolutions and linear layers."""
         if self.symbols:
             return sum(int((s == 0).sum()) for s in self.symbols) / sum(s.numel() for s in self.symbols)
         weights = [m.weight for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
@@ -54,31 +55,34 @@ class Deployed:
 
 
 def deploy(network: nn.Module, bits: int) -> Deployed:
-    """Return ``network`` with its weights at ``bits`` bits; it stays as it is.
+    """Return a copy of ``network`` with its weights at ``bits`` bits; ``network`` is not modified.
 
-    With 32 bits nothing is folded and nothing changes, bit for bit. Otherwise every batch norm is folded into the
-    layer before it, weights of convolutions and linear layers are quantized symmetrically per output channel, and
-    everything else stays float32.
+    With 32 bits nothing is folded, and the copy computes the same, bit for bit. Otherwise every batch norm is folded
+    into the layer before it, weights of convolutions and linear layers are quantized symmetrically per output channel,
+    and all other parameters stay float32.
+
+    Raises:
+        ValueError: ``bits`` is not 2 to 8 or 32, or a weight is not finite.
     """
-    twin = deepcopy(network).eval()
+    deployed = deepcopy(network).eval()
     if bits == OFF:
-        return Deployed(twin, (), 0, bits)
-    fold(twin)
+        return Deployed(deployed, (), 0, bits)
+    fold(deployed)
     symbols: list[Tensor] = []
     scales = 0
-    for module in twin.modules():
+    for module in deployed.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             quantized = quantize_weight(module.weight, bits)
             module.weight.data.copy_(quantized.dequantize())
             symbols.append(quantized.symbols)
             scales += quantized.scale.numel()
-    values = sum(parameter.numel() for parameter in twin.parameters())
-    return Deployed(twin, tuple(symbols), values - sum(one.numel() for one in symbols) + scales, bits)
+    values = sum(parameter.numel() for parameter in deployed.parameters())
+    return Deployed(deployed, tuple(symbols), values - sum(s.numel() for s in symbols) + scales, bits)
 
 
 @torch.no_grad()
 def fold(network: nn.Module) -> None:
-    """Fold every batch norm of ``network`` (evaluation mode) into the layer before it, in place."""
+    """Fold every batch norm of ``network`` into the layer before it, in place; valid in evaluation mode."""
     for module in list(network.modules()):
         if isinstance(module, ConvBlock):
             _fold_into(module.pointwise or module.conv, module.bn)
@@ -105,7 +109,7 @@ def _fold_into(layer: nn.Module, bn: nn.Module, channels: slice | None = None) -
 
 
 def _part(bn: BatchNorm, channels: slice) -> BatchNorm:
-    """Return the batch norm of some of the channels."""
+    """Return a batch norm of only these channels."""
     assert bn.running_mean is not None
     assert bn.running_var is not None
     part = BatchNorm(len(bn.running_mean[channels]))
@@ -116,12 +120,16 @@ def _part(bn: BatchNorm, channels: slice) -> BatchNorm:
 
 
 def symbol_bits(symbols: Tensor, codec: str, bits: int) -> int:
-    """Return the bits of integer symbols under ``codec``; ``none`` packs each at ``bits`` bits."""
+    """Return the size of integer symbols under ``codec``, in bits; ``none`` takes ``bits`` bits for each."""
     return symbols.numel() * bits if codec == "none" else coding.size_in_bits(symbols, codec)
 
 
-def float_bits(values: int, present: int, codec: str) -> int:
-    """Return the bits of float32 values of which ``present`` are not zero."""
+def float_bits(values: int, nonzero: int, codec: str) -> int:
+    """Return the size in bits of float32 values of which ``nonzero`` are not zero.
+
+    ``zero_value`` stores a mask and the non-zero values; ``best`` is the smaller of that and 32 bits for each. All
+    other codecs apply to integers only: they take 32 bits for each.
+    """
     dense = FLOAT_BITS * values
-    masked = values + FLOAT_BITS * present
+    masked = values + FLOAT_BITS * nonzero
     return {"zero_value": masked, "best": min(dense, masked)}.get(codec, dense)

@@ -1,36 +1,50 @@
-"""One pass over a feature map on the CPU: prune it, quantize it and count, compiled by numba.
+"""Pruning, quantization and counting of a feature map in one pass on the CPU, compiled by numba.
 
-torch takes ten passes for the same, each through memory: on small networks they are most of what a ladder takes.
-Imported where the first map is counted, in a training or a ladder: once a process, about a second and 120 MB.
+torch needs ten passes over memory for the same; in small networks they dominate the time of a ladder. The import takes
+about a second and 120 MB, so this module is imported when the first map is counted.
+
+Shapes: S features of a map; B batch, C channels, P = H W pixels.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from trials.device.jit import jit
 from trials.feature_maps.quantization import SYMBOLS
 
 PIECE = 2048
-"""Features whose levels are made before they are counted: they stay in the nearest cache."""
+"""Features that are quantized before they are counted: their levels fit the first-level cache."""
 LARGEST = np.float32(np.finfo(np.float32).max)
 ZERO = np.float32(0)
 
 
 @jit()
 def prune_and_quantize(
-    x: Any, below: Any, scale: Any, zero_point: Any, top: Any, out: Any, counts: Any
+    x: NDArray[np.float32],
+    below: np.float32,
+    scale: np.float32,
+    zero_point: np.float32,
+    top: np.float32,
+    out: NDArray[np.float32],
+    counts: NDArray[np.int64],
 ) -> int:
-    """Set features of magnitude up to ``below`` to zero, quantize, and count each level in ``counts``; return how
-    many features are not finite.
+    """Prune and quantize a map, and count its levels; return the number of features that are not finite.
 
-    ``x``, ``out`` [S] float32; ``counts`` [256] int64 is added to; numbers are float32, as
-    ``trials.feature_maps.quantization.AffineQuantizer`` has them, and so is every step of the arithmetic.
+    All arithmetic is float32, as in ``trials.feature_maps.quantization.AffineQuantizer``.
+
+    Args:
+        x: the features, [S].
+        below: features of at most this magnitude become zero.
+        scale: distance of two levels.
+        zero_point: the level of zero.
+        top: the highest level.
+        out: receives the dequantized features, [S].
+        counts: the occurrences of each level are added to it, [256].
     """
     levels = np.empty(PIECE, np.int32)
-    tables = np.zeros((4, SYMBOLS), np.int64)  # four, as equal levels in a row would wait for each other
+    tables = np.zeros((4, SYMBOLS), np.int64)  # four, so that counting equal levels in a row does not stall
     broken = 0
     for start in range(0, len(x), PIECE):
         size = min(PIECE, len(x) - start)
@@ -43,7 +57,7 @@ def prune_and_quantize(
         for i in range(size):
             broken += not abs(piece[i]) <= LARGEST
         fours = size - size % 4
-        for i in range(0, fours, 4):  # "& 255": what stands for NaN stays inside the tables
+        for i in range(0, fours, 4):  # "& 255" keeps the undefined level of NaN inside the tables
             tables[0, levels[i] & 255] += 1
             tables[1, levels[i + 1] & 255] += 1
             tables[2, levels[i + 2] & 255] += 1
@@ -56,10 +70,11 @@ def prune_and_quantize(
 
 
 @jit(fastmath={"reassoc"})
-def prune(x: Any, below: Any, out: Any) -> tuple[int, float]:
-    """Set features of magnitude up to ``below`` to zero; return the zeros, and the sum of magnitudes in float64.
+def prune(x: NDArray[np.float32], below: np.float32, out: NDArray[np.float32]) -> tuple[int, float]:
+    """Write ``x`` [S] to ``out`` [S], with features of magnitude up to ``below`` set to zero.
 
-    ``x``, ``out`` [S] float32.
+    Returns:
+        The number of zeros, and the sum of magnitudes, accumulated in float64.
     """
     zeros, total = 0, 0.0
     for i in range(len(x)):
@@ -71,8 +86,8 @@ def prune(x: Any, below: Any, out: Any) -> tuple[int, float]:
 
 
 @jit(fastmath={"reassoc"})
-def count(x: Any) -> tuple[int, float]:
-    """Return the zeros of ``x`` [S] float32, and the sum of magnitudes in float64."""
+def count(x: NDArray[np.float32]) -> tuple[int, float]:
+    """Return the number of zeros of ``x`` [S], and the sum of magnitudes, accumulated in float64."""
     zeros, total = 0, 0.0
     for i in range(len(x)):
         zeros += x[i] == ZERO
@@ -81,19 +96,19 @@ def count(x: Any) -> tuple[int, float]:
 
 
 @jit()
-def present_channels_last(x: Any, counts: Any) -> None:
-    """Add to ``counts`` [P] int64 how many features of each pixel are not zero; ``x``: [B, P, C] float32."""
+def count_nonzero_channels_last(x: NDArray[np.float32], counts: NDArray[np.int64]) -> None:
+    """Add the number of non-zero features of each pixel of ``x`` [B, P, C] to ``counts`` [P]."""
     for b in range(x.shape[0]):
         for p in range(x.shape[1]):
-            seen = 0
+            nonzero = 0
             for c in range(x.shape[2]):
-                seen += x[b, p, c] != ZERO
-            counts[p] += seen
+                nonzero += x[b, p, c] != ZERO
+            counts[p] += nonzero
 
 
 @jit()
-def present_channels_first(x: Any, counts: Any) -> None:
-    """Add to ``counts`` [P] int64 how many features of each pixel are not zero; ``x``: [B, C, P] float32."""
+def count_nonzero_channels_first(x: NDArray[np.float32], counts: NDArray[np.int64]) -> None:
+    """Add the number of non-zero features of each pixel of ``x`` [B, C, P] to ``counts`` [P]."""
     for b in range(x.shape[0]):
         for c in range(x.shape[1]):
             for p in range(x.shape[2]):

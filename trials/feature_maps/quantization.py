@@ -1,9 +1,8 @@
-"""Quantization of a trained network: weights symmetric per output channel, feature maps affine per tap.
+"""Post-training quantization: weights symmetrically per output channel, feature maps affinely per tap.
 
-2 to 8 bits; 32 is off. Zero stays exactly zero: a weight of zero is level 0, and a feature map's zero point
-is an integer level, so that features below the threshold stay zeros that cost the codecs next to nothing.
-Batch norm is folded into the convolution before it (:func:`fold_batch_norm`) where the folded form is what
-is deployed.
+Bits are 2 to 8; 32 turns quantization off. Zero is represented exactly: a weight of zero is level 0, and the zero point
+of a feature map is an integer level, so that pruned features remain zeros, which the codecs store in few bits.
+:func:`fold_batch_norm` folds a batch norm into the convolution before it, the form in which weights are quantized.
 
 Shapes: C_out output channels of a weight; ``...`` any shape.
 """
@@ -19,68 +18,91 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 OFF = 32
-"""The number of bits that stands for no quantization."""
+"""Number of bits that means no quantization."""
 SYMBOLS = 256
-"""Symbols that 8 bits have."""
-_SMALLEST = torch.finfo(torch.float32).tiny
-"""A smaller scale than this is no scale in float32: what it would resolve is taken for zero."""
+"""Number of symbols of 8 bits."""
+_SMALLEST_SCALE = torch.finfo(torch.float32).tiny
+"""Smallest normal float32. Maps that would need a smaller scale are quantized to zero."""
 
 
 def check_bits(bits: int) -> None:
-    """Raise ValueError unless ``bits`` is 2 to 8, or 32 for off."""
-    whole = isinstance(bits, int) and not isinstance(bits, bool)
-    if not whole or not (2 <= bits <= 8 or bits == OFF):
+    """Check that ``bits`` is 2 to 8, or 32 for off.
+
+    Raises:
+        ValueError: another value.
+    """
+    is_integer = isinstance(bits, int) and not isinstance(bits, bool)
+    if not is_integer or not (2 <= bits <= 8 or bits == OFF):
         raise ValueError(f"`bits` must be 2 to 8, or 32 for off, but got {bits!r}")
 
 
 @dataclass(frozen=True)
 class QuantizedTensor:
-    """A weight as stored: ``symbols`` int8 [C_out, ...] times ``scale`` [C_out]."""
+    """A quantized weight.
+
+    Attributes:
+        symbols: integer levels, int8 [C_out, ...].
+        scale: distance of two levels, by output channel, [C_out].
+    """
 
     symbols: Tensor
     scale: Tensor
 
     def dequantize(self) -> Tensor:
-        """Return the weight that the symbols stand for, [C_out, ...] in the dtype of the scale."""
+        """Return the weight ``scale * symbols``, [C_out, ...], in the dtype of the scale."""
         return self.symbols.to(self.scale.dtype) * _per_channel(self.scale, self.symbols)
 
 
 def quantize_weight(weight: Tensor, bits: int) -> QuantizedTensor:
-    """Quantize a weight [C_out, ...] symmetrically, each output channel with its own scale.
+    """Quantize a weight [C_out, ...] symmetrically, with one scale per output channel.
 
-    Levels are -(2^(bits-1) - 1) to 2^(bits-1) - 1 and the largest magnitude of a channel is the last of
-    them; no weight moves by more than half a scale. A channel of zeros has scale 1. Raises ValueError for
-    bits other than 2 to 8, and for a weight that is not finite.
+    Levels are -(2^(bits-1) - 1) to 2^(bits-1) - 1. The largest magnitude of a channel becomes the highest level, so no
+    weight changes by more than half a scale. A channel of zeros has scale 1.
+
+    Raises:
+        ValueError: ``bits`` is not 2 to 8, or the weight is not finite or a scalar.
     """
     _check_on(bits)
     if weight.dim() == 0 or not torch.isfinite(weight).all():
         raise ValueError(f"`weight` must be finite, [C_out, ...], but got {_describe(weight)}")
     top = 2 ** (bits - 1) - 1
-    weight = weight.detach().to(_working(weight.dtype))
+    weight = weight.detach().to(_compute_dtype(weight.dtype))
     channels = weight.reshape(len(weight), -1) if weight.numel() else weight.new_zeros(len(weight), 1)
     scale = channels.abs().amax(1) / top  # [C_out]
-    scale = torch.where(scale >= _SMALLEST, scale, torch.ones_like(scale))
+    scale = torch.where(scale >= _SMALLEST_SCALE, scale, torch.ones_like(scale))
     levels = (weight / _per_channel(scale, weight)).round().clamp(-top, top)
     return QuantizedTensor(levels.to(torch.int8), scale)
 
 
 def fake_quantize_weight(weight: Tensor, bits: int) -> Tensor:
-    """Return the weight that computes as the quantized one does; with 32 bits, the weight itself."""
+    """Return ``weight`` [C_out, ...] quantized and dequantized, in its own dtype; with 32 bits, the weight itself.
+
+    Raises:
+        ValueError: ``bits`` is not 2 to 8 or 32, or the weight is not finite.
+    """
     check_bits(bits)
     return weight if bits == OFF else quantize_weight(weight, bits).dequantize().to(weight.dtype)
 
 
 @dataclass(frozen=True)
 class AffineQuantizer:
-    """Quantizes the feature map of one tap whose values were seen to lie from ``low`` to ``high``.
+    """Affine quantizer of the feature map of one tap.
 
-    The range is widened to hold zero, and split into 2^bits levels, ``scale`` apart; level ``zero_point`` is
-    zero. Inside the range no value moves by more than half a scale, values outside become the nearest end.
-    NaN has no level: calling the quantizer hands it on, its symbol is undefined.
+    The calibrated range is extended to contain zero and divided into 2^bits levels with distance ``scale``:
+    x ~ scale (level - zero_point), so level ``zero_point`` is exactly zero. Values inside the range change by at most
+    half a scale; values outside are clipped. Calling the quantizer passes NaN through; the symbol of NaN is undefined.
 
-    The codecs are given *symbols*, uint8, counted from zero outwards, so that a zero feature is symbol 0
-    whatever the zero point: 0, -1, 1, -2, 2, ... levels from zero as long as both signs exist, then on to
-    the longer side. A map behind a ReLU has no negative levels, and its symbols are its levels.
+    The codecs encode *symbols*, uint8, which number the levels by their distance from zero: the levels relative to the
+    zero point are ordered 0, -1, 1, -2, 2, ... as long as both signs exist, then on along the longer side. So a zero
+    feature is symbol 0 for every zero point. The output of a ReLU has no negative levels: its symbols are its levels.
+
+    Attributes:
+        low: smallest value of the map on the calibration images.
+        high: largest value of the map on the calibration images.
+        bits: 2 to 8, or 32 for off.
+
+    Raises:
+        ValueError: ``bits`` has another value, or ``low`` and ``high`` are not finite and in order.
     """
 
     low: float
@@ -96,34 +118,36 @@ class AffineQuantizer:
 
     @cached_property
     def scale(self) -> float:
-        """Return the distance of two levels, in units of the feature; 1 for a map that is zero throughout."""
+        """Distance of two levels, in units of the feature; 1 for a map of zeros."""
         scale = (max(self.high, 0.0) - min(self.low, 0.0)) / self.top
-        return scale if scale >= _SMALLEST else 1.0
+        return scale if scale >= _SMALLEST_SCALE else 1.0
 
     @cached_property
     def zero_point(self) -> int:
-        """Return the level that is zero, 0 to 2^bits - 1."""
+        """The level of zero, 0 to 2^bits - 1."""
         return round(-min(self.low, 0.0) / self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the map [...] as it is after being stored and read again; with 32 bits, the map itself."""
-        return x if self.bits == OFF else (self._from_zero(x) * self.scale).to(x.dtype)
+        """Return the map ``x`` [...] quantized and dequantized; with 32 bits, the map itself."""
+        return x if self.bits == OFF else (self._relative_levels(x) * self.scale).to(x.dtype)
 
-    def counted(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the map [...] as stored and read again, and how often each symbol occurs in it: int64 [256].
+    def quantize_and_count(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the map ``x`` [...] quantized and dequantized, and the histogram of its symbols, int64 [256].
 
-        The same as calling the quantizer and counting :meth:`symbols`, in a third of the time.
+        Equals calling the quantizer and counting :meth:`symbols`, in a third of the time.
+
+        Raises:
+            ValueError: quantization is off.
         """
         _check_on(self.bits)
-        levels = self._from_zero(x).add_(self.zero_point)
-        whole = levels.to(torch.uint8)
-        counts = torch.bincount(
-            whole.as_strided((whole.numel(),), (1,)), minlength=SYMBOLS
-        )  # in memory's order
+        levels = self._relative_levels(x).add_(self.zero_point)
+        integers = levels.to(torch.uint8)
+        flat = integers.as_strided((integers.numel(),), (1,))  # in memory order: avoids a copy
+        counts = torch.bincount(flat, minlength=SYMBOLS)
         return levels.sub_(self.zero_point).mul_(self.scale).to(x.dtype), self.histogram(counts)
 
     def histogram(self, counts: Tensor) -> Tensor:
-        """Return how often each symbol occurs, int64 [256], where level l does ``counts`` [256] times."""
+        """Return the histogram of the symbols, int64 [256], given ``counts`` [256] of the levels."""
         return torch.zeros_like(counts).index_add_(0, self._symbol_of_level.to(counts.device), counts)
 
     @cached_property
@@ -132,50 +156,60 @@ class AffineQuantizer:
         return self.symbols(levels * self.scale).long()
 
     def symbols(self, x: Tensor) -> Tensor:
-        """Return the symbols of a map [...], uint8 [...]: what the codecs are given."""
+        """Return the symbols of a map ``x`` [...], uint8 [...].
+
+        Raises:
+            ValueError: quantization is off.
+        """
         _check_on(self.bits)
-        relative = self._from_zero(x)
+        relative = self._relative_levels(x)
         if self.zero_point == 0:
             return relative.to(torch.uint8)
         levels = relative.to(torch.int16)
         distance = levels.abs()
-        other_side = (distance + (levels >> 15)).clamp_(max=self._both)  # its levels that come before
-        return (distance + other_side).to(torch.uint8)
+        opposite = (distance + (levels >> 15)).clamp_(max=self._paired)  # smaller levels of the other sign
+        return (distance + opposite).to(torch.uint8)
 
     def dequantize(self, symbols: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return the map [...] that the symbols [...] stand for: exactly what calling the quantizer gives."""
+        """Return the map [...] of ``symbols`` [...]: exactly the result of calling the quantizer.
+
+        Raises:
+            ValueError: quantization is off.
+        """
         _check_on(self.bits)
         wide = symbols.to(torch.int16)
         alternating = (wide >> 1) ^ -(wide & 1)
-        beyond = (wide - self._both) * (1 if self.zero_point <= self._both else -1)
-        relative = torch.where(wide <= 2 * self._both, alternating, beyond)
-        return (relative.to(_working(dtype)) * self.scale).to(dtype)
+        one_sided = (wide - self._paired) * (1 if self.zero_point <= self._paired else -1)
+        relative = torch.where(wide <= 2 * self._paired, alternating, one_sided)
+        return (relative.to(_compute_dtype(dtype)) * self.scale).to(dtype)
 
     @property
     def top(self) -> int:
-        """Return the highest level."""
+        """The highest level."""
         return int(2**self.bits - 1)
 
     @property
-    def _both(self) -> int:
-        """Return how many levels exist on either side of zero."""
+    def _paired(self) -> int:
+        """Number of levels that exist on both sides of zero."""
         return min(self.zero_point, self.top - self.zero_point)
 
-    def _from_zero(self, x: Tensor) -> Tensor:
-        """Return how many levels each feature is away from zero: whole numbers in floating point."""
-        levels = (x.to(_working(x.dtype)) / self.scale).round_()
+    def _relative_levels(self, x: Tensor) -> Tensor:
+        """Return the level of each feature minus the zero point: integers in floating point."""
+        levels = (x.to(_compute_dtype(x.dtype)) / self.scale).round_()
         return levels.clamp_(-self.zero_point, self.top - self.zero_point)
 
 
 def fold_batch_norm(
     conv_weight: Tensor, bn: _BatchNorm, conv_bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return weight [C_out, ...] and bias [C_out] that do what the convolution and ``bn`` behind it do.
+    """Return weight [C_out, ...] and bias [C_out] of one layer that replaces a layer and the batch norm after it.
 
-    In evaluation, y = gamma (conv(x) + conv_bias - mean) / sqrt(var + eps) + beta: the factor of each
-    channel goes into its weights, the rest into the bias. Computed in float64, handed back in the dtype of
-    the weight; nothing is changed in place. Raises ValueError for a batch norm of other channels or without
-    running statistics.
+    In evaluation mode, y = gamma (conv(x) + conv_bias - mean) / sqrt(var + eps) + beta. The factor of each channel is
+    folded into its weights, the rest into the bias. Computed in float64, returned in the dtype of the weight; nothing
+    is modified in place.
+
+    Raises:
+        ValueError: the batch norm has another number of channels, or no running statistics.
     """
     if bn.num_features != len(conv_weight):
         raise ValueError(
@@ -211,6 +245,6 @@ def _per_channel(scale: Tensor, like: Tensor) -> Tensor:
     return scale.view(-1, *[1] * (like.dim() - 1))  # [C_out, 1, ...]
 
 
-def _working(dtype: torch.dtype) -> torch.dtype:
-    """Return what levels are computed in: at least float32, which holds every level exactly."""
+def _compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return the dtype in which levels are computed: at least float32, which represents every level exactly."""
     return torch.float64 if dtype == torch.float64 else torch.float32

@@ -1,4 +1,4 @@
-"""Which taps the patterns of ``feature_maps.taps`` match."""
+"""Matching of taps against the patterns of ``feature_maps.taps``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from shrinksweep import ShrinksweepError
 
 
 class TapError(ShrinksweepError, ValueError):
-    """A pattern that stands for no tap."""
+    """A tap pattern that matches no tap."""
 
 
-def matching_taps(places: Mapping[str, FeatureMap], patterns: Sequence[str], measure: str) -> list[str]:
-    """Return the taps that take part in the lambda term, in their own order.
+def matching_taps(taps: Mapping[str, FeatureMap], patterns: Sequence[str], measure: str) -> list[str]:
+    """Return the names of the taps that take part in the lambda term, in the order of ``taps``.
 
-    Patterns are shell-style. ``*`` alone stands for every map that a multiplication reads; maps that wait in a cell for
-    their readers take part where a pattern of their own matches them, such as ``*.state?``. Attention probabilities
-    take no part in ``l1``: each row sums to one, so their mean is a constant without gradient, and nobody has to keep
-    the fused attention from being used.
+    Patterns are shell-style. The pattern ``*`` matches every map that is the input of a multiplication; ``waiting``
+    maps need a more specific pattern, such as ``*.state?``. Attention probabilities never take part in ``l1``: each row
+    sums to one, so their mean is a constant without gradient, and training can use the fused attention.
     """
 
     def takes_part(name: str, tap: FeatureMap) -> bool:
@@ -27,4 +26,4 @@ def matching_taps(places: Mapping[str, FeatureMap], patterns: Sequence[str], mea
             return False
         return any(fnmatchcase(name, p) and not (p == "*" and tap.waiting) for p in patterns)
 
-    return [name for name, tap in places.items() if takes_part(name, tap)]
+    return [name for name, tap in taps.items() if takes_part(name, tap)]

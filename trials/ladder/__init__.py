@@ -1,6 +1,6 @@
-"""How one trained network answers every threshold, precision and codec.
+"""Evaluation of one trained network at every threshold, precision and codec.
 
-Here: rungs and what is measured at each. Not here: training, files. Read first: ``ladder.py``.
+Here: the measurements of every rung. Not here: training, files. Read first: ``ladder.py``.
 """
 
 import lazy_loader

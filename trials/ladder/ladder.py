@@ -1,19 +1,19 @@
-"""The ladder: one trained network at every threshold, precision and codec. Nothing is retrained.
+"""The ladder: evaluation of one trained network at every threshold, precision and codec, without retraining.
 
-One pass over the test images for each (tau, weight bits, feature-map bits) gives accuracy, sparsity, effective macs and
-the histogram of every tap's symbols; every codec's size follows from the histograms.
+One pass over the test images per (tau, weight bits, feature-map bits) measures accuracy, sparsity, effective macs and
+the histogram of the symbols of every tap. The sizes under all codecs follow from the histograms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from results.storage.record_types import PointTap
 from search_space.feature_map import Listener, listening, taps
 from trials import coding
 from trials.config import Rung
@@ -32,32 +32,35 @@ from trials.ladder.tap_filter import Range, TapCount, TapFilter
 def evaluate(
     network: nn.Module, rungs: Sequence[Rung], cost: Cost, compute: Compute, calibration: Sequence[Batch],
     test: Callable[[], Iterable[Batch]], latency_for: tuple[int, int, int] | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Return the measured columns of the points table, one row for each of ``rungs``.
+) -> list[dict[str, object]]:  # fmt: skip
+    """Return the measured columns of the points table (``results.schema``), one row per rung.
 
     Args:
-        network: the trained network; it stays as it is.
-        cost: what it costs (``cost.count_cost``).
-        calibration: batches of training images without augmentation; ranges and scales are taken from them.
-        test: makes the batches of test images anew.
-        latency_for: [C, H, W] of the images that the latency is measured for; None: it is not measured.
+        network: the trained network; it is not modified.
+        rungs: thresholds, precisions and codecs to evaluate.
+        cost: the cost of the network (:func:`trials.cost.count_cost`).
+        compute: device and number format.
+        calibration: batches of training images without augmentation, for ranges and mean magnitudes of the maps.
+        test: returns an iterator over the test batches; called once per pass.
+        latency_for: [C, H, W] of an image to also measure the latency; None: not measured.
 
     Raises:
-        TrialError: a feature map holds NaN; the tap is named.
+        TrialError: a feature map holds NaN or infinity; the message names its tap.
     """
     ranges = calibrate(network, calibration, compute)
     deployed: dict[int, Deployed] = {}
-    passes: dict[Rung, Pass] = {}
+    passes: dict[Rung, PassResult] = {}
     rows = []
     for rung in rungs:
         if rung.weight_bits not in deployed:
             deployed[rung.weight_bits] = deploy(network, rung.weight_bits)
-        place = rung.model_copy(update={"codec": ""})  # what decides a pass
-        if place not in passes:
-            filters = {name: TapFilter.of(rung, seen) for name, seen in ranges.items()}
-            passes[place] = run_pass(deployed[rung.weight_bits].network, filters, test(), compute)
-            give_back_memory()  # a pass frees maps by the thousand, in pieces
-        rows.append(_row(rung, passes[place], deployed[rung.weight_bits], cost))
+        # Rungs that differ only in the codec share a pass.
+        without_codec = rung.model_copy(update={"codec": ""})
+        if without_codec not in passes:
+            filters = {name: TapFilter.of(rung, calibrated) for name, calibrated in ranges.items()}
+            passes[without_codec] = run_pass(deployed[rung.weight_bits].network, filters, test(), compute)
+            give_back_memory()  # a pass frees thousands of maps and fragments the heap
+        rows.append(_row(rung, passes[without_codec], deployed[rung.weight_bits], cost))
     if latency_for:
         milliseconds = {
             f"latency_{batch}_ms": latency_ms(network, latency_for, batch, compute) for batch in (1, 64)
@@ -67,8 +70,16 @@ def evaluate(
 
 
 @dataclass
-class Pass:
-    """One pass over the test images."""
+class PassResult:
+    """Measurements of one pass over the test images.
+
+    Attributes:
+        images: number of images.
+        accuracy: fraction of images that are classified correctly.
+        loss: mean cross-entropy.
+        effective_macs: mean per image.
+        taps: counts of every tap, over all images.
+    """
 
     images: int
     accuracy: float
@@ -79,27 +90,28 @@ class Pass:
 
 @torch.no_grad()
 def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) -> dict[str, Range]:
-    """Return the range and mean magnitude of every tap of ``network`` (evaluation mode) over ``batches``.
+    """Return the range and the mean magnitude of every tap of ``network``, in evaluation mode, over ``batches``.
 
-    Raises TrialError for a map that holds NaN or infinity.
+    Raises:
+        TrialError: a feature map holds NaN or infinity; the message names its tap.
     """
-    seen: dict[str, list[Tensor]] = {}
+    measured: dict[str, list[Tensor]] = {}
 
     def listener(name: str) -> Listener:
-        def look(x: Tensor) -> Tensor:
+        def measure(x: Tensor) -> Tensor:
             low, high = x.aminmax()
-            seen.setdefault(name, []).append(torch.stack([low, high, x.abs().mean()]).double())
+            measured.setdefault(name, []).append(torch.stack([low, high, x.abs().mean()]).double())
             return x
 
-        return look
+        return measure
 
     network.eval()
     with listening(network, {name: listener(name) for name in taps(network)}), compute.autocast():
         for images, _ in batches:
             network(images)
     ranges = {}
-    for name, found in seen.items():
-        low, high, magnitude = torch.stack(found).unbind(1)
+    for name, of_batches in measured.items():
+        low, high, magnitude = torch.stack(of_batches).unbind(1)
         if not torch.isfinite(magnitude).all():
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
         ranges[name] = Range(float(low.min()), float(high.max()), float(magnitude.mean()))
@@ -109,78 +121,86 @@ def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) ->
 @torch.no_grad()
 def run_pass(
     network: nn.Module, filters: dict[str, TapFilter], batches: Iterable[Batch], compute: Compute
-) -> Pass:
-    """Run ``network`` over ``batches`` with every tap filtered, and count what passes.
+) -> PassResult:
+    """Evaluate ``network`` on ``batches`` with pruned and quantized taps.
 
-    Raises TrialError for a map that holds NaN or infinity.
+    Args:
+        network: the network, in evaluation mode.
+        filters: the filter of every tap, by name.
+        batches: images and labels.
+        compute: device and number format.
+
+    Raises:
+        TrialError: a feature map holds NaN or infinity; the message names its tap.
     """
     counts: dict[str, TapCount] = {}
     effective = EffectiveMacs(network)
-    listeners = {name: _counting(name, one, counts) for name, one in filters.items()}
-    images, right, loss = 0, 0, 0.0
+    listeners = {name: _counting_listener(name, filter_, counts) for name, filter_ in filters.items()}
+    images, correct, loss = 0, 0, 0.0
     with effective.counting(listeners):
         for batch, labels in batches:
             with compute.autocast():
                 logits = network(batch)
             images += len(labels)
-            right += int((logits.argmax(1) == labels).sum())
+            correct += int((logits.argmax(1) == labels).sum())
             loss += float(F.cross_entropy(logits.double(), labels, reduction="sum"))
     for name, count in counts.items():
         if not count.finite:
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
-    return Pass(images, right / images, loss / images, effective.total() / images, counts)
+    return PassResult(images, correct / images, loss / images, effective.total() / images, counts)
 
 
-def _counting(name: str, one: TapFilter, counts: dict[str, TapCount]) -> Listener:
+def _counting_listener(name: str, filter_: TapFilter, counts: dict[str, TapCount]) -> Listener:
     def listen(x: Tensor) -> Tensor:
-        x, found = one.counted(x)
-        counts[name] = counts[name] + found if name in counts else found
+        x, count = filter_.apply_and_count(x)
+        counts[name] = counts[name] + count if name in counts else count
         return x
 
     return listen
 
 
-def _row(rung: Rung, found: Pass, deployed: Deployed, cost: Cost) -> dict[str, Any]:
-    stored, dense, tap_rows = {}, {}, []
+def _row(rung: Rung, result: PassResult, deployed: Deployed, cost: Cost) -> dict[str, object]:
+    coded_bytes, packed_bytes = {}, {}  # of every tap, per image: with the codec, and without any
+    tap_rows: list[PointTap] = []
     zeros = elements = entropy = 0.0
-    for name, count in found.taps.items():
-        zero, magnitude, total = count.totals()
-        stored[name] = tap_bits(count, rung) / 8 / found.images
-        dense[name] = total * rung.feature_map_bits / 8 / found.images
+    for name, count in result.taps.items():
+        tap_zeros, magnitude, tap_elements = count.totals()
+        coded_bytes[name] = tap_bits(count, rung) / 8 / result.images
+        packed_bytes[name] = tap_elements * rung.feature_map_bits / 8 / result.images
         if rung.feature_map_bits != OFF:
-            entropy += coding.entropy_from_histogram(count.histogram) / 8 / found.images
+            entropy += coding.entropy_from_histogram(count.histogram) / 8 / result.images
         tap_rows.append(
             {
                 "tap": name,
-                "elements": round(total / found.images),
-                "sparsity": zero / total,
-                "mean_magnitude": magnitude / total,
-                "bytes": stored[name],
+                "elements": round(tap_elements / result.images),
+                "sparsity": tap_zeros / tap_elements,
+                "mean_magnitude": magnitude / tap_elements,
+                "bytes": coded_bytes[name],
             }
         )
-        zeros, elements = zeros + zero, elements + total
+        zeros, elements = zeros + tap_zeros, elements + tap_elements
     weight_bytes = deployed.weight_bytes(rung.codec)
     return {
         **rung.model_dump(),
-        "accuracy": found.accuracy,
-        "loss": found.loss,
-        "effective_macs": found.effective_macs,
+        "accuracy": result.accuracy,
+        "loss": result.loss,
+        "effective_macs": result.effective_macs,
         "weight_bytes": weight_bytes,
         "weight_sparsity": deployed.sparsity(),
-        "feature_map_bytes": sum(stored.values()),
+        "feature_map_bytes": sum(coded_bytes.values()),
         "entropy_bytes": entropy if rung.feature_map_bits != OFF else None,
-        "peak_bytes": deployed.weight_bytes("none") + cost.peak_map_bytes(dense),
-        "memory_bytes": weight_bytes + cost.peak_map_bytes(stored),
+        "peak_bytes": deployed.weight_bytes("none") + cost.peak_map_bytes(packed_bytes),
+        "memory_bytes": weight_bytes + cost.peak_map_bytes(coded_bytes),
         "sparsity": zeros / elements if elements else 0.0,
         "taps": tap_rows,
     }
 
 
 def tap_bits(count: TapCount, rung: Rung) -> int:
-    """Return the bits of one tap's maps over a whole pass, coded as one stream.
+    """Return the size in bits of the maps of one tap over a whole pass, coded as one stream.
 
-    Quantized maps take the codec's size; ``none`` packs them at their bits. Unquantized ones take 4 bytes a feature;
-    with ``zero_value`` a mask and 4 bytes for each that is not zero, with ``best`` the smaller of both.
+    Quantized maps take the size of the codec; ``none`` takes ``feature_map_bits`` for each symbol. Unquantized maps
+    take :func:`trials.feature_maps.deployed.float_bits`.
     """
     zeros, _, elements = count.totals()
     if rung.feature_map_bits == OFF:

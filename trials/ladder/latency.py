@@ -1,4 +1,4 @@
-"""How long one inference takes on this device: warm-up, then the median of timed runs."""
+"""Inference latency on the device of this process: warm-up, then the median of timed runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from torch import nn
 from trials.device.compute import Compute
 
 WARM_UP, RUNS = 3, 15
+"""Untimed and timed runs."""
 
 
 @torch.no_grad()
 def latency_ms(network: nn.Module, image_shape: tuple[int, int, int], batch: int, compute: Compute) -> float:
-    """Return the median time in milliseconds of ``network`` (evaluation mode) on ``batch`` random images."""
+    """Return the median latency of ``network`` in evaluation mode, in milliseconds.
+
+    Args:
+        network: the network, on the device of ``compute``.
+        image_shape: [C, H, W] of an image.
+        batch: number of images, filled with random numbers.
+        compute: device and number format.
+    """
     images = torch.randn(
         batch,
         *image_shape,
@@ -27,15 +35,15 @@ def latency_ms(network: nn.Module, image_shape: tuple[int, int, int], batch: int
     network.eval()
     times = []
     for _ in range(WARM_UP + RUNS):
-        _wait(compute)
+        _synchronize(compute)
         start = time.perf_counter()
         with compute.autocast():
             network(images)
-        _wait(compute)
+        _synchronize(compute)
         times.append(time.perf_counter() - start)
     return 1000 * median(times[WARM_UP:])
 
 
-def _wait(compute: Compute) -> None:
+def _synchronize(compute: Compute) -> None:
     if compute.device.type == "cuda":
         torch.cuda.synchronize(compute.device)

@@ -1,14 +1,17 @@
-"""What inference does to one feature map, and what is counted there: pruned, quantized, its zeros and symbols."""
+"""Pruning and quantization of the feature map at one tap, and counting its zeros and symbols.
+
+Shapes: ``...`` any shape of a map.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trials.config import Rung
@@ -19,7 +22,7 @@ from trials.feature_maps.regularization import tap_sums
 
 @dataclass(frozen=True)
 class Range:
-    """What one tap was seen to hold on the calibration images."""
+    """Range and mean magnitude of one tap's map on the calibration images."""
 
     low: float
     high: float
@@ -28,13 +31,13 @@ class Range:
 
 @dataclass
 class TapCount:
-    """What was counted at one tap.
+    """Counts of one tap over several batches; counts of batches are added with ``+``.
 
     Attributes:
-        quantizer: how the map is stored.
-        sums: zeros, sum of magnitudes, elements, [3] float64; of a quantized map only a number that is not finite if
-            one of its features was not, [1].
-        histogram: of the symbols, [256]; empty where nothing is quantized.
+        quantizer: the quantizer of the map.
+        sums: without quantization: zeros, sum of magnitudes and elements, float64 [3]. With quantization: float64 [1],
+            not finite if any feature was not.
+        histogram: histogram of the symbols, int64 [256]; empty without quantization.
     """
 
     quantizer: AffineQuantizer
@@ -46,11 +49,11 @@ class TapCount:
 
     @property
     def finite(self) -> bool:
-        """Say whether every feature was finite."""
+        """Whether every feature was finite."""
         return bool(torch.isfinite(self.sums).all())
 
     def totals(self) -> tuple[float, float, float]:
-        """Return zeros, sum of magnitudes and elements."""
+        """Return the number of zeros, the sum of magnitudes and the number of features."""
         if self.quantizer.bits == OFF:
             zeros, magnitude, elements = self.sums.tolist()
             return zeros, magnitude, elements
@@ -61,64 +64,78 @@ class TapCount:
 
 @dataclass(frozen=True)
 class TapFilter:
-    """What inference does to one tap: set small features to zero, then quantize."""
+    """Prunes and quantizes the map of one tap at inference.
+
+    Attributes:
+        threshold: features with a smaller magnitude become zero.
+        quantizer: applied after pruning.
+    """
 
     threshold: float
     quantizer: AffineQuantizer
 
     @staticmethod
-    def of(rung: Rung, seen: Range) -> TapFilter:
-        """Return the filter of a tap at a rung; ``relative`` thresholds are times the tap's mean magnitude."""
-        threshold = rung.threshold * (seen.mean_magnitude if rung.threshold_mode == "relative" else 1.0)
-        return TapFilter(threshold, AffineQuantizer(seen.low, seen.high, rung.feature_map_bits))
+    def of(rung: Rung, calibrated: Range) -> TapFilter:
+        """Return the filter of a tap at a rung; ``relative`` thresholds are multiples of the tap's mean magnitude."""
+        relative = rung.threshold_mode == "relative"
+        threshold = rung.threshold * (calibrated.mean_magnitude if relative else 1.0)
+        return TapFilter(threshold, AffineQuantizer(calibrated.low, calibrated.high, rung.feature_map_bits))
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.quantizer(self.pruned(x))
+        """Return the map ``x`` [...] pruned and quantized."""
+        return self.quantizer(self.prune(x))
 
-    def pruned(self, x: Tensor) -> Tensor:
-        """Return ``x`` with every feature whose magnitude is below the threshold set to zero."""
+    def prune(self, x: Tensor) -> Tensor:
+        """Return the map ``x`` [...] with features of a magnitude below the threshold set to zero."""
         if not self.threshold:
             return x
         if x.dtype not in (torch.float32, torch.float64):
             return torch.where(x.abs() < self.threshold, torch.zeros_like(x), x)
-        return F.hardshrink(x, self._below(np.float64 if x.dtype == torch.float64 else np.float32))
+        dtype = np.float64 if x.dtype == torch.float64 else np.float32
+        return F.hardshrink(x, self._largest_pruned(dtype))
 
-    def counted(self, x: Tensor) -> tuple[Tensor, TapCount]:
-        """Return what calling the filter does, bit for bit, and what was counted in it.
+    def apply_and_count(self, x: Tensor) -> tuple[Tensor, TapCount]:
+        """Return the result of calling the filter, bit for bit, and the counts of that map.
 
-        float32 maps on the CPU are looked at once; nothing but a threshold or a precision makes a copy.
+        float32 maps on the CPU take a single pass over memory. The map is copied only if it is pruned or quantized.
         """
         features = in_memory_order(x)
-        return self._counted_by_torch(x) if features is None else self._counted_at_once(x, features)
+        return self._torch_operations(x) if features is None else self._single_pass(x, features)
 
-    def _below(self, kind: Any) -> float:
-        """Return the largest magnitude that is pruned: what is larger is not less than the threshold."""
-        return float(np.nextafter(kind(self.threshold), kind(0)))
+    def _largest_pruned(self, dtype: type[np.float32] | type[np.float64]) -> float:
+        """Return the largest magnitude that is pruned: the largest number of ``dtype`` below the threshold, or 0."""
+        return float(np.nextafter(dtype(self.threshold), dtype(0)))
 
-    def _counted_by_torch(self, x: Tensor) -> tuple[Tensor, TapCount]:
-        x = self.pruned(x)
+    def _torch_operations(self, x: Tensor) -> tuple[Tensor, TapCount]:
+        x = self.prune(x)
         if self.quantizer.bits == OFF:
             return x, TapCount(self.quantizer, tap_sums(x))
-        whole = x.sum().double()[None]  # NaN has no symbol, but it stays in the sum
-        x, histogram = self.quantizer.counted(x)
-        return x, TapCount(self.quantizer, whole, histogram)
+        total = x.sum().double()[None]  # NaN has no symbol, but makes the sum NaN
+        x, histogram = self.quantizer.quantize_and_count(x)
+        return x, TapCount(self.quantizer, total, histogram)
 
-    def _counted_at_once(self, x: Tensor, features: Any) -> tuple[Tensor, TapCount]:
+    def _single_pass(self, x: Tensor, features: NDArray[np.float32]) -> tuple[Tensor, TapCount]:
         from trials.feature_maps import map_kernels
 
-        quantizer, below = self.quantizer, np.float32(self._below(np.float32))
+        quantizer, below = self.quantizer, np.float32(self._largest_pruned(np.float32))
         if quantizer.bits == OFF:
             if self.threshold:
                 out = torch.empty_like(x)
-                zeros, magnitude = map_kernels.prune(features, below, in_memory_order(out))
+                zeros, magnitude = map_kernels.prune(features, below, _features(out))
             else:
                 out, (zeros, magnitude) = x, map_kernels.count(features)
             sums = torch.tensor([zeros, magnitude, x.numel()], dtype=torch.float64)
             return out, TapCount(quantizer, sums)
         out, counts = torch.empty_like(x), np.zeros(SYMBOLS, np.int64)
         scale, zero_point, top = map(np.float32, (quantizer.scale, quantizer.zero_point, quantizer.top))
-        broken = map_kernels.prune_and_quantize(
-            features, below, scale, zero_point, top, in_memory_order(out), counts
+        not_finite = map_kernels.prune_and_quantize(
+            features, below, scale, zero_point, top, _features(out), counts
         )
-        whole = torch.tensor([math.nan if broken else 0.0], dtype=torch.float64)
-        return out, TapCount(quantizer, whole, quantizer.histogram(torch.from_numpy(counts)))
+        sums = torch.tensor([math.nan if not_finite else 0.0], dtype=torch.float64)
+        return out, TapCount(quantizer, sums, quantizer.histogram(torch.from_numpy(counts)))
+
+
+def _features(x: Tensor) -> NDArray[np.float32]:
+    features = in_memory_order(x)
+    assert features is not None
+    return features

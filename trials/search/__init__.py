@@ -1,7 +1,8 @@
-"""The bilevel search on the supernet: one file a search algorithm.
+"""The bilevel search on the supernet, one file per search algorithm.
 
-Here: how alphas move, and what is known of an architecture before it is trained. Not here: the supernet itself
-(``search_space.supernet``). Read first: ``search.py``, then ``darts.py``, which holds the interface of all algorithms.
+Here: the search phase, the gradients of the alphas, and checks of an architecture before it is trained. Not here: the
+supernet itself (``search_space.supernet``). Read first: ``search.py``, then ``darts.py`` with the interface of all
+algorithms.
 """
 
 import lazy_loader

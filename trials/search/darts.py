@@ -1,7 +1,7 @@
-"""First-order DARTS: the alphas follow the validation loss at the weights as they are.
+"""The interface of search algorithms, and first-order DARTS.
 
-Liu, Simonyan, Yang, DARTS, ICLR 2019, section 2.3 with xi = 0. One file per search algorithm; this is the
-interface that they share.
+Liu, Simonyan, Yang, DARTS, ICLR 2019, section 2.3: with xi = 0, the alphas follow the gradient of the validation loss
+at the current weights.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from search_space import Supernet
 from trials.config import SearchConfig
@@ -19,18 +20,18 @@ from trials.data.batches import Batch
 from trials.device.parallel import Mesh
 
 Loss = Callable[[Batch], Tensor]
-"""The scalar loss of the supernet on a batch, with a graph."""
+"""Returns the differentiable loss of the supernet on a batch, a scalar."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlphaStep:
-    """What one step of the alphas can be computed from.
+    """Inputs of one step of the alphas.
 
     Attributes:
-        alpha_loss, weight_loss: the losses that alphas and weights descend.
-        training, validation: a batch of either half of the training data.
-        rate: current learning rate of the weights.
-        mesh: the ranks; what a step itself moves weights along has to be averaged over them.
+        alpha_loss, weight_loss: the losses that the alphas and the weights minimize.
+        training, validation: a batch of each half of the training images.
+        learning_rate: current learning rate of the weights.
+        mesh: the ranks of the trial.
     """
 
     supernet: Supernet
@@ -38,28 +39,41 @@ class AlphaStep:
     weight_loss: Loss
     training: Batch
     validation: Batch
-    rate: float
+    learning_rate: float
     mesh: Mesh = field(default_factory=Mesh)
 
 
+class SupernetOptions(TypedDict, total=False):
+    """Keyword arguments of :class:`Supernet` that depend on the search algorithm."""
+
+    partial_channels: int
+    edge_normalization: bool
+
+
 class SearchAlgorithm(Protocol):
-    """How a search algorithm differs from the others: what supernet it needs, and how alphas get their gradient."""
+    """What differs between search algorithms: options of the supernet, and the gradient of the alphas."""
 
     @staticmethod
-    def supernet_options(config: SearchConfig) -> dict[str, Any]:
-        """Return keyword arguments for the :class:`Supernet`."""
+    def supernet_options(config: SearchConfig) -> SupernetOptions:
+        """Return the options of the supernet that the algorithm needs."""
 
     def alpha_gradients(self, step: AlphaStep) -> None:
-        """Leave this rank's gradient of every architecture parameter in its ``grad``; weights stay as they are."""
+        """Set ``grad`` of every architecture parameter to this rank's gradient; leave the weights unchanged.
+
+        The caller averages the gradients over the ranks. If the step itself moves the weights, it has to average the
+        direction over ``step.mesh``, so that all ranks move alike.
+        """
 
 
-class FirstOrder:
-    """The gradient of the validation loss with respect to the alphas, and nothing else."""
+class FirstOrder(SearchAlgorithm):
+    """First-order DARTS: the gradient of the validation loss at the current weights."""
 
+    @override
     @staticmethod
-    def supernet_options(config: SearchConfig) -> dict[str, Any]:
+    def supernet_options(config: SearchConfig) -> SupernetOptions:
         return {}
 
+    @override
     def alpha_gradients(self, step: AlphaStep) -> None:
         with frozen(step.supernet.weight_parameters()):
             step.alpha_loss(step.validation).backward()
@@ -67,7 +81,7 @@ class FirstOrder:
 
 @contextmanager
 def frozen(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Ask for no gradient of ``parameters`` in the ``with`` block: what is not needed is not computed."""
+    """Disable gradients of ``parameters`` in a ``with`` block, so that they are not computed."""
     parameters = list(parameters)
     for parameter in parameters:
         parameter.requires_grad_(False)

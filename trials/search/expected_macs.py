@@ -1,13 +1,15 @@
-"""The macs of the supernet's architecture in expectation over the primitives' weights, differentiable in the alphas.
+"""Expected macs of the supernet's architecture, differentiable in the alphas.
 
-Every edge takes one primitive with the probability that its softmax gives; macs add up, so the expectation is
+Every edge takes one primitive, with the probabilities of its softmax. Macs add up over edges, so the expectation is
 
     fixed + sum over kinds of cell, edges e and primitives p of  weight[e, p] x macs[e, p],
 
-with macs[e, p] summed over all cells of that kind. ``fixed`` is what no alpha decides: stem, preprocessing, classifier.
-With edge weights beta (PC-DARTS) the edges compete: each of the two that a node will keep is drawn with the probability
-beta, and then its primitive. Primitives count at the full width of a node, with partial channels as well: that is the
-width that the derived network gives them.
+with macs[e, p] summed over all cells of that kind. ``fixed`` is independent of the alphas: stem, preprocessing and
+classifier. With edge weights beta (PC-DARTS), each of the two edges that a node keeps is drawn with probability beta,
+and then its primitive. Primitives count at the full width of a node, even with partial channels, because that is their
+width in the derived network.
+
+E edges, P primitives.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ from trials.cost.cost import count_layers
 
 
 class ExpectedMacs:
-    """Callable that returns the expected macs of one image, a scalar with a graph to the alphas.
+    """Callable that returns the expected macs of one image: a float64 scalar, differentiable in the alphas.
 
     Args:
-        supernet: whose alphas.
+        supernet: the supernet.
         input_shape: [C, H, W] of an image.
     """
 
@@ -36,6 +38,7 @@ class ExpectedMacs:
         self.fixed, self.tables = mac_tables(supernet, input_shape)
 
     def __call__(self) -> Tensor:
+        """Return the expected macs for the current alphas."""
         total = torch.zeros((), dtype=torch.float64)
         for kind, table in self.tables.items():
             weights = self.supernet.edge_weights(kind)
@@ -46,7 +49,7 @@ class ExpectedMacs:
 
 
 def mac_tables(supernet: Supernet, input_shape: tuple[int, int, int]) -> tuple[int, dict[str, Tensor]]:
-    """Return the fixed macs and, for each kind of cell, macs[e, p] summed over its cells: [E, P] float64."""
+    """Return the fixed macs, and macs[e, p] summed over all cells of a kind: {kind: float64 [E, P]}."""
     names = supernet.space.primitives
     tables = {kind: torch.zeros(alpha.shape, dtype=torch.float64) for kind, alpha in supernet.alphas.items()}
     image = torch.empty(1, *input_shape, device="meta")
@@ -61,9 +64,9 @@ def mac_tables(supernet: Supernet, input_shape: tuple[int, int, int]) -> tuple[i
         states = [state0, state1]
         for mixed in cell.mixed_nodes():
             for source, stride in enumerate(mixed.strides):
-                for place, name in enumerate(names):
+                for column, name in enumerate(names):
                     macs, out = _primitive_macs(name, states[source], stride)
-                    tables[kind][edge, place] += macs
+                    tables[kind][edge, column] += macs
                     node_map = node_map if out is None else out
                 edge += 1
             states.append(node_map)
@@ -73,16 +76,16 @@ def mac_tables(supernet: Supernet, input_shape: tuple[int, int, int]) -> tuple[i
 
 
 def _primitive_macs(name: str, x: Tensor, stride: int) -> tuple[int, Tensor | None]:
-    """Return the macs of a primitive on ``x`` and its output."""
+    """Return the macs of a primitive on ``x`` and its output, on the meta device; None for ``none``."""
     if name == "none":
         return 0, None
-    macs, shape = _counted(name, tuple(x.shape), stride)
+    macs, shape = _count_primitive(name, tuple(x.shape), stride)
     return macs, torch.empty(shape, device="meta")
 
 
 @lru_cache(maxsize=1024)
-def _counted(name: str, shape: tuple[int, ...], stride: int) -> tuple[int, tuple[int, ...]]:
-    """Return the macs of a primitive on a map of ``shape`` and the shape of its output; the same for many edges."""
+def _count_primitive(name: str, shape: tuple[int, ...], stride: int) -> tuple[int, tuple[int, ...]]:
+    """Return the macs of a primitive on a map of ``shape``, and its output's shape. Cached: many edges are alike."""
     with torch.device("meta"):
         module: nn.Module = primitive(name, shape[1], stride)
         x = torch.empty(shape)

@@ -1,7 +1,7 @@
-"""Constraints on what a network costs, held against a trial before its search and again before its training.
+"""Constraints on the cost of a network, checked before the search and again before the training.
 
-Before the search only a range is known: the macs of every network that a search could derive lie between the sums of
-each node's two cheapest and two dearest edges. A range that is wholly outside a bound ends the trial there.
+Before the search, only a range is known: the macs of every network that the search could derive lie between the sums
+over each node's two cheapest and two most expensive edges. If the whole range breaks a constraint, the trial ends.
 """
 
 from __future__ import annotations
@@ -15,22 +15,29 @@ from search_space import Genotype, Supernet
 from search_space.genotype import EDGES_PER_NODE
 from trials.config import TrialConfig
 from trials.cost.cost import count_cost
-from trials.data.loading import Images
+from trials.data.image_set import Images
 from trials.errors import InfeasibleError
 from trials.search.expected_macs import mac_tables
 from trials.train.training import build_network
 
 COSTS = ("macs", "flops", "params")
-"""What an architecture costs before it is trained, exactly."""
+"""Columns that are known exactly before the training."""
 _PER_MAC = {"macs": 1, "flops": 2}
 
 
 def check_reach(
     config: TrialConfig, shape: tuple[int, int, int], classes: int, constraints: Sequence[Constraint]
 ) -> None:
-    """Refuse a configuration of which no network can keep the constraints on macs or flops.
+    """Check that the search could derive a network that satisfies the constraints on macs and flops.
 
-    Error: ``InfeasibleError`` with the nearest that can be reached.
+    Args:
+        config: the trial.
+        shape: [C, H, W] of the images.
+        classes: of the images.
+        constraints: of the sweep.
+
+    Raises:
+        InfeasibleError: no network satisfies a constraint; the message has the nearest possible value.
     """
     bounds = [bound for bound in constraints if bound.column in _PER_MAC]
     if not bounds:
@@ -48,7 +55,11 @@ def check_reach(
 def check_cost(
     config: TrialConfig, genotype: Genotype, images: Images, constraints: Sequence[Constraint]
 ) -> None:
-    """Refuse an architecture that breaks a constraint on one of ``COSTS``. Error: ``InfeasibleError``."""
+    """Check that an architecture satisfies the constraints on macs, flops and params.
+
+    Raises:
+        InfeasibleError: it breaks one.
+    """
     bounds = [bound for bound in constraints if bound.column in COSTS]
     if not bounds:
         return
@@ -60,17 +71,21 @@ def check_cost(
 
 
 def mac_range(config: TrialConfig, shape: tuple[int, int, int], classes: int) -> tuple[int, int]:
-    """Return the least and the most macs of one image [C, H, W] in any network that the search could derive.
+    """Return the least and the most macs of any network that the search could derive, for one image [C, H, W].
 
-    Exact, not an estimate: macs add up over edges, and every node keeps ``EDGES_PER_NODE`` of them.
+    The range is exact: macs add up over edges, and every node keeps ``EDGES_PER_NODE`` of them.
     """
     with torch.device("meta"):
         supernet = Supernet(
-            config.space.name, classes=classes, image_channels=shape[0], **config.network_sizes()
+            config.space.name,
+            classes=classes,
+            image_channels=shape[0],
+            nodes=config.space.nodes,
+            **config.network_sizes(),
         )
     least, tables = mac_tables(supernet, shape)
     most = least
-    usable = [place for place, name in enumerate(supernet.space.primitives) if name != "none"]
+    usable = [index for index, name in enumerate(supernet.space.primitives) if name != "none"]
     for table in tables.values():
         macs, first = table[:, usable], 0
         for node in range(supernet.nodes):

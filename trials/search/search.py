@@ -1,18 +1,27 @@
-"""The bilevel search: weights on one half of the training images, alphas on the other, one epoch at a time."""
+"""The search phase: bilevel optimization of the supernet.
+
+In every step, the alphas descend the loss on one half of the training images, then the weights descend the loss on the
+other half.
+"""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
 
 import torch
+from torch import Tensor
+from typing_extensions import override
 
+from results.storage.record_types import ProgressTap
 from search_space import Genotype, Supernet
 from search_space.feature_map import listening
 from search_space.normalization import share_statistics
+from trials.checkpointing.checkpoint import State
+from trials.checkpointing.record import EpochColumns, Phase
 from trials.config import SearchConfig, TrialConfig
 from trials.data.augmentation import Augmentation
-from trials.data.loading import Batches, Images, split_halves
+from trials.data.batches import Batch, Batches, split_halves
+from trials.data.image_set import Images
 from trials.device.compute import Compute
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
@@ -29,12 +38,14 @@ ALGORITHMS: dict[str, type[SearchAlgorithm]] = {
 }
 
 
-class Search:
-    """The search phase of one trial; its state is weights, alphas, and both optimizers.
+class Search(Phase):
+    """The search phase of a trial. Its state is the supernet with its alphas, and both optimizers.
 
     Args:
         config: the trial.
-        images: training data on the device; the halves are seeded by the trial.
+        images: training and test images; only the training images are used.
+        compute: device and precision.
+        mesh: the ranks of the trial.
     """
 
     name = "search"
@@ -62,20 +73,21 @@ class Search:
             weight_decay=self.settings.alpha_weight_decay,
         )
         maps = config.feature_maps
-        wanted = maps.regularization > 0 and (maps.in_search or self.settings.regularize_alphas)
-        self.regularizer = Regularizer(self.supernet, maps.measure, maps.taps) if wanted else None
+        regularized = maps.regularization > 0 and (maps.in_search or self.settings.regularize_alphas)
+        self.regularizer = Regularizer(self.supernet, maps.measure, maps.taps) if regularized else None
         shared = (self.supernet, compute, self.regularizer)
         self.weight_loss = Objective(*shared, maps.regularization if maps.in_search else 0.0)
         self.alpha_loss = Objective(*shared, maps.regularization if self.settings.regularize_alphas else 0.0)
         self.expected_macs = ExpectedMacs(self.supernet, images.shape)
-        self.batches = self._halves(images)
+        self.training_batches, self.validation_batches = self._split_batches(images)
 
-    def _halves(self, images: Images) -> tuple[Batches, Batches]:
+    def _split_batches(self, images: Images) -> tuple[Batches, Batches]:
+        """Return batches of the two halves of the training images: for the weights, and for the alphas."""
         seed, data = self.config.seed, self.config.data
         augmentation = Augmentation.of(data)
         first, second = split_halves(len(images.train), seed)
 
-        def batches(indices: torch.Tensor, seed: int) -> Batches:
+        def batches(indices: Tensor, seed: int) -> Batches:
             return Batches(
                 images.train,
                 indices,
@@ -91,22 +103,23 @@ class Search:
 
         return batches(first, seed), batches(second, seed + 1)
 
-    def run_epoch(self, epoch: int) -> dict[str, Any]:
-        """Run epoch ``epoch`` (from 0) and return what it measured, as columns of the progress table."""
+    @override
+    def run_epoch(self, epoch: int) -> EpochColumns:
         self.supernet.train()
         rate = cosine(self.settings.learning_rate, self.settings.learning_rate_min, epoch, self.epochs)
         set_rate(self.weight_optimizer, rate)
-        training, validation = Meter(self.compute.device), Meter(self.compute.device)
-        moves_alphas = epoch >= self.settings.alpha_warmup_epochs
+        training_meter, validation_meter = Meter(self.compute.device), Meter(self.compute.device)
+        warmup = epoch < self.settings.alpha_warmup_epochs
+        batches = zip(self.training_batches.epoch(epoch), self.validation_batches.epoch(epoch), strict=False)
         with self.regularizer.collecting() if self.regularizer else nullcontext():
-            for one, other in zip(self.batches[0].epoch(epoch), self.batches[1].epoch(epoch), strict=False):
-                if moves_alphas:
-                    self._alpha_step(one, other, rate, validation)
-                self._weight_step(one, training)
-        return self._measured(rate, training, validation if moves_alphas else None)
+            for training, validation in batches:
+                if not warmup:
+                    self._alpha_step(training, validation, rate, validation_meter)
+                self._weight_step(training, training_meter)
+        return self._epoch_columns(rate, training_meter, None if warmup else validation_meter)
 
-    def _alpha_step(self, training: Any, validation: Any, rate: float, meter: Meter) -> None:
-        def alpha_loss(batch: Any) -> torch.Tensor:
+    def _alpha_step(self, training: Batch, validation: Batch, rate: float, meter: Meter) -> None:
+        def alpha_loss(batch: Batch) -> Tensor:
             loss = self.alpha_loss.evaluate(batch, meter)
             if self.settings.cost_pressure:
                 loss = loss + self.settings.cost_pressure * self.expected_macs().log()
@@ -116,13 +129,13 @@ class Search:
         self.algorithm.alpha_gradients(
             AlphaStep(
                 supernet=self.supernet, alpha_loss=alpha_loss, weight_loss=self.weight_loss, training=training,
-                validation=validation, rate=rate, mesh=self.mesh,
+                validation=validation, learning_rate=rate, mesh=self.mesh,
             )
         )  # fmt: skip
         self.mesh.average_gradients(self.supernet.architecture_parameters())
         self.alpha_optimizer.step()
 
-    def _weight_step(self, batch: Any, meter: Meter) -> None:
+    def _weight_step(self, batch: Batch, meter: Meter) -> None:
         weights = self.supernet.weight_parameters()
         self.weight_optimizer.zero_grad(set_to_none=True)
         with frozen(self.supernet.architecture_parameters()):
@@ -131,12 +144,12 @@ class Search:
         torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
         self.weight_optimizer.step()
 
-    def _measured(self, rate: float, training: Meter, validation: Meter | None) -> dict[str, Any]:
-        loss, accuracy, term, images = training.read(self.mesh, "training")
+    def _epoch_columns(self, rate: float, training: Meter, validation: Meter | None) -> EpochColumns:
+        loss, accuracy, term, images = training.means(self.mesh, "training")
         genotype = self.supernet.genotype()
         limit = self.settings.stop_when_skips_exceed
         self.stopped = limit is not None and genotype.skip_share() > limit
-        row: dict[str, Any] = {
+        columns: EpochColumns = {
             "loss": loss,
             "accuracy": accuracy,
             "learning_rate": rate,
@@ -147,27 +160,28 @@ class Search:
             "images": images,
         }
         if validation is not None:
-            row["validation_loss"], row["validation_accuracy"], _, more = validation.read(
-                self.mesh, "validation"
-            )
-            row["images"] += more
+            means = validation.means(self.mesh, "validation")
+            columns["validation_loss"], columns["validation_accuracy"] = means.loss, means.accuracy
+            columns["images"] += means.images
         if self.weight_loss.regularizer:
-            row["regularization_term"] = term
+            columns["regularization_term"] = term
         if self.regularizer:
-            row["taps"] = self._tap_rows()
-        self._require_one_architecture(genotype)
-        return row
+            columns["taps"] = self._measure_taps()
+        self._check_ranks_agree(genotype)
+        return columns
 
     @torch.no_grad()
-    def _tap_rows(self) -> list[dict[str, Any]]:
+    def _measure_taps(self) -> list[ProgressTap]:
+        """Return sparsity and magnitude of every tap of the supernet, on one batch in evaluation mode."""
         statistics = TapStatistics(self.supernet)
+        images, _ = next(self.training_batches.epoch(0))
         self.supernet.eval()
         with listening(self.supernet, statistics.listeners()), self.compute.autocast():
-            self.supernet(next(iter(self.batches[0].epoch(0)))[0])
+            self.supernet(images)
         self.supernet.train()
         return statistics.rows(self.mesh)
 
-    def _require_one_architecture(self, genotype: Genotype) -> None:
+    def _check_ranks_agree(self, genotype: Genotype) -> None:
         def content() -> bytes:
             alphas = torch.cat([p.detach().flatten() for p in self.supernet.architecture_parameters()])
             return genotype.to_json().encode() + alphas.double().cpu().numpy().tobytes()
@@ -175,11 +189,11 @@ class Search:
         self.mesh.require_agreement("alphas and genotype", content)
 
     def genotype(self) -> Genotype:
-        """Return the architecture that the search has found."""
+        """Return the architecture derived from the current alphas."""
         return self.supernet.genotype()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that the next epoch depends on."""
+    @override
+    def state_dict(self) -> State:
         return {
             "supernet": self.supernet.state_dict(),
             "weight_optimizer": self.weight_optimizer.state_dict(),
@@ -187,8 +201,8 @@ class Search:
             "stopped": self.stopped,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`state_dict` returned."""
+    @override
+    def load_state_dict(self, state: State) -> None:
         self.supernet.load_state_dict(state["supernet"])
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
@@ -196,7 +210,7 @@ class Search:
 
 
 def build_supernet(config: TrialConfig, images: Images) -> Supernet:
-    """Return the supernet that ``config`` asks for, for these images."""
+    """Return the untrained supernet of a trial, for images of this shape and number of classes."""
     options = ALGORITHMS[config.search.algorithm].supernet_options(config.search)
     return Supernet(
         config.space.name,

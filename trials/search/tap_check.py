@@ -1,4 +1,4 @@
-"""A check before a trial starts: the patterns of ``feature_maps.taps`` match taps of the networks it can build."""
+"""A check before a trial starts: do the patterns of ``feature_maps.taps`` match taps of its networks?"""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ from trials.feature_maps.tap_patterns import TapError, matching_taps
 
 
 def check_taps(config: TrialConfig) -> None:
-    """Check that the patterns of a trial stand for taps that networks of its space have.
+    """Check that every pattern of a trial matches a tap of the networks in its search space.
 
     Raises:
-        TapError: a pattern matches nothing (the nearest tap is shown), or nothing but what ``l1`` leaves out.
+        TapError: a pattern matches no tap (the message has the nearest one), or all patterns together match only taps
+            that the measure leaves out.
     """
-    maps, places = config.feature_maps, possible_taps(config)
+    maps, known = config.feature_maps, possible_taps(config)
     for pattern in maps.taps:
-        if not any(fnmatchcase(name, pattern) for name in places):
-            near = get_close_matches(pattern, places, n=1, cutoff=0.0)
-            hint = f"; the nearest tap is {near[0]!r}" if near else ""
+        if not any(fnmatchcase(name, pattern) for name in known):
+            nearest = get_close_matches(pattern, known, n=1, cutoff=0.0)
+            hint = f"; the nearest tap is {nearest[0]!r}" if nearest else ""
             raise TapError(f"`feature_maps.taps` must match a feature map, but got {pattern!r}{hint}")
-    if not matching_taps(places, maps.taps, maps.measure):
+    if not matching_taps(known, maps.taps, maps.measure):
         raise TapError(
             f"`{maps.measure}` needs a tap besides attention probabilities, but got {', '.join(maps.taps)}"
         )
 
 
 def possible_taps(config: TrialConfig) -> dict[str, FeatureMap]:
-    """Return the taps that a trial's networks can have: any discrete one, and the supernet if the term is there."""
-    space, sizes = SPACES[config.space.name], config.network_sizes()
-    nodes = sizes.pop("nodes")
+    """Return all taps that the networks of a trial can have, by name.
+
+    These are the discrete networks of its search space, and the supernet if the search is regularized.
+    """
+    space, sizes, nodes = SPACES[config.space.name], config.network_sizes(), config.space.nodes
     found: dict[str, FeatureMap] = {}
     with torch.device("meta"):
         for name in space.primitives:

@@ -1,6 +1,7 @@
-"""The training of the derived network from scratch, and the loss that search and training share.
+"""Training of the discrete network from scratch, and the loss that search and training share.
 
-Here: epochs, schedules, the objective. Not here: the search, the ladder. Read first: ``training.py``.
+Here: training epochs, the objective, the learning-rate schedule. Not here: the search, the ladder. Read first:
+``training.py``.
 """
 
 import lazy_loader

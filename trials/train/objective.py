@@ -1,9 +1,10 @@
-"""What both phases of a trial, search and training, share: the loss with the lambda term, its meter, the schedule."""
+"""The loss with the lambda term, its running mean, and the learning-rate schedule, for both search and training."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,9 +17,18 @@ from trials.errors import TrialError
 from trials.feature_maps.regularization import Regularizer
 
 
+class Means(NamedTuple):
+    """Means over the images of an epoch, on all ranks together."""
+
+    loss: float
+    accuracy: float
+    term: float
+    images: int
+
+
 @dataclass
 class Meter:
-    """Loss and accuracy over an epoch, kept on the device so that no step waits for them."""
+    """Running sums of loss and accuracy in an epoch. They stay on the device, so that no step waits for them."""
 
     device: torch.device
     _sums: Tensor = field(init=False)
@@ -28,35 +38,44 @@ class Meter:
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor, term: Tensor | None) -> None:
-        """Add one batch: its mean cross-entropy, logits [B, classes], labels [B], and its feature-map term."""
+        """Add a batch.
+
+        Args:
+            loss: mean cross-entropy of the batch, a scalar.
+            logits: [B, classes].
+            labels: [B].
+            term: feature-map term of the batch, a scalar; None: it counts as 0.
+        """
         count = len(labels)
-        right = (logits.argmax(1) == labels).sum()
-        own = torch.stack(
-            [loss.detach() * count, right, term.detach() * count if term is not None else loss * 0]
+        correct = (logits.argmax(1) == labels).sum()
+        sums = torch.stack(
+            [loss.detach() * count, correct, term.detach() * count if term is not None else loss * 0]
         )
-        self._sums[:3] += own.double()
+        self._sums[:3] += sums.double()
         self._sums[3] += count
 
-    def read(self, mesh: Mesh, what: str) -> tuple[float, float, float, int]:
-        """Return mean loss, accuracy, mean term and number of images over all ranks.
+    def means(self, mesh: Mesh, what: str) -> Means:
+        """Return the means over all images and ranks; ``what`` names the loss in error messages.
 
         Raises:
-            TrialError: the loss is not finite.
+            TrialError: there was no batch, or the loss is not finite.
         """
-        loss, right, term, count = mesh.sum(self._sums).tolist()
+        loss, correct, term, count = mesh.sum(self._sums).tolist()
         if not count:
             raise TrialError(f"the {what} loss needs at least one batch an epoch, but there was none")
         if not math.isfinite(loss + term):
             raise TrialError(f"the {what} loss must be finite, but got {loss / count} (term {term / count})")
-        return loss / count, right / count, term / count, int(count)
+        return Means(loss / count, correct / count, term / count, int(count))
 
 
 class Objective:
-    """Cross-entropy plus lambda times the feature-map term, of one network; also a :data:`darts.Loss`.
+    """The loss of a network: cross-entropy plus lambda times the feature-map term.
 
     Args:
-        regularizer: listening to the network's taps; None: the loss is the cross-entropy, bit for bit.
-        weight: lambda.
+        network: returns logits.
+        compute: precision of the forward pass.
+        regularizer: collects the feature-map term at the taps of ``network``; None: no term.
+        weight: lambda; 0: no term.
     """
 
     def __init__(
@@ -66,10 +85,11 @@ class Objective:
         self.regularizer = regularizer if weight else None
 
     def __call__(self, batch: Batch) -> Tensor:
+        """Return the differentiable loss of ``batch``, a scalar."""
         return self.evaluate(batch, None)
 
     def evaluate(self, batch: Batch, meter: Meter | None) -> Tensor:
-        """Return the loss of ``batch`` with its graph, and add it to ``meter``."""
+        """Return the differentiable loss of ``batch``, a scalar, and add the batch to ``meter``."""
         images, labels = batch
         if self.regularizer:
             self.regularizer.forget()
@@ -83,11 +103,11 @@ class Objective:
 
 
 def cosine(peak: float, floor: float, epoch: int, epochs: int) -> float:
-    """Return the learning rate of ``epoch`` (from 0): from ``peak`` down to ``floor`` along half a cosine."""
+    """Return the learning rate of ``epoch`` (from 0): cosine annealing from ``peak`` to ``floor``, without restarts."""
     return floor + (peak - floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of every parameter group."""
+    """Set the learning rate of all parameter groups."""
     for group in optimizer.param_groups:
         group["lr"] = rate

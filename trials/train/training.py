@@ -1,32 +1,39 @@
-"""Training of the discrete network from scratch, with the feature-map term, one epoch at a time."""
+"""The training phase: the discrete network is trained from scratch, with the feature-map term."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from functools import partial
 
 import torch
+from typing_extensions import override
 
+from results.storage.record_types import ProgressTap
 from search_space import Genotype, Network
 from search_space.network import DropPath
 from search_space.normalization import share_statistics
+from trials.checkpointing.checkpoint import State
+from trials.checkpointing.record import EpochColumns, Phase
 from trials.config import TrialConfig
 from trials.cost.effective import EffectiveMacs
 from trials.data.augmentation import Augmentation
-from trials.data.loading import Batches, Images
+from trials.data.batches import Batch, Batches
+from trials.data.image_set import Images
 from trials.device.compute import Compute
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
 from trials.train.objective import Meter, Objective, cosine, set_rate
 
 
-class Training:
-    """The training phase of one trial; its state is the network's weights and the optimizer.
+class Training(Phase):
+    """The training phase of a trial. Its state is the network and its optimizer.
 
     Args:
         config: the trial.
-        genotype: the architecture to train.
-        images: training data on the device.
+        genotype: the architecture.
+        images: training and test images; only the training images are used.
+        compute: device and precision.
+        mesh: the ranks of the trial.
     """
 
     name = "train"
@@ -48,47 +55,39 @@ class Training:
             weight_decay=config.train.weight_decay,
         )
         maps = config.feature_maps
-        wanted = maps.regularization > 0
-        self.regularizer = Regularizer(self.network, maps.measure, maps.taps) if wanted else None
+        regularized = maps.regularization > 0
+        self.regularizer = Regularizer(self.network, maps.measure, maps.taps) if regularized else None
         self.objective = Objective(self.network, compute, self.regularizer, maps.regularization)
-        self.batches, self.held_out = self._split(images)
+        self.batches, self.validation_batches = self._split_batches(images)
 
-    def _split(self, images: Images) -> tuple[Batches, Batches | None]:
-        total, seed = len(images.train), self.config.seed
-        order = torch.randperm(total, generator=torch.Generator().manual_seed(seed + 2))
+    def _split_batches(self, images: Images) -> tuple[Batches, Batches | None]:
+        """Return the batches of the training images, and of those that are held out for validation, if any."""
+        total, seed = len(images.train), self.config.seed + 2
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
         held_out = round(total * self.config.train.validation_share)
         size = self.config.train.batch_size or self.config.data.batch_size
-        augmentation = Augmentation.of(self.config.data)
-        shared: dict[str, Any] = {
-            "seed": seed + 2,
-            "rank": self.mesh.rank,
-            "world_size": self.mesh.world_size,
-            "dtype": self.compute.dtype,
-        }
-        training = Batches(
+        make_batches = partial(
+            Batches,
             images.train,
+            seed=seed,
+            rank=self.mesh.rank,
+            world_size=self.mesh.world_size,
+            dtype=self.compute.dtype,
+        )
+        training = make_batches(
             order[held_out:],
-            batch_size=self.mesh.batch_size(size, total - held_out),
-            augmentation=augmentation,
+            self.mesh.batch_size(size, total - held_out),
+            augmentation=Augmentation.of(self.config.data),
             drop_last=True,
             shuffle=True,
-            **shared,
         )
         if not held_out:
             return training, None
-        watched = Batches(
-            images.train,
-            order[:held_out],
-            batch_size=size,
-            augmentation=None,
-            drop_last=False,
-            shuffle=False,
-            **shared,
-        )
-        return training, watched
+        validation = make_batches(order[:held_out], size, drop_last=False, shuffle=False)
+        return training, validation
 
-    def run_epoch(self, epoch: int) -> dict[str, Any]:
-        """Run epoch ``epoch`` (from 0) and return what it measured, as columns of the progress table."""
+    @override
+    def run_epoch(self, epoch: int) -> EpochColumns:
         self.network.train()
         probability = self.config.train.drop_path * epoch / self.epochs
         self.network.drop_path = DropPath(probability, self.mesh.rank, self.mesh.world_size)
@@ -98,16 +97,25 @@ class Training:
         with self.regularizer.collecting() if self.regularizer else nullcontext():
             for batch in self.batches.epoch(epoch):
                 self._step(batch, meter)
-        loss, accuracy, term, images = meter.read(self.mesh, "training")
-        row: dict[str, Any] = {"loss": loss, "accuracy": accuracy, "learning_rate": rate, "images": images}
-        row["taps"], row["effective_macs"] = self._maps_at_inference()
+        loss, accuracy, term, images = meter.means(self.mesh, "training")
+        taps, effective_macs = self._measure_taps()
+        columns: EpochColumns = {
+            "loss": loss,
+            "accuracy": accuracy,
+            "learning_rate": rate,
+            "images": images,
+            "taps": taps,
+            "effective_macs": effective_macs,
+        }
         if self.regularizer:
-            row["regularization_term"] = term
-        if self.held_out is not None:
-            row["validation_loss"], row["validation_accuracy"] = self._validate(self.held_out)
-        return row
+            columns["regularization_term"] = term
+        if self.validation_batches is not None:
+            columns["validation_loss"], columns["validation_accuracy"] = self._validate(
+                self.validation_batches
+            )
+        return columns
 
-    def _step(self, batch: Any, meter: Meter) -> None:
+    def _step(self, batch: Batch, meter: Meter) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         self.objective.evaluate(batch, meter).backward()
         self.mesh.average_gradients(self.network.parameters())
@@ -116,20 +124,21 @@ class Training:
 
     @torch.no_grad()
     def _validate(self, batches: Batches) -> tuple[float, float]:
+        """Return cross-entropy and accuracy of the network in evaluation mode."""
         self.network.eval()
         meter = Meter(self.compute.device)
-        plain = Objective(self.network, self.compute, None, 0.0)
+        cross_entropy = Objective(self.network, self.compute, None, 0.0)
         for batch in batches.epoch(0):
-            if len(batch[1]):  # the last batch may leave a rank without an image
-                plain.evaluate(batch, meter)
-        loss, accuracy, _, _ = meter.read(self.mesh, "validation")
-        return loss, accuracy
+            if len(batch[1]):  # a rank's part of the last batch may be empty
+                cross_entropy.evaluate(batch, meter)
+        means = meter.means(self.mesh, "validation")
+        return means.loss, means.accuracy
 
     @torch.no_grad()
-    def _maps_at_inference(self) -> tuple[list[dict[str, Any]], float]:
-        """Return every tap's sparsity and magnitude, and the mean effective macs, on one training batch."""
+    def _measure_taps(self) -> tuple[list[ProgressTap], float]:
+        """Return sparsity and magnitude of every tap, and the mean effective macs, on one batch in evaluation mode."""
         statistics, effective = TapStatistics(self.network), EffectiveMacs(self.network)
-        images = next(iter(self.batches.epoch(0)))[0]
+        images, _ = next(self.batches.epoch(0))
         self.network.eval()
         with effective.counting(statistics.listeners()), self.compute.autocast():
             self.network(images)
@@ -138,24 +147,26 @@ class Training:
         macs, seen = self.mesh.sum(counts).tolist()
         return statistics.rows(self.mesh), macs / seen
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that the next epoch depends on."""
+    @override
+    def state_dict(self) -> State:
         return {
             "genotype": self.network.genotype.to_json(),
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`state_dict` returned."""
+    @override
+    def load_state_dict(self, state: State) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
 
 
 def build_network(config: TrialConfig, genotype: Genotype, images: Images) -> Network:
-    """Return the discrete network that ``config`` asks for, for these images."""
-    sizes = config.network_sizes()
-    del sizes["nodes"]
+    """Return the untrained discrete network of a trial, for images of this shape and number of classes."""
     return Network(
-        genotype, classes=images.classes, image_channels=images.shape[0], space=config.space.name, **sizes
+        genotype,
+        classes=images.classes,
+        image_channels=images.shape[0],
+        space=config.space.name,
+        **config.network_sizes(),
     )

@@ -1,4 +1,4 @@
-"""Runs and sweep files in a folder of their own, which is where the commands are called."""
+"""Runs and sweep files in a temporary folder, in which the commands are called."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from orchestrator.conductor import transitions
 from results import RunDirectory, refresh_front
 from results.storage.ledger import Failure
 from tests.doubles.fake_trials import quick_trial
+from tests.doubles.stopped import StoppedError
 from tests.orchestrator.conftest import small_sweep
 from trials.checkpointing.record import TrialContext
 from trials.config import TrialConfig
@@ -32,12 +33,8 @@ print("loaded", [m for m in ("torch", "ray", "optuna") if m in sys.modules])
 """
 
 
-class StoppedError(Exception):
-    pass
-
-
 def run_trial(directory: RunDirectory, sweep: Sweep, index: int, splitting: int, epochs: int = 99) -> None:
-    """Record a trial of ``sweep`` and leave so many of its epochs, and its points after the last."""
+    """Record a trial of ``sweep`` and run ``epochs`` of its epochs; after the last it writes its points."""
     entry = transitions.new_entry(index, sweep.config({"space.splitting": splitting}))
     directory.write_entry(entry)
 
@@ -52,7 +49,7 @@ def run_trial(directory: RunDirectory, sweep: Sweep, index: int, splitting: int,
 
 
 def make_run(folder: Path, finished: int = 2) -> RunDirectory:
-    """A run of finished trials (s = 1, 2), one under way (after two epochs), and one given up."""
+    """Make a run of finished trials (s = 1, 2), a running one (after two epochs), and one that was given up."""
     sweep = small_sweep(
         sweep={"space.splitting": [1, 2, 4], "space.channels": [8]},
         strategy={"searcher": "grid", "trials": 3},
@@ -73,7 +70,7 @@ def make_run(folder: Path, finished: int = 2) -> RunDirectory:
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with ``sweep.yaml``, ``runs/digits`` and ``runs/digits-wide``: where the commands are called."""
+    """Change to a folder with ``sweep.yaml``, ``runs/digits`` and ``runs/digits-wide``."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     make_run(tmp_path / "runs/digits")

@@ -1,4 +1,4 @@
-"""The commands as a whole: their examples, what they load, and how they say what is wrong."""
+"""All commands: their help and its examples, what they load, and how they report mistakes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ EXAMPLES = [
     if line.startswith("  shrinksweep ")
 ]
 NOT_RUN = ("launch", "export", "s3://", "--watch", " -w")
-"""Examples that are parsed only: they start Ray, need a trained network, another machine, or never end."""
+"""Examples that are only parsed: they start Ray, need a trained network or another machine, or never end."""
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -49,6 +51,16 @@ def test_every_example_works(example: str, capsys: pytest.CaptureFixture[str]) -
         status, out, err = command(capsys, name, *arguments)
         assert (status, err) == (0, "")
         assert out or "-o" in arguments
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_the_help_fits_a_terminal_of_80_columns(name: str) -> None:
+    command = COMMANDS[name] if name else typer.main.get_command(app)
+    context = command.context_class(
+        command, info_name=f"shrinksweep {name}", terminal_width=80, max_content_width=80
+    )
+    lines = command.get_help(context).splitlines()
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_help_teaches_by_example_and_loads_nothing() -> None:
@@ -90,13 +102,13 @@ BAD = {
     "status runs/none": r"a run must have .* but got .*runs/none",
     "compare runs/digits runs/none": r"a run must have .* but got .*runs/none",
     "report runs/none": r"a run must have .* but got .*runs/none",
-    "front runs/none-*": r"there must be a run at least, but none matches 'runs/none-\*'",
+    "front runs/none-*": r"there must be at least one run, but none matches 'runs/none-\*'",
     "front runs/digits --max acuracy": r"there is no column `acuracy`; did you mean `accuracy`\?",
     "front runs/digits --min space": r"an objective must hold numbers, but `space` holds category",
     "front runs/digits --by spliting": r"there is no column `spliting`; did you mean `splitting`\?",
     "front runs/digits --sort mcas": r"there is no column `mcas`; did you mean `macs`\?",
     "front runs/digits --max accuracy --min accuracy": r"an objective must be named once, .*",
-    "front runs/digits --where accuracy>2": r"a front needs a point, but none of the 4 points is left by .*",
+    "front runs/digits --where accuracy>2": r"a front needs a point, but none of the 4 points matches .*",
     "front runs/digits --where __import__('os')": r"`where` must be made of comparisons, but got .*",
     "front runs/digits --epsilon accuracy": r"`--epsilon` must be COL=NUMBER, but got 'accuracy'",
     "front runs/digits --epsilon mcas=1": r"`epsilon` must name objectives only, but got `mcas`.*",
@@ -133,7 +145,9 @@ def test_a_run_without_points_has_no_front(runs: Path, capsys: pytest.CaptureFix
 
 
 def test_the_example_is_a_valid_sweep(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, _ = command(capsys, "plan", "examples/digits.yaml", "--set", "strategy.trials=2")
+    status, out, _ = command(
+        capsys, "plan", str(ROOT / "examples" / "digits.yaml"), "--set", "strategy.trials=2"
+    )
     assert status == 0
     assert "trials:     2" in out
 
@@ -149,13 +163,13 @@ def test_the_report_is_written(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("objectives", [{"accuracy": "max", "macs": "min"}, {"effective_macs": "min"}])
-def test_what_is_said_to_come_next_works(
+def test_the_suggested_next_commands_work(
     objectives: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = open_run("runs/digits").directory
     front = refresh_front(directory, objectives)
     lines = next_commands("runs/digits", front, small_sweep(objectives=objectives))
-    said = [shlex.split(line)[1:] for line in lines if line.startswith("  shrinksweep front")]
-    for arguments in said:
+    suggested = [shlex.split(line)[1:] for line in lines if line.startswith("  shrinksweep front")]
+    for arguments in suggested:
         assert command(capsys, *arguments)[0] == 0
-    assert len(said) == 1
+    assert len(suggested) == 1

@@ -1,4 +1,4 @@
-"""Shell completion, asked as a shell asks."""
+"""Shell completion, called as a shell calls it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app, completion
-from orchestrator.status.progress import short_point
+from orchestrator.status.tables import short_point
 from results import open_run
 
 pytestmark = pytest.mark.usefixtures("runs")
 
 
 def complete(line: str) -> list[str]:
-    """Return what bash is offered at the end of ``line``."""
+    """Return the candidates that bash gets at the end of ``line``."""
     words = line.split(" ")
     environment = {
         "_SHRINKSWEEP_COMPLETE": "complete_bash",
@@ -49,12 +49,14 @@ def test_columns() -> None:
 
 
 def test_points_of_the_run_that_was_given() -> None:
-    front = open_run("runs/digits").directory.read_front()["point"].to_pylist()
+    stored = open_run("runs/digits").directory.read_front()
+    assert stored is not None
+    front = stored["point"].to_pylist()
     assert complete("shrinksweep export runs/digits ") == [short_point(name) for name in front]
-    begun = front[0][:3]
+    start = front[0][:3]
     points = open_run("runs/digits").points()["point"]
-    assert complete(f"shrinksweep export runs/digits {begun}") == [
-        short_point(name) for name in points if name.startswith(begun)
+    assert complete(f"shrinksweep export runs/digits {start}") == [
+        short_point(name) for name in points if name.startswith(start)
     ]
     assert complete("shrinksweep export runs/none ") == []
 

@@ -1,4 +1,4 @@
-"""``front`` and ``compare``: the same answers as from Python, in every form."""
+"""``front`` and ``compare``: the same answers as from Python, in every format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from orchestrator.cli.options import is_pattern
 from orchestrator.cli.output import plain_lines, print_table
-from orchestrator.status.progress import front_table
+from orchestrator.status.tables import front_table
 from results import RunDirectory, open_run, open_runs
 from tests.orchestrator.cli.conftest import command
 
@@ -76,8 +76,8 @@ def test_the_knee_is_one_point(capsys: pytest.CaptureFixture[str]) -> None:
 def test_several_runs_are_read_as_one(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = command(capsys, "front", "runs/*")
     heading, *rows = [line.split() for line in out.splitlines()]
-    place = heading.index("run")
-    assert [row[place] for row in rows] == open_runs("runs/*").front()["run"].tolist()
+    column = heading.index("run")
+    assert [row[column] for row in rows] == open_runs("runs/*").front()["run"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_compare_says_what_python_says(capsys: pytest.CaptureFixture[str]) -> No
     expected = open_run("runs/digits").compare(open_run("runs/digits-wide"))
     pd.testing.assert_frame_equal(read, expected)
     _, out, _ = command(capsys, "compare", "runs/digits", "runs/digits-wide")
-    assert "share of the other front that this run reaches" in out
+    assert "share of the other front that this run equals or dominates" in out
 
 
 def test_compare_of_different_objectives_needs_them_given(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,4 +134,7 @@ def test_without_other_objectives_a_front_keeps_the_constraints_of_the_sweep(
     assert {row["macs"] for row in json.loads(free)} != {bound}
     constrain("macs <= 1")
     status, _, err = command(capsys, "front", "runs/digits")
-    assert (status, err) == (2, "error: a front needs a point, but none of the 4 points keeps macs <= 1\n")
+    assert (status, err) == (
+        2,
+        "error: a front needs a point, but none of the 4 points satisfies macs <= 1\n",
+    )

@@ -1,4 +1,4 @@
-"""``log`` and ``optuna``: runs in other tools."""
+"""``log`` and ``optuna``: a run in other tools for experiments."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ pytestmark = [
 def test_log_brings_a_run_to_tensorboard_once(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = command(capsys, "log", "runs/digits", "--tensorboard", "logs")
     assert status == 0
-    assert re.fullmatch(r"wrote [1-9]\d+ numbers that were missing\n", out)
+    assert re.fullmatch(r"logged [1-9]\d+ new values\n", out)
     assert len(list(Path("logs").iterdir())) == 4
-    assert command(capsys, "log", "runs/digits", "--tensorboard", "logs")[1].startswith("wrote 0 ")
+    assert command(capsys, "log", "runs/digits", "--tensorboard", "logs")[1].startswith("logged 0 ")
 
 
 def test_optuna_writes_a_study(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,6 +31,6 @@ def test_optuna_writes_a_study(capsys: pytest.CaptureFixture[str]) -> None:
     assert (status, out) == (0, "added 5 trials to the study test in study.db\n")
 
 
-def test_a_log_without_a_place_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_without_a_destination_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = command(capsys, "log", "runs/digits")
-    assert (status, err) == (2, "error: `log` needs a place: give --tensorboard DIR or --mlflow URI\n")
+    assert (status, err) == (2, "error: `log` needs a destination: give --tensorboard DIR or --mlflow URI\n")

@@ -1,10 +1,10 @@
-"""The JSON schema takes what ``Sweep`` takes, and refuses what an editor can refuse."""
+"""The JSON schema accepts what ``Sweep`` accepts, and rejects what an editor can reject."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,10 +14,10 @@ from tests.orchestrator.cli.conftest import command
 
 jsonschema = pytest.importorskip("jsonschema")
 MINIMAL = {"name": "x", "sweep": {"space.splitting": [1]}}
-EXAMPLES = sorted(Path("examples").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 
 
-def faults(content: dict[str, Any]) -> list[str]:
+def faults(content: Mapping[str, object]) -> list[str]:
     schema = sweep_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(content)]
@@ -37,7 +37,7 @@ def test_every_example_is_valid(path: Path) -> None:
         {"search.stop_when_skips_exceed": [None, 0.5]},
     ],
 )
-def test_every_form_of_a_dimension_is_valid(swept: dict[str, Any]) -> None:
+def test_every_form_of_a_dimension_is_valid(swept: dict[str, object]) -> None:
     assert faults(MINIMAL | {"sweep": swept}) == []
 
 
@@ -56,17 +56,17 @@ def test_every_form_of_a_dimension_is_valid(swept: dict[str, Any]) -> None:
         MINIMAL | {"strategy": {"searcher": "bayes"}},
     ],
 )
-def test_what_an_editor_can_refuse_is_refused(content: dict[str, Any]) -> None:
+def test_what_an_editor_can_reject_is_rejected(content: dict[str, object]) -> None:
     assert faults(content)
 
 
 def test_every_field_is_explained() -> None:
-    properties = sweep_schema()["properties"]
+    properties = json.loads(json.dumps(sweep_schema()))["properties"]
     assert all(part.get("description") or part.get("$ref") for part in properties.values())
     assert all(part["description"] for part in properties["sweep"]["properties"].values())
 
 
-def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = command(capsys, "schema")
     assert status == 0
     assert json.loads(out) == json.loads(json.dumps(sweep_schema()))

@@ -1,8 +1,8 @@
-"""How many trials are with Ray Tune at a time."""
+"""How many trials are handed to Ray Tune at a time."""
 
 from __future__ import annotations
 
-from orchestrator.conductor.capacity import ASKS_AFTER_S, COUNTED_EVERY_S, Capacity
+from orchestrator.conductor.capacity import RECOUNT_EVERY_S, REQUEST_AFTER_S, Capacity
 
 
 class World:
@@ -25,11 +25,11 @@ def test_trials_are_handed_out_as_long_as_they_fit() -> None:
     assert [capacity.has_room(taken) for taken in (0, 1, 2, 3)] == [True, True, False, False]
 
 
-def test_after_a_while_one_more_asks_for_room() -> None:
+def test_a_full_cluster_gets_one_more_waiting_trial_after_a_while() -> None:
     world = World(2)
     capacity = Capacity(world.count, world.clock)
     assert not capacity.has_room(2)
-    world.now = ASKS_AFTER_S
+    world.now = REQUEST_AFTER_S
     assert capacity.has_room(2)
     assert not capacity.has_room(3)
 
@@ -38,25 +38,25 @@ def test_short_trials_never_have_one_more_waiting() -> None:
     world = World(2)
     capacity = Capacity(world.count, world.clock)
     for _ in range(100):
-        world.now += ASKS_AFTER_S / 2
+        world.now += REQUEST_AFTER_S / 2
         assert not capacity.has_room(2)
         assert capacity.has_room(1)
 
 
-def test_nodes_that_join_or_leave_are_noticed_without_being_counted_every_time() -> None:
+def test_nodes_that_join_or_leave_are_noticed_without_counting_every_time() -> None:
     world = World(1)
     capacity = Capacity(world.count, world.clock)
     world.capacity = 4
     capacity.recount()
     assert not capacity.has_room(1)
-    world.now = COUNTED_EVERY_S
+    world.now = RECOUNT_EVERY_S
     capacity.recount()
     assert capacity.has_room(1)
     assert capacity.has_room(3)
     assert world.counted == 2
-    world.capacity, world.now = 0, 2 * COUNTED_EVERY_S
+    world.capacity, world.now = 0, 2 * RECOUNT_EVERY_S
     capacity.recount()
     assert not capacity.has_room(1)
     assert not capacity.has_room(0)
-    world.now += ASKS_AFTER_S
-    assert capacity.has_room(0)  # a cluster without a node is asked for one
+    world.now += REQUEST_AFTER_S
+    assert capacity.has_room(0)  # a cluster without a node is asked for one, by a waiting trial

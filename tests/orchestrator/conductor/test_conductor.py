@@ -1,71 +1,69 @@
-"""The course of a launch without Ray: trials run in this process, one after the other or side by side."""
+"""The course of a launch without Ray: trials run in this process, one after the other or interleaved."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
+import optuna
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import Sweep
-from orchestrator.conductor import conductor as conductor_module
-from orchestrator.conductor import transitions
+from orchestrator.conductor import front_keeper, transitions
 from orchestrator.conductor.conductor import Conductor, is_finished
 from orchestrator.conductor.monitor import Monitor
-from results import RunDirectory, open_run
+from orchestrator.searchers.optuna_searcher import OptunaSearcher
+from results import LedgerEntry, RunDirectory, open_run
 from results.storage.ledger import Failure
 from tests.doubles.fake_trials import (
-    _leave,
     evaluate_ladder,
     failing_trial,
     infinite_trial,
     noop_trial,
     progress_row,
+    write_records,
 )
+from tests.doubles.stopped import StoppedError
 from tests.orchestrator.conftest import same_points, small_sweep
 from trials.checkpointing.record import TrialContext
 from trials.config import TrialConfig
-
-
-class StoppedError(Exception):
-    """What a trial is stopped with."""
-
 
 TrialFunction = Callable[[TrialConfig, TrialContext], None]
 
 
 def drive(
     sweep: Sweep,
-    place: Path,
+    path: Path,
     trial: TrialFunction = noop_trial,
-    side_by_side: int = 1,
+    concurrent: int = 1,
     steps: int = 10_000,
-    **options: Any,
+    *,
+    retry_failed: bool = False,
 ) -> Conductor:
-    """Run a sweep as Tune would, at most ``steps`` attempts; then it is as if the driver had been killed."""
-    directory = RunDirectory(place, create=True)
+    """Run a sweep as Tune would, and stop after ``steps`` attempts as if the driver had been killed."""
+    directory = RunDirectory(path, create=True)
     directory.write_sweep(sweep.model_dump(mode="json"), {})
-    conductor = Conductor(sweep, directory, Monitor(), **options)
-    started: deque[Any] = deque()
+    conductor = Conductor(sweep, directory, Monitor(), retry_failed=retry_failed)
+    started: deque[LedgerEntry] = deque()
     for _ in range(steps):
-        while len(started) < side_by_side and (entry := conductor.next()) is not None:
+        while len(started) < concurrent and (entry := conductor.next()) is not None:
             started.append(entry)
         if not started:
             assert conductor.done
             break
         entry = started.popleft()
 
-        def report(row: dict[str, Any], index: int = entry.index) -> None:
+        def report(row: Mapping[str, object], index: int = entry.index) -> None:
             if not conductor.reported(index, row):
                 raise StoppedError
 
         try:
             config = TrialConfig.model_validate(entry.config)
-            act = evaluate_ladder if directory.has_points(entry.key) else trial
-            act(config, TrialContext(directory, entry.index, sweep.name, report))
+            run = evaluate_ladder if directory.has_points(entry.key) else trial
+            run(config, TrialContext(directory, entry.index, sweep.name, report))
         except StoppedError:
             continue
         except ArithmeticError as error:
@@ -73,6 +71,19 @@ def drive(
         else:
             conductor.succeeded(entry.index)
     return conductor
+
+
+def study_of(conductor: Conductor) -> optuna.Study:
+    """Return the Optuna study of a conductor's searcher: what it was told."""
+    searcher = conductor._proposals.searcher
+    assert isinstance(searcher, OptunaSearcher)
+    return searcher.study()
+
+
+def stored_front(directory: RunDirectory) -> pa.Table:
+    front = directory.read_front()
+    assert front is not None
+    return front
 
 
 def searched(searcher: str, trials: int = 14) -> Sweep:
@@ -84,7 +95,9 @@ def searched(searcher: str, trials: int = 14) -> Sweep:
 
 @pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
 @pytest.mark.parametrize("killed_after", [1, 6, 11])
-def test_a_killed_launch_ends_as_an_undisturbed_one(tmp_path: Path, searcher: str, killed_after: int) -> None:
+def test_a_killed_launch_gives_the_same_points_as_an_undisturbed_one(
+    tmp_path: Path, searcher: str, killed_after: int
+) -> None:
     drive(searched(searcher), tmp_path / "whole")
     drive(searched(searcher), tmp_path / "killed", steps=killed_after)
     drive(searched(searcher), tmp_path / "killed")
@@ -92,7 +105,9 @@ def test_a_killed_launch_ends_as_an_undisturbed_one(tmp_path: Path, searcher: st
 
 
 @pytest.mark.parametrize("searcher", ["random", "nsga2", "tpe"])
-def test_a_raised_budget_goes_on_as_if_it_had_been_asked_for_at_once(tmp_path: Path, searcher: str) -> None:
+def test_a_raised_budget_gives_the_same_points_as_that_budget_from_the_start(
+    tmp_path: Path, searcher: str
+) -> None:
     drive(searched(searcher, 14), tmp_path / "whole")
     drive(searched(searcher, 5), tmp_path / "raised")
     drive(searched(searcher, 14), tmp_path / "raised")
@@ -101,7 +116,7 @@ def test_a_raised_budget_goes_on_as_if_it_had_been_asked_for_at_once(tmp_path: P
 
 def test_grid_and_random_do_not_depend_on_the_order_of_arrival(tmp_path: Path) -> None:
     drive(searched("random"), tmp_path / "one")
-    drive(searched("random"), tmp_path / "three", side_by_side=3)
+    drive(searched("random"), tmp_path / "three", concurrent=3)
     same_points(open_run(tmp_path / "one").points(), open_run(tmp_path / "three").points())
 
 
@@ -113,7 +128,7 @@ def test_every_entry_is_on_storage_before_its_trial_starts(tmp_path: Path) -> No
     drive(small_sweep(), tmp_path / "run", trial)
 
 
-def test_points_that_are_no_numbers_are_a_failed_trial_not_a_hung_one(tmp_path: Path) -> None:
+def test_a_trial_without_finite_points_fails_and_does_not_hang(tmp_path: Path) -> None:
     conductor = drive(searched("tpe"), tmp_path / "run", infinite_trial)
     failed = conductor.failed_trials()
     assert failed
@@ -126,12 +141,12 @@ def test_a_trial_that_fails_at_the_same_epoch_is_given_up(tmp_path: Path) -> Non
     assert [len(entry.failures) for entry in conductor.failed_trials()] == [3]
 
 
-def test_failures_with_progress_between_them_are_forgiven() -> None:
-    entry = transitions.new_entry(0, TrialConfig())
+def test_failures_with_progress_between_them_do_not_count() -> None:
+    entry, failure = transitions.new_entry(0, TrialConfig()), Failure(message="the node died")
     for epoch in range(10):
-        entry = transitions.after_failure(entry, "the node died", epoch, retries=1)
+        entry = transitions.after_failure(entry, failure, epoch, retries=1)
         assert entry.state == "proposed"
-    assert transitions.after_failure(entry, "the node died", 9, retries=1).state == "failed"
+    assert transitions.after_failure(entry, failure, 9, retries=1).state == "failed"
 
 
 def test_a_trial_that_dies_after_its_points_were_written_is_finished(tmp_path: Path) -> None:
@@ -160,7 +175,7 @@ def test_a_longer_ladder_is_evaluated_and_nothing_is_trained_again(tmp_path: Pat
     assert is_finished(extended, RunDirectory(tmp_path / "run"))
 
 
-def test_failed_trials_get_another_chance_when_asked_for(tmp_path: Path) -> None:
+def test_failed_trials_run_again_with_retry_failed(tmp_path: Path) -> None:
     drive(small_sweep(), tmp_path / "run", failing_trial)
     assert not is_finished(small_sweep(), RunDirectory(tmp_path / "run"), retry_failed=True)
     conductor = drive(small_sweep(), tmp_path / "run", retry_failed=True)
@@ -178,7 +193,7 @@ def halved(trials: int = 20) -> Sweep:
 
 
 def quick(config: TrialConfig, context: TrialContext) -> None:
-    _leave(config, context, 9, lambda step: None)
+    write_records(config, context, 9, lambda step: None)
 
 
 def test_halving_stops_most_trials_and_keeps_the_rest(tmp_path: Path) -> None:
@@ -197,7 +212,7 @@ def test_halving_is_rebuilt_from_the_progress_files(tmp_path: Path, killed_after
     assert states[0] == states[1]
 
 
-def test_an_epoch_that_was_reported_to_nobody_is_decided_on_resume(tmp_path: Path) -> None:
+def test_an_unreported_epoch_is_decided_on_resume(tmp_path: Path) -> None:
     drive(halved(), tmp_path / "whole", quick)
     stopped = [e for e in RunDirectory(tmp_path / "whole").read_ledger() if e.state == "stopped"]
     directory = RunDirectory(tmp_path / "whole")
@@ -207,16 +222,16 @@ def test_an_epoch_that_was_reported_to_nobody_is_decided_on_resume(tmp_path: Pat
 
 
 @pytest.mark.parametrize("searcher", ["nsga2", "tpe"])
-def test_stopped_trials_never_enter_the_searcher(tmp_path: Path, searcher: str) -> None:
+def test_stopped_trials_are_never_told_to_the_searcher(tmp_path: Path, searcher: str) -> None:
     content = halved(12).model_dump(mode="json")
     content["strategy"] |= {"searcher": searcher, "population": 2}
     conductor = drive(Sweep.from_mapping(content), tmp_path / "run", quick)
-    told = conductor._proposals.searcher._study().get_trials(deepcopy=False)
-    complete = [trial for trial in told if trial.state.name == "COMPLETE"]
+    trials = study_of(conductor).get_trials(deepcopy=False)
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     assert len(complete) == len(open_run(tmp_path / "run").points())
 
 
-def test_the_front_is_brought_up_to_date_now_and_then_and_at_the_start(tmp_path: Path) -> None:
+def test_the_front_is_refreshed_at_the_start_and_at_most_once_a_second(tmp_path: Path) -> None:
     now = [0.0]
     sweep = small_sweep()
     directory = RunDirectory(tmp_path, create=True)
@@ -229,7 +244,7 @@ def test_the_front_is_brought_up_to_date_now_and_then_and_at_the_start(tmp_path:
         conductor.succeeded(entry.index)
 
     def in_front() -> set[int]:
-        return set(directory.read_front()["trial_index"].to_pylist())
+        return set(stored_front(directory)["trial_index"].to_pylist())
 
     finish_one()
     assert in_front() == {0}
@@ -238,13 +253,13 @@ def test_the_front_is_brought_up_to_date_now_and_then_and_at_the_start(tmp_path:
     assert directory.read_front() is None  # too early
     now[0] = 1.0
     conductor.keep_front()
-    assert directory.read_front().equals(open_run(tmp_path).directory.read_front())
-    assert set(open_run(tmp_path).front()["point"]) == set(directory.read_front()["point"].to_pylist())
+    assert stored_front(directory).equals(open_run(tmp_path).directory.read_front())
+    assert set(open_run(tmp_path).front()["point"]) == set(stored_front(directory)["point"].to_pylist())
 
 
 def test_points_are_compacted_while_the_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor_module, "COMPACT_EVERY", 3)
-    monkeypatch.setattr(conductor_module, "FRONT_EVERY_S", 0.0)
+    monkeypatch.setattr(front_keeper, "COMPACT_EVERY", 3)
+    monkeypatch.setattr(front_keeper, "REFRESH_EVERY_S", 0.0)
     drive(searched("random", 8), tmp_path / "run", steps=5)
     assert pq.read_table(tmp_path / "run/points.parquet")["trial_index"].unique().to_pylist() == [0, 1, 2]
     drive(searched("random", 8), tmp_path / "run")
@@ -253,31 +268,31 @@ def test_points_are_compacted_while_the_sweep_runs(tmp_path: Path, monkeypatch: 
     assert open_run(tmp_path / "run").points()["trial_index"].nunique() >= 6
 
 
-def test_a_front_that_a_kill_left_behind_is_made_anew_by_the_next_launch(tmp_path: Path) -> None:
+def test_the_next_launch_recomputes_a_front_that_a_kill_left_outdated(tmp_path: Path) -> None:
     drive(small_sweep(), tmp_path / "run", steps=2)
     directory = RunDirectory(tmp_path / "run")
     directory.storage.remove("front.parquet")
     drive(small_sweep(), tmp_path / "run")
-    stored = directory.read_front()
+    stored = stored_front(directory)
     assert set(open_run(tmp_path / "run").front()["point"]) == set(stored["point"].to_pylist())
 
 
-SHARED = {
+SHARED: dict[str, object] = {
     "sweep": {"space.splitting": [1, 2], "feature_maps.regularization": [0.0, 1e-4, 1e-3]},
     "strategy": {"searcher": "grid"},
 }
 
 
 def started(conductor: Conductor) -> list[int]:
-    """Start as many trials as can be, and return their places in the ledger."""
+    """Start all trials that can start now, and return their indices."""
     return [entry.index for entry in iter(conductor.next, None)]
 
 
-def conductor_of(place: Path, **fields: Any) -> Conductor:
-    return Conductor(small_sweep(**(SHARED | fields)), RunDirectory(place, create=True), Monitor())
+def conductor_of(path: Path, **fields: object) -> Conductor:
+    return Conductor(small_sweep(**(SHARED | fields)), RunDirectory(path, create=True), Monitor())
 
 
-def test_trials_that_share_a_search_wait_for_whoever_does_it(tmp_path: Path) -> None:
+def test_trials_that_share_a_search_wait_for_the_one_that_runs_it(tmp_path: Path) -> None:
     conductor = conductor_of(tmp_path)
     assert started(conductor) == [0, 3]
     assert len(conductor.directory.read_ledger()) == 6
@@ -292,7 +307,7 @@ def test_trials_that_share_a_search_wait_for_whoever_does_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("epochs", "then"), [(1, [0, 3]), (2, [0, 1, 2, 3])])
-def test_after_a_kill_nobody_waits_for_a_trial_that_is_beyond_its_search(
+def test_after_a_kill_no_trial_waits_for_a_search_that_is_finished(
     tmp_path: Path, epochs: int, then: list[int]
 ) -> None:
     before = conductor_of(tmp_path)
@@ -305,14 +320,14 @@ def test_after_a_kill_nobody_waits_for_a_trial_that_is_beyond_its_search(
     assert started(conductor_of(tmp_path)) == then
 
 
-def test_trials_of_different_searches_wait_for_nobody(tmp_path: Path) -> None:
+def test_trials_of_different_searches_do_not_wait(tmp_path: Path) -> None:
     in_search = {"search": {"epochs": 1}, "train": {"epochs": 2}, "feature_maps": {"in_search": True}}
     assert started(conductor_of(tmp_path / "in search", trial=in_search)) == list(range(6))
     no_search = {"search": {"epochs": 0}, "train": {"epochs": 2}}
     assert started(conductor_of(tmp_path / "none", trial=no_search)) == list(range(6))
 
 
-def test_an_adaptive_searcher_proposes_nothing_ahead_of_a_search(tmp_path: Path) -> None:
+def test_an_adaptive_searcher_does_not_propose_ahead_of_a_search(tmp_path: Path) -> None:
     sweep = {"feature_maps.regularization": {"low": 1e-6, "high": 1e-2, "log": True}}
     conductor = conductor_of(tmp_path, sweep=sweep, strategy={"searcher": "tpe", "trials": 8})
     assert started(conductor) == [0]
@@ -321,7 +336,7 @@ def test_an_adaptive_searcher_proposes_nothing_ahead_of_a_search(tmp_path: Path)
     assert started(conductor) == list(range(1, 8))
 
 
-def test_a_trial_whose_architecture_breaks_a_constraint_is_not_run_again(tmp_path: Path) -> None:
+def test_a_trial_whose_architecture_violates_a_constraint_is_not_run_again(tmp_path: Path) -> None:
     def refused(config: TrialConfig, context: TrialContext) -> None:
         if config.space.splitting == 2:
             raise ArithmeticError("the architecture must have macs <= 10, but got 20")
@@ -347,27 +362,27 @@ def test_a_trial_whose_architecture_breaks_a_constraint_is_not_run_again(tmp_pat
     assert conductor_of_sweep(sweep, tmp_path).next() is None
 
 
-def conductor_of_sweep(sweep: Sweep, place: Path) -> Conductor:
-    directory = RunDirectory(place, create=True)
+def conductor_of_sweep(sweep: Sweep, path: Path) -> Conductor:
+    directory = RunDirectory(path, create=True)
     directory.write_sweep(sweep.model_dump(mode="json"), {})
     return Conductor(sweep, directory, Monitor())
 
 
 @pytest.mark.parametrize("searcher", ["nsga2", "tpe"])
-def test_every_rung_is_told_with_how_far_it_breaks_each_constraint(tmp_path: Path, searcher: str) -> None:
+def test_every_rung_is_told_with_its_distance_beyond_each_constraint(tmp_path: Path, searcher: str) -> None:
     content = searched(searcher).model_dump(mode="json") | {"constraints": ["macs <= 1e7", "accuracy >= 0.6"]}
     sweep = Sweep.from_mapping(content)
     conductor = drive(sweep, tmp_path / "run")
-    told = conductor._proposals.searcher._study().get_trials(deepcopy=False)
+    trials = study_of(conductor).get_trials(deepcopy=False)
     points = open_run(tmp_path / "run").points()
-    assert len(told) == len(points)
+    assert len(trials) == len(points)
     expected = {
         (round(m - 1e7), round(0.6 - a, 9)) for m, a in zip(points["macs"], points["accuracy"], strict=True)
     }
-    violations = [tuple(trial.constraints.values()) for trial in told]
+    violations = [tuple(trial.constraints.values()) for trial in trials]
     assert {(round(macs), round(accuracy, 9)) for macs, accuracy in violations} == expected
     assert any(macs > 0 for macs, _ in violations)
-    front = conductor.directory.read_front().to_pandas()
+    front = stored_front(conductor.directory).to_pandas()
     assert (front["macs"] <= 1e7).all()
     assert (front["accuracy"] >= 0.6).all()
     drive(sweep, tmp_path / "again", steps=5)

@@ -1,4 +1,4 @@
-"""One launch at a time writes to a run directory: who may, who may not, and what becomes of the dead."""
+"""The lease on a run directory: one launch writes at a time, and dead ones are replaced."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestrator.conductor import lease as leases
 from orchestrator.conductor.lease import HeldError, Holder, holding, refuse_held
 from results import Lease, RunDirectory
+from tests.doubles.waiting import wait_for
 
 
 def quietly(text: str) -> None:
@@ -59,7 +59,7 @@ def test_the_lease_of_a_process_that_died_here_is_taken_over_at_once(directory: 
         holder.check()
 
 
-def test_a_process_id_that_was_given_away_again_is_not_the_dead_one(directory: RunDirectory) -> None:
+def test_a_process_with_a_reused_id_does_not_hold_the_lease_of_the_dead_one(directory: RunDirectory) -> None:
     lease = Holder(directory).lease
     directory.write_lease(lease.model_copy(update={"process_started": lease.process_started - 100}))
     refuse_held(directory)
@@ -68,11 +68,11 @@ def test_a_process_id_that_was_given_away_again_is_not_the_dead_one(directory: R
 def test_a_silent_lease_of_another_host_is_waited_out(directory: RunDirectory, elsewhere: Lease) -> None:
     said: list[str] = []
     waits: list[float] = []
-    refuse_held(directory)  # nothing is known of processes elsewhere
+    refuse_held(directory)  # processes of another machine cannot be looked up
     with holding(directory, said.append, sleep=waits.append) as holder:
         holder.check()
     assert sum(waits) >= elsewhere.lasts_s
-    assert "sign of life" in said[0]
+    assert "to see whether another launch is alive" in said[0]
     assert "on far" in said[0]
 
 
@@ -86,7 +86,9 @@ def test_a_lease_that_another_host_renews_is_respected(directory: RunDirectory, 
     assert directory.read_lease() != elsewhere
 
 
-def test_of_two_that_write_at_once_one_is_refused(directory: RunDirectory, elsewhere: Lease) -> None:
+def test_of_two_launches_that_write_at_the_same_time_one_is_refused(
+    directory: RunDirectory, elsewhere: Lease
+) -> None:
     directory.remove_lease()
 
     def overwritten(seconds: float) -> None:
@@ -97,7 +99,7 @@ def test_of_two_that_write_at_once_one_is_refused(directory: RunDirectory, elsew
     assert directory.read_lease() == elsewhere
 
 
-def test_of_many_that_start_at_once_one_gets_it(directory: RunDirectory) -> None:
+def test_of_many_launches_that_start_at_the_same_time_one_gets_the_lease(directory: RunDirectory) -> None:
     barrier, outcomes = threading.Barrier(8), list[str]()
     over = threading.Event()
 
@@ -120,7 +122,9 @@ def test_of_many_that_start_at_once_one_gets_it(directory: RunDirectory) -> None
     assert sorted(outcomes) == ["held"] + ["refused"] * 7
 
 
-def test_a_launch_that_was_asleep_too_long_writes_no_more(directory: RunDirectory, elsewhere: Lease) -> None:
+def test_a_launch_that_was_suspended_too_long_stops_writing(
+    directory: RunDirectory, elsewhere: Lease
+) -> None:
     now = 0.0
     holder = Holder(directory, clock=lambda: now)
     directory.write_lease(holder.lease)
@@ -131,11 +135,11 @@ def test_a_launch_that_was_asleep_too_long_writes_no_more(directory: RunDirector
     with pytest.raises(HeldError, match="on far"):
         retrying.storage.write("file", b"2")
     assert directory.storage.read("file") == b"1"
-    holder.give_back()
+    holder.release()
     assert directory.read_lease() == elsewhere
 
 
-def test_an_overdue_lease_that_nobody_took_is_renewed(directory: RunDirectory) -> None:
+def test_an_overdue_lease_is_renewed_if_no_other_launch_took_it(directory: RunDirectory) -> None:
     now = 0.0
     holder = Holder(directory, clock=lambda: now)
     now = holder.lease.lasts_s + 1
@@ -146,18 +150,18 @@ def test_an_overdue_lease_that_nobody_took_is_renewed(directory: RunDirectory) -
 def test_the_lease_is_renewed_while_it_is_held(
     directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "RENEWED_EVERY_S", 0.01)
+    monkeypatch.setattr(leases, "RENEW_EVERY_S", 0.01)
     with holding(directory, quietly) as holder:
         first = directory.read_lease()
         assert first is not None
-        assert wait_until(lambda: directory.read_lease() != first)
+        wait_for(lambda: directory.read_lease() != first, "the lease is renewed", timeout_s=10)
         holder.check()
 
 
-def test_a_storage_that_fails_while_renewing_is_tried_again(
+def test_renewing_is_retried_when_storage_fails(
     directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "RENEWED_EVERY_S", 0.01)
+    monkeypatch.setattr(leases, "RENEW_EVERY_S", 0.01)
     renew, failures = Holder.renew, iter([OSError("gone")] * 3)
 
     def sometimes(holder: Holder) -> None:
@@ -168,11 +172,11 @@ def test_a_storage_that_fails_while_renewing_is_tried_again(
     monkeypatch.setattr(Holder, "renew", sometimes)
     with holding(directory, quietly):
         first = directory.read_lease()
-        assert wait_until(lambda: directory.read_lease() != first)
+        wait_for(lambda: directory.read_lease() != first, "the lease is renewed", timeout_s=10)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x00\x01", b'{"nonce": 1}'])
-def test_what_is_no_lease_holds_nobody_up(directory: RunDirectory, content: bytes) -> None:
+def test_a_broken_lease_file_does_not_block_a_launch(directory: RunDirectory, content: bytes) -> None:
     directory.storage.write("lease.json", content)
     assert directory.read_lease() is None
     assert [problem.path for problem in directory.problems()] == ["lease.json"]
@@ -180,13 +184,8 @@ def test_what_is_no_lease_holds_nobody_up(directory: RunDirectory, content: byte
         holder.check()
 
 
-def at_most(limit: float) -> Callable[[float], Any]:
+def at_most(limit: float) -> Callable[[float], None]:
     def sleep(seconds: float) -> None:
         assert seconds <= limit
 
     return sleep
-
-
-def wait_until(holds: Callable[[], bool]) -> bool:
-    poll = threading.Event()
-    return any(holds() or poll.wait(0.01) for _ in range(1000))

@@ -1,4 +1,4 @@
-"""What a launch is said to have come to, and how long it still takes."""
+"""The state of a launch that is displayed, and the estimate of the time left."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from orchestrator.conductor.conductor import Conductor
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.time_estimate import mean_spent
 from results import RunDirectory
-from tests.doubles.fake_trials import _leave, noop_trial
+from tests.doubles.fake_trials import noop_trial, write_records
 from tests.orchestrator.conftest import small_sweep
 from trials.checkpointing.record import TrialContext
 from trials.config import TrialConfig
 
 
 class Killed(BaseException):
-    """What ends a launch."""
+    """Raised in place of a kill."""
 
 
-def conducted(place: Path, clock: list[float]) -> Conductor:
-    return Conductor(small_sweep(), RunDirectory(place, create=True), Monitor(clock=lambda: clock[0]))
+def make_conductor(path: Path, clock: list[float]) -> Conductor:
+    return Conductor(small_sweep(), RunDirectory(path, create=True), Monitor(clock=lambda: clock[0]))
 
 
-def test_the_time_left_follows_the_epochs_then_what_whole_trials_took(tmp_path: Path) -> None:
+def test_the_time_left_is_estimated_from_epochs_and_then_from_finished_trials(tmp_path: Path) -> None:
     clock = [0.0]
-    conductor = conducted(tmp_path, clock)
+    conductor = make_conductor(tmp_path, clock)
     monitor = conductor.monitor
     first, second = conductor.next(), conductor.next()
     assert first is not None
@@ -38,8 +38,8 @@ def test_the_time_left_follows_the_epochs_then_what_whole_trials_took(tmp_path: 
     for entry in (first, second):
         conductor.reported(entry.index, {"step": 1, "phase": "search", "epoch_s": 4.0})
     waiting = monitor.total - 2
-    under_way = 2 * (epochs - 1) * 4.0
-    assert monitor.seconds_left() == pytest.approx((under_way + waiting * epochs * 4.0) / 2)
+    running = 2 * (epochs - 1) * 4.0
+    assert monitor.seconds_left() == pytest.approx((running + waiting * epochs * 4.0) / 2)
 
     clock[0] = 30.0
     conductor.reported(first.index, {"step": epochs, "phase": "train", "epoch_s": 4.0})
@@ -50,19 +50,19 @@ def test_the_time_left_follows_the_epochs_then_what_whole_trials_took(tmp_path: 
     conductor.succeeded(first.index)  # 37 seconds in all, 7 of them for the ladder
     assert monitor.seconds_left() == pytest.approx((epochs - 1) * 4.0 + 7.0 + waiting * 37.0)
 
-    again = conducted(tmp_path, clock)  # what a launch before it took is in the points
+    again = make_conductor(tmp_path, clock)  # the times of earlier launches are in the points
     assert again.next() is not None
     again.monitor.placed(second.index)
     again.reported(second.index, {"step": 1, "phase": "search", "epoch_s": 4.0})
     spent = mean_spent(again.directory, 1.0)
     assert spent is not None
-    under_way = (epochs - 1) * 4.0 + spent.ladder
-    assert again.monitor.seconds_left() == pytest.approx(under_way + waiting * sum(spent))
+    running = (epochs - 1) * 4.0 + spent.ladder
+    assert again.monitor.seconds_left() == pytest.approx(running + waiting * sum(spent))
 
 
-def test_a_trial_that_goes_on_shows_the_epochs_that_it_has_behind_it(tmp_path: Path) -> None:
+def test_a_resumed_trial_shows_the_epochs_it_has_done(tmp_path: Path) -> None:
     clock = [0.0]
-    entry = conducted(tmp_path, clock).next()
+    entry = make_conductor(tmp_path, clock).next()
     assert entry is not None
 
     def report(row: dict[str, object]) -> None:
@@ -72,8 +72,8 @@ def test_a_trial_that_goes_on_shows_the_epochs_that_it_has_behind_it(tmp_path: P
     config = TrialConfig.model_validate(entry.config)
     context = TrialContext(RunDirectory(tmp_path), 0, "small", report=report)
     with pytest.raises(Killed):
-        _leave(config, context, epochs=3, hook=lambda step: None)
-    again = conducted(tmp_path, clock)
+        write_records(config, context, epochs=3, hook=lambda step: None)
+    again = make_conductor(tmp_path, clock)
     again.next()
     again.next()
     steps = {index: trial.step for index, trial in again.monitor.running.items()}

@@ -1,13 +1,11 @@
-"""What fits where, and what is refused because it would wait for ever."""
+"""How many gangs fit on the nodes, and what is refused because it would wait forever."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from orchestrator import Sweep, SweepError
-from orchestrator.preflight.placement import gang_fault, held, placement_notes
+from orchestrator.preflight.placement import gang_capacity, gang_fault, placement_notes
 from orchestrator.sweep.sweep import ResourcesConfig
 
 Nodes = list[dict[str, float]]
@@ -28,9 +26,9 @@ Nodes = list[dict[str, float]]
     ],
 )
 def test_gangs_are_counted_node_by_node(
-    resources: dict[str, Any], nodes: list[dict[str, float]], count: int
+    resources: dict[str, float], nodes: list[dict[str, float]], count: int
 ) -> None:
-    assert held(ResourcesConfig(**resources), nodes) == count
+    assert gang_capacity(ResourcesConfig(**resources), nodes) == count
     fault = gang_fault(ResourcesConfig(**resources), nodes)
     assert (fault is None) == (count > 0)
 
@@ -58,7 +56,7 @@ def test_gangs_are_counted_node_by_node(
             [{"CPU": 8, "GPU": 1}],
             "a gang needs 3 x (1 CPU and 0.5 GPU), but the nodes can hold only 2 such workers: 8 CPU and 1 GPU",
         ),
-        (  # each is there, but on no node both
+        (  # enough CPUs and a GPU, but not on the same node
             {"cpus_per_worker": 4, "gpus_per_worker": 1},
             [{"CPU": 8}, {"CPU": 2, "GPU": 1}],
             "a gang needs 1 x (4 CPU and 1 GPU), but the nodes can hold only 0 such workers: "
@@ -72,8 +70,8 @@ def test_gangs_are_counted_node_by_node(
         ),
     ],
 )
-def test_what_would_wait_for_ever_is_refused_in_one_line(
-    resources: dict[str, Any], nodes: Nodes, line: str
+def test_a_gang_that_would_wait_forever_is_refused_in_one_line(
+    resources: dict[str, float], nodes: Nodes, line: str
 ) -> None:
     assert gang_fault(ResourcesConfig(**resources), nodes) == line
 
@@ -85,14 +83,16 @@ def test_what_would_wait_for_ever_is_refused_in_one_line(
         ({"cpus_per_worker": 0}, "a worker must reserve a CPU or a GPU, but got cpus_per_worker=0"),
     ],
 )
-def test_what_ray_cannot_reserve_is_a_fault_of_the_sweep_file(resources: dict[str, Any], line: str) -> None:
+def test_resources_that_ray_cannot_reserve_are_a_fault_of_the_sweep_file(
+    resources: dict[str, float], line: str
+) -> None:
     with pytest.raises(SweepError) as caught:
         Sweep(name="test", sweep={"space.splitting": [1, 2]}, resources=resources)
     (found,) = caught.value.lines
     assert line in found
 
 
-def test_the_plan_says_when_gpus_stay_idle_or_are_shared_by_a_gang() -> None:
+def test_notes_name_idle_gpus_and_gangs_that_share_a_gpu() -> None:
     nodes: Nodes = [{"CPU": 8, "GPU": 2}]
     (idle,) = placement_notes(ResourcesConfig(), nodes)
     assert "2 GPU stay idle" in idle

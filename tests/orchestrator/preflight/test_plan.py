@@ -1,9 +1,8 @@
-"""What is found before anything starts."""
+"""The plan of a launch, and the faults that are found before anything starts."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from results import RunDirectory
 NODES = [{"CPU": 4.0, "GPU": 0.0}]
 
 
-def make_sweep(**fields: Any) -> Sweep:
+def make_sweep(**fields: object) -> Sweep:
     return Sweep(**{"name": "test", "sweep": {"space.splitting": [1, 2, 4]}} | fields)
 
 
@@ -25,16 +24,16 @@ def test_the_plan_counts_trials_points_and_epochs() -> None:
     assert (plan.trials, plan.to_run, plan.rungs, plan.epochs, plan.at_a_time) == (3, 3, 5, 15, 3)
 
 
-def test_trials_that_differ_in_their_training_only_are_planned_with_one_search() -> None:
+def test_trials_that_differ_only_in_training_are_planned_with_one_search() -> None:
     lambdas = {"feature_maps.regularization": [0.0, 0.01, 0.1], "space.splitting": [1, 2, 4]}
-    epochs: dict[str, Any] = {"search": {"epochs": 10}, "train": {"epochs": 1}}
+    epochs: dict[str, object] = {"search": {"epochs": 10}, "train": {"epochs": 1}}
     plan = make_plan(make_sweep(trial=epochs, sweep=lambdas), None, NODES)
     assert (plan.trials, plan.searches, plan.epochs) == (9, 3, 3 * 10 + 9)
     within = epochs | {"feature_maps": {"in_search": True}}
     assert make_plan(make_sweep(trial=within, sweep=lambdas), None, NODES).searches == 9
 
 
-def test_the_plan_says_when_the_order_of_arrival_matters() -> None:
+def test_a_note_says_when_the_order_of_arrival_matters() -> None:
     notes = make_plan(make_sweep(strategy={"searcher": "tpe"}), None, NODES).notes
     assert any("order of arrival" in note for note in notes)
     alone = make_sweep(strategy={"searcher": "tpe"}, resources={"max_concurrent": 1})
@@ -54,7 +53,7 @@ def test_images_that_are_too_small_for_the_network_are_refused() -> None:
         make_plan(sweep, None, NODES)
 
 
-def test_another_budget_and_more_values_are_the_same_sweep() -> None:
+def test_a_sweep_with_another_budget_or_more_values_is_the_same_sweep() -> None:
     stored = make_sweep().model_dump(mode="json")
     more = make_sweep(
         sweep={"space.splitting": [1, 2, 4]}, strategy={"trials": 2}, retries=5,
@@ -67,7 +66,7 @@ def test_another_budget_and_more_values_are_the_same_sweep() -> None:
     assert differences(less, make_sweep()) == []
 
 
-def test_a_different_sweep_is_refused_by_the_fields_that_differ(tmp_path: Path) -> None:
+def test_a_different_sweep_is_refused_with_the_fields_that_differ(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     directory.write_sweep(make_sweep().model_dump(mode="json"), {})
     other = make_sweep(
@@ -86,13 +85,13 @@ def test_a_different_sweep_is_refused_by_the_fields_that_differ(tmp_path: Path) 
     assert "`objectives.macs` is 'min' there, but not given here" in named
 
 
-def test_a_bound_that_no_network_can_keep_is_refused() -> None:
+def test_a_constraint_that_no_network_can_satisfy_is_refused() -> None:
     refused = r"a network must have macs <= 10, but the least that a search can find is [\d,]+"
     with pytest.raises(SweepError, match=refused):
         make_plan(make_sweep(constraints=["macs <= 10"]), None, NODES)
 
 
-def test_sizes_of_network_that_cannot_keep_a_bound_are_noted() -> None:
+def test_a_note_counts_the_sizes_of_network_that_cannot_satisfy_a_constraint() -> None:
     sweep = make_sweep(sweep={"space.channels": [4, 64]}, constraints=["flops <= 5e5"])
     [note] = [note for note in make_plan(sweep, None, NODES).notes if "not searched" in note]
     assert note.startswith("1 of 2 sizes of network are not searched: a network must have flops <= 500000")
@@ -106,10 +105,12 @@ def test_sizes_of_network_that_cannot_keep_a_bound_are_noted() -> None:
         ({"objectives": {"accuracy": "max"}}, {}, "compares after epoch 1, 3, 9 ("),
         ({"objectives": {"validation_accuracy": "max"}}, {}, "compares after epoch 1, 3 ("),
         ({"objectives": {"validation_accuracy": "max"}}, {"validation_share": 0.1}, "compares after epoch 1, 3, 9 ("),
-        ({"first_epochs": 4, "objectives": {"expected_macs": "min"}}, {}, "compares never, and stops nothing"),
+        ({"first_epochs": 4, "objectives": {"expected_macs": "min"}}, {}, "never compares, and stops nothing"),
     ],
 )  # fmt: skip
-def test_where_halving_compares_is_said(halving: dict[str, Any], training: dict[str, Any], said: str) -> None:
+def test_a_note_names_the_epochs_at_which_halving_compares(
+    halving: dict[str, object], training: dict[str, float], said: str
+) -> None:
     trial = {"search": {"epochs": 3}, "train": {"epochs": 6, **training}}
     sweep = make_sweep(trial=trial, strategy={"scheduler": "halving", "halving": halving})
     assert any(said in note for note in make_plan(sweep, None, NODES).notes)

@@ -1,16 +1,15 @@
-"""Gangs whose trials are stopped early, by the hundred: what they reserved is given back."""
+"""Gangs of trials that are stopped early give back everything that they have reserved."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import psutil
 import pytest
 
 from orchestrator.launch import conduct
+from tests.doubles.waiting import wait_for
 from tests.orchestrator.conftest import small_sweep
 
 pytestmark = [
@@ -24,7 +23,7 @@ pytestmark = [
 
 
 def test_two_hundred_stopped_gangs_leak_no_placement_group_and_no_process(
-    cluster: Any, tmp_path: Path
+    cluster: ModuleType, tmp_path: Path
 ) -> None:
     sweep = small_sweep(
         trial={"search": {"epochs": 1}, "train": {"epochs": 8}, "ladder": {"threshold": [0.0]}},
@@ -43,18 +42,22 @@ def test_two_hundred_stopped_gangs_leak_no_placement_group_and_no_process(
     assert outcome.complete
     assert states["stopped"] >= 200
     assert states.sum() == 240
-    assert wait_until(lambda: set(groups(cluster)) == before and not trial_processes())
+    wait_for(
+        lambda: set(groups(cluster)) == before and not trial_processes(),
+        "all placement groups and processes of the trials are gone",
+        timeout_s=30,
+    )
     assert cluster.available_resources()["CPU"] == 2.0
 
 
-def groups(ray: Any) -> list[str]:
-    """Return the placement groups that hold resources or wait for some."""
+def groups(ray: ModuleType) -> list[str]:
+    """Return the ids of the placement groups that hold resources or wait for them."""
     table = ray.util.placement_group_table()
     return [group for group, state in table.items() if state["state"] != "REMOVED"]
 
 
 def trial_processes() -> list[str]:
-    """Return the processes of trials and of their workers below this one."""
+    """Return the command lines of this process's children that run trials or workers of gangs."""
     names = []
     for process in psutil.Process().children(recursive=True):
         try:
@@ -62,12 +65,3 @@ def trial_processes() -> list[str]:
         except psutil.NoSuchProcess:
             continue
     return [name for name in names if name.startswith(("ray::ImplicitFunc", "ray::Worker"))]
-
-
-def wait_until(holds: Callable[[], bool], timeout_s: float = 30.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True

@@ -1,4 +1,4 @@
-"""Successive halving: pure decisions, mixed directions, the same again on every replay."""
+"""Successive halving: pure decisions, mixed directions, and the same result on every replay."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def log(count: int = 60, seed: int = 0) -> list[Report]:
     ]
 
 
-def test_levels_are_the_first_and_its_multiples() -> None:
+def test_each_level_has_eta_times_the_epochs_of_the_one_before() -> None:
     rules = Rules(first=2, eta=3, signs=(1.0,))
     assert [rules.level(epoch) for epoch in (1, 2, 3, 6, 12, 18)] == [None, 0, None, 1, None, 2]
 
 
-def test_the_better_half_goes_on() -> None:
+def test_the_better_half_continues() -> None:
     values = [0.5, 0.9, 0.1, 0.95, 0.2]
     decisions = replay(ONE, [Report(i, 1, (v,)) for i, v in enumerate(values)])
     assert decisions == [True, True, False, True, False]
@@ -45,11 +45,11 @@ def test_directions_may_be_mixed() -> None:
 def test_a_dominated_trial_never_beats_the_one_that_dominates_it() -> None:
     reports = log()
     order = best_first(TWO, reports)
-    place = {report: order.index(i) for i, report in enumerate(reports)}
+    position = {report: order.index(i) for i, report in enumerate(reports)}
     for a in reports[:40]:
         for b in reports[:40]:
             if a.values[0] > b.values[0] and a.values[1] < b.values[1]:
-                assert place[a] < place[b]
+                assert position[a] < position[b]
 
 
 def test_the_order_does_not_depend_on_the_units() -> None:
@@ -59,12 +59,12 @@ def test_the_order_does_not_depend_on_the_units() -> None:
 
 
 VALUES = st.tuples(st.sampled_from([0.1, 0.5, 0.5000001, 0.9, float("nan")]), st.floats(0, 1e9))
-"""Few values of the first objective: ties are what an order could hang on."""
+"""Few values of the first objective, so that there are ties."""
 
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Report]:
-    """Return the epochs of several trials as they may arrive: each trial's in order, the trials in any."""
+    """Return reports of several trials as they may arrive: each trial's epochs in order, the trials interleaved."""
     lengths = draw(st.lists(st.integers(1, 9), min_size=1, max_size=12))
     arrivals = draw(st.permutations([index for index, epochs in enumerate(lengths) for _ in range(epochs)]))
     done = dict.fromkeys(range(len(lengths)), 0)
@@ -76,15 +76,15 @@ def logs(draw: st.DrawFn) -> list[Report]:
 
 
 @given(logs(), st.integers(0, 3), st.integers(2, 4), st.data())
-def test_any_log_replayed_from_any_place_on_gives_the_same_decisions(
+def test_a_log_replayed_from_any_report_on_gives_the_same_decisions(
     log: list[Report], seed: int, eta: int, data: st.DataObject
 ) -> None:
     rules = Rules(first=1, eta=eta, signs=(-1.0, 1.0), seed=seed)
     decisions = replay(rules, log)
     known = data.draw(st.integers(0, len(log)))
     resumed = Halving(rules)
-    for report, goes_on in data.draw(st.permutations(list(zip(log, decisions, strict=True))[:known])):
-        resumed.remember(report, goes_on)  # in whatever order they are read back
+    for report, continues in data.draw(st.permutations(list(zip(log, decisions, strict=True))[:known])):
+        resumed.record(report, continues)  # in any order
     assert [resumed.reported(report) for report in log[known:]] == decisions[known:]
     assert [resumed.reported(report) for report in log] == decisions
 
@@ -95,7 +95,7 @@ def test_a_seed_breaks_ties() -> None:
     assert len(orders) == 5
 
 
-def test_reports_that_are_no_numbers_are_stopped_and_count_for_nothing() -> None:
+def test_trials_with_values_that_are_not_finite_are_stopped_and_not_compared() -> None:
     bad = Report(9, 1, (float("nan"), 1.0))
     assert not decide(TWO, [], bad)
     sound = [Report(i, 1, (0.1 * i, 1.0)) for i in range(3)]
@@ -103,7 +103,7 @@ def test_reports_that_are_no_numbers_are_stopped_and_count_for_nothing() -> None
 
 
 @pytest.mark.parametrize("eta", [2, 3, 4])
-def test_about_one_of_eta_goes_on(eta: int) -> None:
+def test_about_one_in_eta_continues(eta: int) -> None:
     rules = Rules(first=1, eta=eta, signs=(-1.0, 1.0))
     at_first = [r for r in log(600) if r.epoch == 1]
     share = np.mean(replay(rules, at_first))

@@ -16,7 +16,7 @@ from results import RunDirectory, open_run
 from tests.orchestrator.cli.conftest import make_run, run_trial
 from tests.orchestrator.conftest import small_sweep
 
-# Databases are closed by the garbage collector.
+# Optuna leaves it to the garbage collector to close databases.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -24,8 +24,8 @@ pytestmark = [
 ]
 
 
-def load(place: Path, name: str = "test") -> optuna.Study:
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{place}")
+def load(path: Path, name: str = "test") -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=f"sqlite:///{path}")
 
 
 @pytest.fixture
@@ -65,14 +65,14 @@ def test_parameters_are_the_swept_fields_and_the_ladder(run: RunDirectory, tmp_p
 
 @pytest.mark.parametrize("file", ["study.db", "study.log"])
 def test_writing_again_adds_only_what_is_new(run: RunDirectory, tmp_path: Path, file: str) -> None:
-    place = str(tmp_path / file)
-    assert write_study(run, place)[0] == 5
-    assert write_study(run, place)[0] == 0
+    location = str(tmp_path / file)
+    assert write_study(run, location)[0] == 5
+    assert write_study(run, location)[0] == 0
     run_trial(run, Sweep.from_mapping(run.read_sweep() or {}), 2, 4)
-    assert write_study(run, place)[0] == 2
+    assert write_study(run, location)[0] == 2
 
 
-def test_points_that_break_a_constraint_of_the_sweep_are_no_best_trials(
+def test_points_that_violate_a_constraint_are_not_among_the_best_trials(
     run: RunDirectory, tmp_path: Path
 ) -> None:
     least = int(open_run(run).points()["macs"].min())
@@ -88,14 +88,14 @@ def test_ranges_and_a_longer_ladder_fit_one_study(tmp_path: Path) -> None:
     swept = {"space.splitting": [1, 2], "train.momentum": {"low": 0.1, "high": 0.9, "step": 0.1}}
     swept |= {"feature_maps.regularization": {"low": 0.0, "high": 1.0}}
     strategy = {"searcher": "random", "trials": 2}
-    place, run = str(tmp_path / "study.db"), RunDirectory(tmp_path / "run", create=True)
+    location, run = str(tmp_path / "study.db"), RunDirectory(tmp_path / "run", create=True)
     for index, fields in enumerate(
         [ladder, {"threshold": [0.0, 0.3], "codec": ["best", "none", "zero_value"]}]
     ):
         sweep = small_sweep(sweep=swept, strategy=strategy, trial={"ladder": fields})
         run.write_sweep(sweep.model_dump(mode="json"), {})
         run_trial(run, sweep, index, index + 1)
-        write_study(run, place)
+        write_study(run, location)
     trials = load(tmp_path / "study.db").trials
     assert len(trials) == 2 + 6
     assert {t.params["train.momentum"] for t in trials} == {0.9}
@@ -110,7 +110,7 @@ def test_a_study_of_other_objectives_is_refused(run: RunDirectory, tmp_path: Pat
         write_study(run, str(tmp_path / "study.db"))
 
 
-def test_bad_places_and_runs_are_one_line(run: RunDirectory, tmp_path: Path) -> None:
+def test_an_invalid_location_or_run_is_reported_in_one_line(run: RunDirectory, tmp_path: Path) -> None:
     with pytest.raises(
         OrchestratorError, match=r"a study must be a SQLite file, .* but got .*none/study.db: "
     ):

@@ -1,21 +1,20 @@
-"""One contract for every searcher: new, within the sweep, repeatable, and rebuilt from what is on storage."""
+"""The contract of every searcher: proposals are new, valid and repeatable, and continue after a rebuild."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from orchestrator import Sweep
-from orchestrator.searchers.base import finite
 from orchestrator.searchers.proposals import Proposals, make_searcher
 from orchestrator.sweep.dimensions import Assignment, as_text
 
 SEARCHERS = ["grid", "random", "nsga2", "tpe"]
 
 
-def make_sweep(searcher: str, **fields: Any) -> Sweep:
-    swept = {"space.splitting": [1, 2, 4], "train.epochs": {"low": 1, "high": 30}}
+def make_sweep(searcher: str, **fields: object) -> Sweep:
+    swept: dict[str, object] = {"space.splitting": [1, 2, 4], "train.epochs": {"low": 1, "high": 30}}
     if searcher != "grid":
         swept["feature_maps.regularization"] = {"low": "1e-6", "high": 1e-3, "log": True}
     return Sweep(
@@ -31,22 +30,25 @@ def make_sweep(searcher: str, **fields: Any) -> Sweep:
 
 
 def ladder(assignment: Assignment) -> list[list[float]]:
-    best = assignment["train.epochs"] / assignment["space.splitting"]
-    return [[best - rung, assignment["train.epochs"] - 2.0 * rung] for rung in range(2)]
+    """Return the objectives of two rungs: few splittings and many epochs are accurate."""
+    epochs, splitting = assignment["train.epochs"], assignment["space.splitting"]
+    assert isinstance(epochs, int)
+    assert isinstance(splitting, int)
+    return [[epochs / splitting - rung, epochs - 2.0 * rung] for rung in range(2)]
 
 
-def run(sweep: Sweep, count: int, history: list[Assignment] | None = None) -> list[Assignment]:
-    """Propose and tell, one trial at a time, after ``history`` was read back from storage."""
-    history = list(history or [])
+def run(sweep: Sweep, count: int, known: Sequence[Assignment] = ()) -> list[Assignment]:
+    """Propose and tell up to ``count`` trials, one at a time; the ``known`` ones were proposed by earlier launches."""
+    history = list(known)
     proposals = Proposals(make_searcher(sweep), sweep.combinations, [as_text(a) for a in history])
     for index, assignment in enumerate(history):
         proposals.searcher.tell(index, assignment, ladder(assignment))
     for index in range(len(history), count):
-        assignment = proposals.next(index)
-        if assignment is None:
+        proposed = proposals.next(index)
+        if proposed is None:
             break
-        proposals.searcher.tell(index, assignment, ladder(assignment))
-        history.append(assignment)
+        proposals.searcher.tell(index, proposed, ladder(proposed))
+        history.append(proposed)
     return history
 
 
@@ -73,7 +75,7 @@ def test_another_seed_gives_other_proposals(searcher: str) -> None:
 
 @pytest.mark.parametrize("searcher", SEARCHERS)
 @pytest.mark.parametrize("killed_after", [1, 9, 21])
-def test_a_searcher_rebuilt_from_storage_goes_on_where_it_was(searcher: str, killed_after: int) -> None:
+def test_a_searcher_rebuilt_from_storage_continues_where_it_stopped(searcher: str, killed_after: int) -> None:
     whole = run(make_sweep(searcher), 30)
     assert run(make_sweep(searcher), 30, whole[:killed_after]) == whole
 
@@ -86,7 +88,7 @@ def test_a_finite_sweep_is_exhausted_and_nothing_is_proposed_twice(searcher: str
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS)
-def test_values_added_to_a_list_are_proposed_after_what_is_known(searcher: str) -> None:
+def test_values_added_to_a_list_are_proposed_after_the_known_ones(searcher: str) -> None:
     small = make_sweep(searcher, sweep={"space.splitting": [1, 4], "train.epochs": [3, 5]})
     large = make_sweep(searcher, sweep={"space.splitting": [1, 2, 4], "train.epochs": [3, 5]})
     found = run(large, 100, run(small, 100))
@@ -107,13 +109,9 @@ def test_swept_lists_of_lists_are_searched_too() -> None:
 
 def sweep_all(sweep: Sweep) -> list[Assignment]:
     proposals = Proposals(make_searcher(sweep), sweep.combinations)
-    found = []
+    found: list[Assignment] = []
     while (assignment := proposals.next(len(found))) is not None:
         stored = sweep.assignment(sweep.config(assignment).model_dump(mode="json"))
         proposals.searcher.tell(len(found), stored, [[0.5, 1.0]])
         found.append(assignment)
     return found
-
-
-def test_points_without_a_finite_objective_are_left_out() -> None:
-    assert finite([[1, 2.0], [None, 1.0], [float("nan"), 1.0]]) == [[1.0, 2.0]]

@@ -1,4 +1,4 @@
-"""Sweep files: what is read, and every fault at once, one line each."""
+"""Sweep files: how they are read, and their faults: all at once, one line each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import pickle
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,7 @@ from orchestrator.sweep.dimensions import as_text
 SWEPT = {"space.splitting": [1, 2, 4]}
 
 
-def faults(**fields: Any) -> list[str]:
+def faults(**fields: object) -> list[str]:
     with pytest.raises(SweepError) as caught:
         Sweep(**{"name": "test", "sweep": SWEPT} | fields)
     assert all("\n" not in line for line in caught.value.lines)
@@ -50,7 +49,7 @@ def test_a_number_with_exponent_and_no_dot_is_a_number(tmp_path: Path) -> None:
     assert sweep.dimensions[0].at(1.0) == pytest.approx(1e-3)
 
 
-def test_the_seed_is_that_of_every_trial_unless_the_trial_says_otherwise() -> None:
+def test_the_seed_is_that_of_every_trial_unless_trial_seed_is_given() -> None:
     assert Sweep(name="a", sweep=SWEPT, seed=7).trial.seed == 7
     assert Sweep(name="a", sweep=SWEPT, seed=7, trial={"seed": 3}).trial.seed == 3
 
@@ -68,7 +67,7 @@ def test_overrides_set_values_anywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense", "=3", "name.x=3"])
-def test_an_override_that_is_no_assignment_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_override_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SweepError):
         from_text(tmp_path, "name: a\nsweep: {space.splitting: [1]}", (text,))
 
@@ -109,13 +108,13 @@ def test_a_splitting_that_does_not_divide_is_one_line_for_all_combinations() -> 
     ]
 
 
-def test_many_impossible_sizes_are_reported_without_exploding() -> None:
+def test_many_impossible_sizes_are_reported_in_a_few_lines() -> None:
     lines = faults(
         trial={"space": {"output_node": "channel_groups"}},
         sweep={"space.channels": {"low": 3, "high": 300}, "space.splitting": {"low": 1, "high": 64}},
     )
     assert len(lines) == 6
-    assert "more such rules" in lines[-1]
+    assert "more rules are violated by other sizes" in lines[-1]
 
 
 def test_every_width_that_a_growth_range_can_round_to_is_checked() -> None:
@@ -132,7 +131,7 @@ def test_every_width_that_a_growth_range_can_round_to_is_checked() -> None:
         ({"space.splitting": ["two"]}, "`sweep.space.splitting[0]` must be a valid integer"),
         ({"space.splitting": 2}, "`sweep.space.splitting` must be a list"),
         ({"space.splitting": [1, 1]}, "must not name a value twice"),
-        ({"space.output_node": {"low": 1, "high": 2}}, "`sweep.space.output_node` is no number"),
+        ({"space.output_node": {"low": 1, "high": 2}}, "`sweep.space.output_node` is not a number"),
         ({"space.output_node": ["concatenate"]}, "`sweep.space.output_node[0]` must be 'concat'"),
         ({"train.epochs": {"low": 1}}, "`sweep.train.epochs.high` must be given"),
         ({"train.epochs": {"low": 1, "hihg": 2}}, "did you mean `high`?"),
@@ -140,21 +139,22 @@ def test_every_width_that_a_growth_range_can_round_to_is_checked() -> None:
         ({"train.epochs": {"low": 1, "high": 4, "step": 0}}, "must be greater than 0, but got 0"),
         ({"feature_maps.regularization": {"low": 0, "high": 1, "log": True}}, "low > 0 with log: true"),
         ({"feature_maps.regularization": {"low": "x", "high": 1}}, "must be a valid number"),
-        ({"ladder.threshold": [0.1]}, "makes rungs, not trials"),
+        ({"ladder.threshold": [0.1]}, "defines rungs, which need no trials of their own"),
         ({"space": [{}]}, "unknown path `sweep.space`"),
         ({}, "`sweep` must"),
     ],
 )
-def test_a_fault_in_what_is_swept_is_named(swept: dict[str, Any], line: str) -> None:
+def test_a_fault_in_a_dimension_is_named(swept: dict[str, object], line: str) -> None:
     assert any(line in fault for fault in faults(sweep=swept))
 
 
-def test_a_grid_needs_values_that_can_be_counted() -> None:
+def test_a_grid_needs_a_finite_number_of_values() -> None:
     lines = faults(
         sweep={"feature_maps.regularization": {"low": 0.1, "high": 1}}, strategy={"searcher": "grid"}
     )
     assert lines == [
-        "a grid must have lists or steps, but `sweep.feature_maps.regularization` is a range from 0.1 to 1.0"
+        "a grid must have lists or ranges with a step, but `sweep.feature_maps.regularization` is a range from "
+        "0.1 to 1.0"
     ]
 
 
@@ -168,7 +168,7 @@ def test_a_grid_needs_values_that_can_be_counted() -> None:
         ("1: 2", "unknown key `1`"),
     ],
 )
-def test_a_file_that_is_no_sweep_is_refused(tmp_path: Path, text: str, line: str) -> None:
+def test_a_file_that_does_not_contain_a_sweep_is_refused(tmp_path: Path, text: str, line: str) -> None:
     with pytest.raises(SweepError) as caught:
         from_text(tmp_path, text)
     assert any(line in fault for fault in caught.value.lines)
@@ -223,7 +223,7 @@ def test_a_faulty_value_of_a_list_is_one_fault() -> None:
     assert "at least 1 item" in line
 
 
-def test_patterns_that_stand_for_no_feature_map_are_named_by_the_plan() -> None:
+def test_the_plan_names_tap_patterns_that_match_no_feature_map() -> None:
     sweep = Sweep(name="test", trial={"feature_maps": {"taps": ["*.qeury"]}}, sweep={"seed": [0]})
     with pytest.raises(
         SweepError, match=r"must match a feature map, but got '\*\.qeury'; the nearest tap is"
@@ -239,7 +239,7 @@ def test_patterns_that_stand_for_no_feature_map_are_named_by_the_plan() -> None:
         ("genotype <= 3", "genotype"),
     ],
 )
-def test_a_constraint_that_bounds_no_number_of_a_point_is_refused(constraint: str, line: str) -> None:
+def test_a_constraint_that_does_not_bound_a_numeric_column_is_refused(constraint: str, line: str) -> None:
     with pytest.raises(SweepError, match=re.escape(line)) as error:
         Sweep(name="test", sweep={"space.splitting": [1, 2]}, constraints=[constraint])
     assert len(error.value.lines) == 1
@@ -256,7 +256,7 @@ def test_constraints_are_read_as_bounds() -> None:
 READINGS = "space.output_node, space.splitting"
 
 
-def test_fields_swept_together_have_the_combinations_given_and_no_others() -> None:
+def test_fields_swept_together_have_only_the_given_combinations() -> None:
     together = {READINGS: [["concat", 1], ["node_groups", 2], ["partial", 4]], "seed": [0, 1]}
     sweep = Sweep(name="a", sweep=together, strategy={"searcher": "grid"})
     searcher = make_searcher(sweep)
@@ -266,7 +266,7 @@ def test_fields_swept_together_have_the_combinations_given_and_no_others() -> No
     assert make_plan(sweep, None, this_machine()).searches == 6
 
 
-def test_what_fields_swept_together_are_proposed_as_is_found_again_in_the_ledger() -> None:
+def test_values_of_fields_swept_together_are_recognized_in_the_ledger() -> None:
     sweep = Sweep(name="a", sweep={READINGS: [["concat", 1], ["partial", 4]]})
     for assignment in make_searcher(sweep).candidates(0):
         stored = json.loads(json.dumps(sweep.config(assignment).model_dump(mode="json")))
@@ -285,5 +285,5 @@ def test_what_fields_swept_together_are_proposed_as_is_found_again_in_the_ledger
         ({"space.output_node, space.spliting": [["concat", 1]]}, "unknown path .* did you mean"),
     ],
 )
-def test_faults_of_fields_swept_together_are_named(swept: dict[str, Any], rule: str) -> None:
+def test_faults_of_fields_swept_together_are_named(swept: dict[str, object], rule: str) -> None:
     assert any(re.search(rule, line) for line in faults(sweep=swept)), faults(sweep=swept)

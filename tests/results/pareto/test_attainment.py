@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results import ResultsError, attainment, pareto_front
+from tests.results.pareto.goals import Goals
 
-GOALS = {"maximize": "accuracy", "minimize": "macs"}
+GOALS: Goals = {"maximize": "accuracy", "minimize": "macs"}
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=16)
 
 
@@ -34,13 +35,13 @@ def test_each_point_of_a_surface_is_attained_by_that_share_of_the_seeds(
     )
 
 
-def test_three_objectives_have_surfaces_too() -> None:
+def test_surfaces_of_three_objectives() -> None:
     frame = pd.DataFrame({"seed": [0, 1], "accuracy": [0.9, 0.8], "macs": [2, 1], "loss": [1.0, 2.0]})
     surface = attainment(frame, maximize="accuracy", minimize=["macs", "loss"], levels=[1])
     assert surface.to_dict("records") == [{"level": 1.0, "accuracy": 0.8, "macs": 2.0, "loss": 2.0}]
 
 
-def test_nothing_is_attained_by_no_points() -> None:
+def test_no_complete_points_give_empty_surfaces() -> None:
     frame = pd.DataFrame({"seed": [0], "accuracy": [float("nan")], "macs": [1]})
     assert attainment(frame, **GOALS).empty
     assert attainment(frame.iloc[:0], **GOALS).columns.tolist() == ["level", "accuracy", "macs"]
@@ -55,7 +56,7 @@ def test_nothing_is_attained_by_no_points() -> None:
         ({**GOALS, "over": "sed"}, "no column `sed`; did you mean `seed`"),
     ],
 )
-def test_bad_questions_are_one_clear_line(arguments: dict[str, object], message: str) -> None:
+def test_invalid_arguments_give_one_clear_line(arguments: dict[str, object], message: str) -> None:
     frame = pd.DataFrame({"seed": [0], "accuracy": [0.5], "macs": [1]})
     with pytest.raises(ResultsError, match=message):
         attainment(frame, **arguments)  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ FRAME = pd.DataFrame(
 )
 
 
-def test_the_knee_bulges_out_most() -> None:
+def test_the_knee_is_the_best_compromise() -> None:
     row = knee(FRAME, maximize="accuracy", minimize="macs")
     assert row["codec"] == "b"
     assert isinstance(row["macs"], int)  # values keep their types
@@ -28,7 +30,9 @@ def test_the_only_point_is_the_knee() -> None:
     st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=12),
     st.floats(0.1, 100),
 )
-def test_the_knee_is_on_the_front_and_knows_no_units(rows: list[tuple[int, int]], factor: float) -> None:
+def test_the_knee_is_on_the_front_and_does_not_depend_on_units(
+    rows: list[tuple[int, int]], factor: float
+) -> None:
     frame = pd.DataFrame(rows, columns=["a", "b"]).astype(float)
     row = knee(frame, minimize=["a", "b"])
     assert row.name in pareto_front(frame, minimize=["a", "b"]).index
@@ -39,7 +43,7 @@ def test_the_knee_is_on_the_front_and_knows_no_units(rows: list[tuple[int, int]]
     assert sums[scaled.name] == pytest.approx(sums.min(), abs=1e-9)
 
 
-def test_best_is_by_the_first_column_then_by_the_next() -> None:
+def test_later_columns_break_ties_of_the_best() -> None:
     assert best(FRAME, maximize="accuracy")["codec"] == "a"
     assert best(FRAME, minimize="macs")["codec"] == "e"
     assert best(FRAME, maximize="accuracy", minimize="macs")["codec"] == "a"
@@ -49,6 +53,6 @@ def test_best_is_by_the_first_column_then_by_the_next() -> None:
 
 
 @pytest.mark.parametrize("choose", [best, knee])
-def test_there_must_be_a_point(choose) -> None:  # type: ignore[no-untyped-def]
+def test_no_complete_row_is_an_error(choose: Callable[..., pd.Series]) -> None:
     with pytest.raises(ResultsError, match="needs a point with `accuracy`, `macs`, but there is none"):
         choose(FRAME.iloc[4:], maximize="accuracy", minimize="macs")

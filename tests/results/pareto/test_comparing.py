@@ -7,21 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from results import UnknownColumnError, compare
+from tests.results.pareto.goals import Goals
 
 SETS = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=8).map(
     lambda rows: pd.DataFrame(rows, columns=["accuracy", "macs"], dtype=float)
 )
-GOALS = {"maximize": ["accuracy"], "minimize": ["macs"]}
+GOALS: Goals = {"maximize": ["accuracy"], "minimize": ["macs"]}
 
 
-def weakly_dominates(a: pd.Series, b: pd.Series, shift: float = 0.0) -> bool:  # type: ignore[type-arg]
+def weakly_dominates(a: pd.Series, b: pd.Series, shift: float = 0.0) -> bool:
     return bool(a["accuracy"] + shift >= b["accuracy"] - 1e-12 and a["macs"] - shift <= b["macs"] + 1e-12)
 
 
 @given(SETS, SETS)
-def test_indicators_are_what_their_definitions_say(a: pd.DataFrame, b: pd.DataFrame) -> None:
+def test_indicators_match_their_definitions(a: pd.DataFrame, b: pd.DataFrame) -> None:
     table = compare(a, b, **GOALS)
-    assert table.loc["points"].tolist() == [len(a), len(b)]
+    assert table.T["points"].tolist() == [len(a), len(b)]
     if a.empty or b.empty:
         assert table.loc[["epsilon_additive", "epsilon_multiplicative", "coverage"]].isna().all(axis=None)
         return
@@ -57,20 +58,20 @@ def test_indicators_are_what_their_definitions_say(a: pd.DataFrame, b: pd.DataFr
 def test_a_set_against_itself() -> None:
     frame = pd.DataFrame({"accuracy": [0.9, 0.8], "macs": [2, 1]})
     table = compare(frame, frame, **GOALS)
-    assert table.loc["coverage"].tolist() == [1, 1]
-    assert table.loc["epsilon_additive"].tolist() == [0, 0]
-    assert table.loc["epsilon_multiplicative"].tolist() == [1, 1]
+    assert table.T["coverage"].tolist() == [1, 1]
+    assert table.T["epsilon_additive"].tolist() == [0, 0]
+    assert table.T["epsilon_multiplicative"].tolist() == [1, 1]
 
 
-def test_a_factor_is_undefined_where_values_are_not_positive() -> None:
+def test_epsilon_multiplicative_needs_positive_values() -> None:
     frame = pd.DataFrame({"accuracy": [0.0], "macs": [1]})
-    assert compare(frame, frame, **GOALS).loc["epsilon_multiplicative"].isna().all()
+    assert compare(frame, frame, **GOALS).T["epsilon_multiplicative"].isna().all()
 
 
-def test_the_reference_may_be_given() -> None:
+def test_hypervolume_with_a_given_reference() -> None:
     frame = pd.DataFrame({"accuracy": [0.5], "macs": [1]})
     table = compare(frame, frame.iloc[:0], **GOALS, reference={"accuracy": 0, "macs": 3})
-    assert table.loc["hypervolume"].tolist() == [1.0, 0.0]
+    assert table.T["hypervolume"].tolist() == [1.0, 0.0]
 
 
 def test_both_sets_need_the_columns() -> None:

@@ -1,4 +1,4 @@
-"""Bounds on columns of the points: read, measured, kept by fronts."""
+"""Constraints: parsing, violation, and fronts of feasible points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from results.pareto.constraints import Constraint, feasible, parse_all
 from tests.results.rows import key_of, point_rows
 
 
-def test_a_constraint_is_read_and_said_as_it_is_written() -> None:
+def test_constraints_are_parsed_and_printed() -> None:
     assert [str(one) for one in parse_all(["macs<=3e8", " accuracy  >= .9 "])] == [
         "macs <= 3e+08",
         "accuracy >= 0.9",
@@ -21,19 +21,19 @@ def test_a_constraint_is_read_and_said_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["macs < 1", "macs <= many", "3 <= macs", "macs <= 1 and 2", "", "macs", 7])
-def test_what_is_no_constraint_is_refused_in_one_line(text: str) -> None:
+def test_invalid_constraints_are_errors(text: str) -> None:
     with pytest.raises(ResultsError, match="must be COLUMN <= NUMBER or COLUMN >= NUMBER, but got"):
         Constraint.parse(text)
 
 
-def test_a_violation_is_how_far_a_value_is_beyond_the_bound() -> None:
+def test_violation_is_the_distance_beyond_the_bound() -> None:
     least, most = parse_all(["accuracy >= 0.5", "macs <= 100"])
     assert [most.violation(value) for value in (90, 100, 130)] == [-10, 0, 30]
     assert [least.violation(value) for value in (0.75, 0.5, 0.25)] == [-0.25, 0, 0.25]
     assert [most.violation(value) for value in (None, math.nan)] == [math.inf] * 2
 
 
-def test_rows_are_feasible_when_they_keep_every_constraint() -> None:
+def test_feasible_rows_satisfy_every_constraint() -> None:
     frame = pd.DataFrame({"accuracy": [0.9, 0.4, None, 0.9], "macs": [50, 50, 50, 500]})
     assert feasible(frame, parse_all(["accuracy >= 0.5", "macs <= 100"])).tolist() == [
         True,
@@ -44,7 +44,7 @@ def test_rows_are_feasible_when_they_keep_every_constraint() -> None:
     assert feasible(frame, ()).all()
 
 
-def test_the_front_of_a_sweep_holds_only_what_keeps_its_constraints(tmp_path: Path) -> None:
+def test_fronts_of_a_sweep_hold_feasible_points_only(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     objectives = {"accuracy": "max", "macs": "min"}
     directory.write_sweep({"objectives": objectives, "constraints": ["macs <= 200"]}, {})

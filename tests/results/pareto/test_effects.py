@@ -11,7 +11,7 @@ from tests.results.test_run import fill
 
 
 def designed(rng: np.random.Generator, noise: float = 0.0) -> pd.DataFrame:
-    """A full factorial in which s takes 0.02 accuracy a doubling, tau 0.1 a unit, and seeds differ."""
+    """A full factorial design: accuracy falls by 0.02 per doubling of s and by tau, and rises by 0.01 per seed."""
     cells = itertools.product([1, 2, 4], [0.0, 0.1], range(5))
     frame = pd.DataFrame(cells, columns=["splitting", "threshold", "seed"])
     frame["accuracy"] = (
@@ -30,7 +30,7 @@ def test_a_designed_effect_is_found_exactly() -> None:
 
 
 def test_an_unbalanced_design_does_not_mislead() -> None:
-    """The plain means say that s = 4 is better, as it was mostly run at tau = 0; at equal tau it is worse."""
+    """The plain means favour s = 4, because it was mostly run at tau = 0; at equal tau it is worse."""
     frame = designed(np.random.default_rng(0))
     frame = frame[~((frame["splitting"] == 4) & (frame["threshold"] == 0.1) & (frame["seed"] > 0))]
     frame = frame[~((frame["splitting"] == 1) & (frame["threshold"] == 0.0) & (frame["seed"] > 0))]
@@ -40,7 +40,7 @@ def test_an_unbalanced_design_does_not_mislead() -> None:
     assert found["change"].tolist()[2] == pytest.approx(-0.04)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+def test_the_confidence_interval_has_its_nominal_coverage() -> None:
     rng = np.random.default_rng(1)
     hits = 0
     for _ in range(200):
@@ -48,7 +48,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
             designed(rng, 0.01), "splitting", objectives=["accuracy"], others=["threshold", "seed"]
         )
         hits += bool(found["low"][1] <= -0.02 <= found["high"][1])
-    assert 0.85 < hits / 200 < 0.99  # ten strata: the normal interval is a little short
+    assert 0.85 < hits / 200 < 0.99  # with ten strata, the normal interval is slightly too short
 
 
 def test_a_sampled_factor_is_cut_into_bins() -> None:
@@ -65,7 +65,7 @@ def test_a_sampled_factor_is_cut_into_bins() -> None:
     assert other["strata"].tolist() == [4, 4]
 
 
-def test_what_was_never_run_alike_has_no_effect() -> None:
+def test_levels_without_a_common_stratum_have_no_effect() -> None:
     frame = pd.DataFrame({"splitting": [1, 2], "seed": [0, 1], "macs": [10, 5]})
     found = effect(frame, "splitting", objectives=["macs"], others=["seed"])
     assert found["strata"].tolist() == [1, 0]
@@ -84,7 +84,7 @@ def test_text_is_a_factor_and_missing_values_are_left_out() -> None:
     assert np.isnan(found["low"][1])
 
 
-def test_unknown_and_unfit_columns_are_refused() -> None:
+def test_unknown_and_non_numeric_columns_are_errors() -> None:
     frame = designed(np.random.default_rng(0)).assign(codec="a")
     with pytest.raises(UnknownColumnError, match="`spliting`"):
         effect(frame, "spliting", objectives=["accuracy"])

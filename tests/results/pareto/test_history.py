@@ -16,8 +16,9 @@ def test_the_history_ends_with_the_hypervolume_of_all(local: RunDirectory) -> No
     run = fill(local)
     history = run.hypervolume_history(reference=REFERENCE)
     assert history["hypervolume"].is_monotonic_increasing
-    for place, row in history.iterrows():
-        so_far = run.points()[lambda df, seen=history["trial_key"][: place + 1]: df["trial_key"].isin(seen)]
+    points = run.points()
+    for count, (_, row) in enumerate(history.iterrows(), 1):
+        so_far = points[points["trial_key"].isin(history["trial_key"][:count])]
         expected = hypervolume(so_far, maximize="accuracy", minimize="macs", reference=REFERENCE)
         assert row["hypervolume"] == pytest.approx(expected)
     assert history["trials"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -29,18 +30,18 @@ def test_trials_count_in_the_order_in_which_they_finished(local: RunDirectory) -
     local.write_points(key_of(0), point_rows(0, finished_at=late.to_pydatetime()))
     history = run.hypervolume_history()
     assert history["trial_index"].tolist() == [1, 0]
-    assert history["epochs"].tolist() == [10, 10]  # the unfinished trial's epochs had been spent as well
+    assert history["epochs"].tolist() == [10, 10]  # the epochs of the unfinished trial count as well
     assert history["wall_s"].tolist() == [90.0, 12 * 3600.0]
 
 
-def test_without_progress_time_begins_with_what_the_trial_took(local: RunDirectory) -> None:
+def test_without_progress_the_start_follows_from_the_phase_durations(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0, search_s=10.0, train_s=5.0, ladder_s=1.0))
     history = Run([local]).hypervolume_history("accuracy", "macs")
     assert history["wall_s"].tolist() == [16.0]
     assert history["epochs"].tolist() == [0]
 
 
-def test_no_points_are_no_history(local: RunDirectory) -> None:
+def test_no_points_give_an_empty_history(local: RunDirectory) -> None:
     local.write_progress(key_of(0), epoch_rows(0))
     history = Run([local]).hypervolume_history("accuracy", "macs")
     assert history.empty

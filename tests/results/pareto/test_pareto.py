@@ -18,7 +18,7 @@ NAMES = ["w", "x", "y", "z"]
 
 @st.composite
 def frames(draw: st.DrawFn) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """A frame of small whole numbers (many ties) with gaps, and what to maximize and minimize of it."""
+    """A frame of small integers (many ties) with gaps, and the columns to maximize and to minimize."""
     width = draw(st.integers(1, 4))
     shape = st.tuples(st.integers(0, 25), st.just(width))
     values = draw(hnp.arrays(np.int8, shape, elements=st.integers(-4, 4)))
@@ -30,7 +30,7 @@ def frames(draw: st.DrawFn) -> tuple[pd.DataFrame, list[str], list[str]]:
 
 
 def oracle(frame: pd.DataFrame, more: list[str], less: list[str]) -> list[bool]:
-    """Which rows no other dominates, by the definition, a pair at a time."""
+    """Nondominated rows by the definition, pair by pair."""
     costs = [[-row[name] for name in more] + [row[name] for name in less] for _, row in frame.iterrows()]
 
     def dominates(a: list[float], b: list[float]) -> bool:
@@ -44,14 +44,14 @@ def oracle(frame: pd.DataFrame, more: list[str], less: list[str]) -> list[bool]:
 
 
 @given(frames())
-def test_the_front_is_what_the_definition_says(case: tuple[pd.DataFrame, list[str], list[str]]) -> None:
+def test_the_front_matches_the_definition(case: tuple[pd.DataFrame, list[str], list[str]]) -> None:
     frame, more, less = case
     front = pareto_front(frame, maximize=more, minimize=less)
     pd.testing.assert_frame_equal(front, frame[np.array(oracle(frame, more, less), dtype=bool)])
 
 
 @given(frames())
-def test_layers_are_the_fronts_of_what_is_left(case: tuple[pd.DataFrame, list[str], list[str]]) -> None:
+def test_ranks_are_successive_fronts(case: tuple[pd.DataFrame, list[str], list[str]]) -> None:
     frame, more, less = case
     found = rank(frame, maximize=more, minimize=less)
     assert found.index.equals(frame.index)
@@ -88,7 +88,7 @@ def test_a_thinned_front_is_worse_than_no_row_by_a_width(
         good = (gap < slack) | (gap <= 0)
         assert good.all(axis=1).any()
     if width:
-        boxes = np.floor(thin * signs / slack.where(slack > 0, 1))
+        boxes = (thin * signs / slack.where(slack > 0, 1)).apply(np.floor)
         assert not boxes.duplicated().any()
 
 
@@ -138,7 +138,7 @@ FRAME = pd.DataFrame({"accuracy": [0.9], "macs": [1], "memory_bytes": [2], "code
             {"minimize": ["mcas", "memory"]},
             "no columns `mcas`; did you mean `macs`.*, `memory`; did you",
         ),
-        ({}, "must be one objective at least"),
+        ({}, "must be at least one objective"),
         ({"maximize": ["macs"], "minimize": ["macs"]}, "must be named once, but got `macs` twice"),
         ({"maximize": ["codec"]}, "must hold numbers, but `codec` holds category"),
         (
@@ -149,7 +149,7 @@ FRAME = pd.DataFrame({"accuracy": [0.9], "macs": [1], "memory_bytes": [2], "code
         ({"maximize": ["accuracy"], "epsilon": {"accuracy": np.nan}}, "`epsilon` must give a number"),
     ],
 )
-def test_bad_questions_are_one_clear_line(arguments: dict[str, object], message: str) -> None:
+def test_invalid_arguments_give_one_clear_line(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ResultsError, match=message) as caught:
         pareto_front(FRAME, **arguments)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
@@ -171,10 +171,12 @@ def test_objectives_of_a_sweep_file() -> None:
     assert Objectives.of_sweep(directions).directions() == directions
     with pytest.raises(ResultsError, match="objective `macs` must be max or min, but got 'minimal'"):
         Objectives.of_sweep({"macs": "minimal"})
-    with pytest.raises(ResultsError, match="at least, but got none"):
+    with pytest.raises(ResultsError, match="at least one objective, but got none"):
         Objectives.of_sweep({})
 
 
-def test_the_public_names_are_there() -> None:
-    for _ in range(2):  # what is handed on when first asked for is the same the second time
-        assert not [name for name in results.__all__ if isinstance(getattr(results, name), ModuleType)]
+def test_public_names_are_no_modules() -> None:
+    for _ in range(2):  # names are loaded on first use; the second access returns the same
+        assert not [
+            name for name in vars(results)["__all__"] if isinstance(getattr(results, name), ModuleType)
+        ]

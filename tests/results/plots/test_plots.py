@@ -4,23 +4,24 @@ import itertools
 import json
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from results import ResultsError, Run, RunDirectory, UnknownColumnError
-from results.plots.fronts import DRAWN, front_figure
+from results.plots.fronts import MAX_POINTS, front_figure
 from results.plots.genotype_layout import lay_out, read_cells
 from results.plots.plots import genotype_svg
-from results.plots.style import MANY, PALETTE, SYMBOLS, look, number_text, safe
+from results.plots.style import MAX_SVG_POINTS, PALETTE, SYMBOLS, escape, marker_style, number_text
 from tests.results.pictures import GENOTYPES, night
 from tests.results.rows import point_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
-PICTURES = {
+PICTURES: dict[str, Callable[[Run], go.Figure]] = {
     "front": lambda run: run.plot_front(),
     "front against memory by tau": lambda run: run.plot_front("memory_bytes", color="threshold"),
     "fronts": lambda run: run.plot_fronts(by="regularization"),
@@ -44,7 +45,7 @@ def test_results_is_imported_without_plotly() -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_every_picture_has_traces_a_transparent_ground_and_titles(name: str, run: Run) -> None:
+def test_every_figure_has_traces_a_transparent_background_and_titles(name: str, run: Run) -> None:
     figure = PICTURES[name](run)
     assert len(figure.data) > 0
     assert figure.layout.template.layout.paper_bgcolor == "rgba(0,0,0,0)"
@@ -55,17 +56,17 @@ def test_every_picture_has_traces_a_transparent_ground_and_titles(name: str, run
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_of_an_empty_run_are_empty_figures(name: str, local: RunDirectory) -> None:
+def test_figures_of_an_empty_run_are_empty(name: str, local: RunDirectory) -> None:
     figure = PICTURES[name](night(local, trials=0))
     assert all(not len(trace.x if trace.type != "parcoords" else trace.dimensions) for trace in figure.data)
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_pictures_of_one_trial(name: str, local: RunDirectory) -> None:
+def test_figures_of_one_trial(name: str, local: RunDirectory) -> None:
     assert json.loads(PICTURES[name](night(local, trials=1)).to_json())
 
 
-def test_all_points_are_in_the_front_picture_once(run: Run) -> None:
+def test_every_point_is_in_the_front_figure_once(run: Run) -> None:
     figure = run.plot_front()
     dots = [trace for trace in figure.data if trace.mode == "markers"]
     labels = [row[0] for trace in dots for row in trace.customdata]
@@ -76,10 +77,10 @@ def test_all_points_are_in_the_front_picture_once(run: Run) -> None:
 
 def test_each_value_is_named_once_in_the_legend(run: Run) -> None:
     shown = [trace.name for trace in run.plot_front().data if trace.showlegend]
-    assert shown == ["front of these two", "s = 1", "s = 2", "s = 4"]
+    assert shown == ["front of the two axes", "s = 1", "s = 2", "s = 4"]
 
 
-def test_many_different_numbers_are_a_scale(local: RunDirectory) -> None:
+def test_many_distinct_numbers_get_a_colour_scale(local: RunDirectory) -> None:
     points = pd.concat([pd.DataFrame(point_rows(index)) for index in range(20)], ignore_index=True)
     points["regularization"] = np.geomspace(1e-6, 1e-2, len(points))
     figure = front_figure(points, np.zeros(len(points), dtype=bool), {}, color="regularization")
@@ -88,17 +89,17 @@ def test_many_different_numbers_are_a_scale(local: RunDirectory) -> None:
     assert marker.colorbar.ticktext[0] == "1e-6"
 
 
-def test_large_pictures_are_drawn_by_webgl_and_keep_the_whole_front() -> None:
-    count = 2 * DRAWN
+def test_large_figures_use_webgl_and_keep_the_whole_front() -> None:
+    count = 2 * MAX_POINTS
     points = pd.DataFrame(point_rows(0)).iloc[np.arange(count) % 2].reset_index(drop=True)
     front = np.zeros(count, dtype=bool)
     front[::100] = True
     figure = front_figure(points, front, {})
     assert {trace.type for trace in figure.data if trace.mode == "markers"} == {"scattergl"}
     drawn = [len(trace.x) for trace in figure.data if trace.mode == "markers"]
-    assert DRAWN / 2 < sum(drawn) <= DRAWN + front.sum()
+    assert MAX_POINTS / 2 < sum(drawn) <= MAX_POINTS + front.sum()
     assert drawn[-1] == front.sum()
-    assert count > MANY
+    assert count > MAX_SVG_POINTS
 
 
 def test_points_without_a_value_on_an_axis_are_left_out(run: Run) -> None:
@@ -114,7 +115,7 @@ def test_the_band_is_between_the_levels(run: Run) -> None:
     assert set(dots.x) <= set(median.x)
 
 
-def test_hypervolume_ends_at_all_of_it(run: Run) -> None:
+def test_hypervolume_ends_at_its_final_value(run: Run) -> None:
     (trace,) = run.plot_hypervolume().data
     assert trace.y[-1] == 1.0
     assert list(trace.x) == list(range(1, 13))
@@ -126,7 +127,7 @@ def test_sparsity_has_a_mean_for_each_lambda_and_its_networks(run: Run) -> None:
     )
     assert [trace.name for trace in bold] == ["λ = 0", "λ = 0.001"]
     assert [len(trace.x) for trace in bold] == [3, 3]
-    assert [int(np.isnan(trace.x).sum()) for trace in thin] == [6, 6]  # a gap behind each network
+    assert [int(np.isnan(trace.x).sum()) for trace in thin] == [6, 6]  # a gap after each network
 
 
 def test_costs_over_decades_are_on_a_logarithmic_axis(local: RunDirectory) -> None:
@@ -136,7 +137,7 @@ def test_costs_over_decades_are_on_a_logarithmic_axis(local: RunDirectory) -> No
     assert front_figure(points, front, {}, x="memory_bytes").layout.xaxis.type is None
 
 
-def test_unknown_columns_are_named(run: Run) -> None:
+def test_unknown_columns_are_errors_with_the_nearest_name(run: Run) -> None:
     for draw in (
         lambda: run.plot_front("mac"),
         lambda: run.plot_front(color="spliting"),
@@ -150,25 +151,25 @@ def test_unknown_columns_are_named(run: Run) -> None:
             draw()
 
 
-def test_where_keeps_points(run: Run) -> None:
+def test_where_filters_points(run: Run) -> None:
     figure = run.plot_front(where="splitting == 2")
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["front of these two", "s = 2"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["front of the two axes", "s = 2"]
 
 
-def test_several_runs_do_not_share_lines(local: RunDirectory) -> None:
+def test_several_runs_have_separate_lines(local: RunDirectory) -> None:
     run = Run([night(local).directory, local], ["a", "b"])
     first = run.plot_sparsity().data[0]
     assert {row[1].split("/")[0] for row in first.customdata if row[1]} == {"a", "b"}
     assert len(run.plot_hypervolume().data) == 2
 
 
-def test_colours_and_symbols_tell_alternatives_apart() -> None:
+def test_each_series_has_its_own_colour_and_symbol() -> None:
     assert len(set(PALETTE)) == len(set(SYMBOLS)) == len(PALETTE)
-    assert len({tuple(look(place).values()) for place in range(len(PALETTE))}) == len(PALETTE)
+    assert len({tuple(marker_style(index).values()) for index in range(len(PALETTE))}) == len(PALETTE)
 
 
-def test_text_is_safe_for_plotly() -> None:
-    assert safe("<b>%{x}</b> & more") == "&lt;b&gt;&#37;{x}&lt;/b&gt; &amp; more"
+def test_text_is_escaped_for_plotly() -> None:
+    assert escape("<b>%{x}</b> & more") == "&lt;b&gt;&#37;{x}&lt;/b&gt; &amp; more"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_text_is_safe_for_plotly() -> None:
     [(0.5, "accuracy", "50.0 %"), (1_234_567, "macs", "1.23M"), (9_999, "macs", "9999"), (12_345, "", "12.3k"),
      (-2.5e9, "", "-2.5G"), (pd.NA, "", "not measured"), ("best", "codec", "best"), (float("inf"), "", "inf")],
 )  # fmt: skip
-def test_numbers_are_short(value: Any, column: str, expected: str) -> None:
+def test_numbers_are_short(value: object, column: str, expected: str) -> None:
     assert number_text(value, column) == expected
 
 
@@ -184,19 +185,23 @@ def test_numbers_are_short(value: Any, column: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("genotype", GENOTYPES)
-def test_a_genotype_is_well_formed_svg_with_each_operation_and_its_words(genotype: dict[str, Any]) -> None:
+def test_a_genotype_is_well_formed_svg_with_each_operation_and_a_text_alternative(
+    genotype: Mapping[str, object],
+) -> None:
     root = ElementTree.fromstring(genotype_svg(json.dumps(genotype)))
     assert root.tag == f"{SVG}svg"
     assert root.get("role") == "img"
     words = root.get("aria-label") or ""
     titles = [title.text for title in root.iter(f"{SVG}title")]
-    edges = [edge for kind in ("normal", "reduce") for edge in genotype.get(kind, [])]
+    edges = [edge for cell in read_cells(genotype).values() for edge in cell.edges]
     assert sorted(str(title).split(" of ")[0] for title in titles) == sorted(name for name, _ in edges)
     assert words.startswith("normal cell: node 0 = ")
-    assert words == (root.find(f"{SVG}desc").text if root.find(f"{SVG}desc") is not None else None)
+    description = root.find(f"{SVG}desc")
+    assert description is not None
+    assert words == description.text
 
 
-def test_nothing_of_a_layout_overlaps_or_leaves_it() -> None:
+def test_items_of_a_layout_neither_overlap_nor_leave_it() -> None:
     edges = [[f"sep_conv_{i}x{i}", max(0, i - back)] for i in range(2, 12) for back in (1, 4)]
     (cell,) = read_cells({"normal": edges, "normal_concat": [2, 5, 8, 11]}).values()
     layout = lay_out(cell, dict.fromkeys(range(2, cell.output), 120.0))
@@ -220,7 +225,7 @@ def test_one_cell_can_be_drawn_alone() -> None:
         genotype_svg(GENOTYPES[1], "reduce")
 
 
-def test_hostile_names_are_inert() -> None:
+def test_hostile_names_are_escaped() -> None:
     edges = [["<script>alert(1)</script>", 0], ["\"'><b>", 1]]
     root = ElementTree.fromstring(genotype_svg({"normal": edges, "normal_concat": [2]}))
     assert {element.tag.removeprefix(SVG) for element in root.iter()} == {
@@ -246,7 +251,7 @@ def test_hostile_names_are_inert() -> None:
         {"normal": [["skip_connect", 0], ["skip_connect", 1]] * 100, "normal_concat": [2]},
     ],
 )  # fmt: skip
-def test_what_is_no_genotype_is_refused_in_one_line(genotype: Any) -> None:
+def test_invalid_genotypes_give_one_clear_line(genotype: str | Mapping[str, object]) -> None:
     with pytest.raises(ResultsError) as caught:
         genotype_svg(genotype)
     assert len(str(caught.value).splitlines()) == 1

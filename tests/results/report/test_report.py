@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from typing_extensions import override
 
 from results import LedgerEntry, Run, RunDirectory, open_run, open_runs
 from results.report.elements import Html, element, table
@@ -25,7 +26,7 @@ REASON = "died: </script><img src=x onerror=alert(1)> & 'quotes\" <!--"
 
 
 class Page(HTMLParser):
-    """What a page is made of: tags, ids, texts by tag; tags must close in order."""
+    """A parsed page: tags with attributes, and texts by tag. Tags must close in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -36,17 +37,21 @@ class Page(HTMLParser):
         self.close()
         assert self.open == []
 
+    @override
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
+    @override
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
+    @override
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
+    @override
     def handle_data(self, data: str) -> None:
         self.texts.append((self.open[-1] if self.open else "", data))
 
@@ -64,7 +69,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that has something for every section."""
+    """A run with content for every section."""
     return night(RunDirectory(tmp_path_factory.mktemp("night") / "run", create=True))
 
 
@@ -119,7 +124,7 @@ def test_the_page_loads_nothing_and_runs_its_own_scripts_only(page: Page) -> Non
     assert policy.split("style-src")[0].count("'unsafe-inline'") == 0
 
 
-def test_the_page_names_commands_and_versions(run: Run, monkeypatch: Any) -> None:
+def test_the_page_names_commands_and_versions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(run.directory.uri).parent)
     page = Page(report_html(run))
     codes = [text for tag, text in page.texts if tag == "code"]
@@ -132,7 +137,7 @@ def test_the_page_names_commands_and_versions(run: Run, monkeypatch: Any) -> Non
     }
 
 
-def test_headline_numbers_are_those_of_the_run(run: Run, page: Page) -> None:
+def test_key_numbers_are_those_of_the_run(run: Run, page: Page) -> None:
     values = [text for tag, text in page.texts if tag == "dd"]
     points = run.points()
     assert values[:3] == ["12 of 12", "36", str(len(run.front()))]
@@ -140,16 +145,16 @@ def test_headline_numbers_are_those_of_the_run(run: Run, page: Page) -> None:
     assert str(points["macs"].min()) in values
 
 
-def test_points_that_break_a_constraint_are_counted_and_drawn_nowhere(local: RunDirectory) -> None:
+def test_infeasible_points_are_counted_but_not_drawn(local: RunDirectory) -> None:
     run = night(local, file={**SWEEP, "constraints": ["macs <= 1000"]})
     page = Page(report_html(run))
-    assert "that keep macs <= 1000; 12 more break it" in page.words()
+    assert "that satisfy macs <= 1000; 12 others do not" in page.words()
     traces = page.pictures()["fronts"]["splitting|macs"]["data"]
     assert [trace["name"] for trace in traces] == ["s = 1", "s = 2"]
     assert [trace.name for trace in run.plot_fronts().data] == ["s = 1", "s = 2"]
 
 
-def test_labels_are_as_short_as_they_can_be_told_apart() -> None:
+def test_labels_are_short_but_unambiguous() -> None:
     keys = ["0123456789abcdef", "0123456700000000", "fedcba9876543210"]
     points = pd.DataFrame(
         {"trial_key": keys, "rung": [0, 1, 2], "point": [f"{key}-0{i}" for i, key in enumerate(keys)]}
@@ -157,7 +162,7 @@ def test_labels_are_as_short_as_they_can_be_told_apart() -> None:
     assert labels_of(points).tolist() == ["0123456789abcdef-00", "0123456700000000-01", "fedcba98-02"]
 
 
-def test_hostile_strings_are_inert(local: RunDirectory) -> None:
+def test_hostile_strings_are_escaped(local: RunDirectory) -> None:
     run = hostile(local)
     text = report_html(run)
     page = Page(text)
@@ -193,7 +198,7 @@ def hostile(directory: RunDirectory) -> Run:
     return Run([directory])
 
 
-def test_a_run_that_has_only_begun_says_what_is_missing(local: RunDirectory) -> None:
+def test_a_run_without_results_says_what_is_missing(local: RunDirectory) -> None:
     local.write_sweep(SWEEP, VERSIONS)
     page = Page(report_html(Run([local])))
     assert page.words().count("No trial has finished yet") >= 4
@@ -216,7 +221,7 @@ def test_progress_without_points_is_drawn(local: RunDirectory) -> None:
     local.write_progress(key_of(0), epoch_rows(0, steps=3))
     page = Page(report_html(Run([local])))
     assert set(page.pictures()) == {"curves"}
-    assert "no sweep was stored" in page.words()
+    assert "no sweep file was stored" in page.words()
 
 
 def test_points_without_progress_are_drawn(local: RunDirectory) -> None:
@@ -228,7 +233,7 @@ def test_points_without_progress_are_drawn(local: RunDirectory) -> None:
 def test_one_point(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0, rungs=1))
     page = Page(report_html(Run([local])))
-    assert "All points are alike" in page.words()
+    assert "All points have the same values" in page.words()
     assert "front" in page.pictures()
 
 
@@ -254,7 +259,7 @@ def test_other_objectives_have_axes_of_their_own(local: RunDirectory) -> None:
 
 
 def test_swept_text_flags_and_missing_values_are_colours_too(local: RunDirectory) -> None:
-    swept: dict[str, list[Any]] = {
+    swept: dict[str, list[object]] = {
         "space.output_node": ["concat", "partial"],
         "data.flip": [True, False],
         "data.crop": [1],
@@ -288,7 +293,8 @@ def test_an_objective_that_was_never_measured_leaves_the_front_empty_and_says_so
     assert not page.all("svg")
 
 
-def test_several_runs_on_one_page(tmp_path: Path) -> None:
+def test_several_runs_on_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         night(RunDirectory(tmp_path / name, create=True), trials=2)
     page = Page(report_html(open_runs(str(tmp_path / "*"))))
@@ -298,7 +304,7 @@ def test_several_runs_on_one_page(tmp_path: Path) -> None:
     assert {trace["name"] for trace in front["data"]} >= {"run = a", "run = b"}
     assert front["layout"]["meta"] == {"command": "shrinksweep export {point}"}
     codes = [text for tag, text in page.texts if tag == "code"]
-    assert any(code.startswith(f"shrinksweep export {tmp_path}/b 0") for code in codes)
+    assert any(code.startswith("shrinksweep export b 0") for code in codes)
 
 
 def test_the_file_is_replaced_in_one_step(local: RunDirectory, tmp_path: Path) -> None:
@@ -311,7 +317,7 @@ def test_the_file_is_replaced_in_one_step(local: RunDirectory, tmp_path: Path) -
         write_report(run, tmp_path / "missing" / "report.html")
 
 
-def test_elements_escape_what_is_no_markup() -> None:
+def test_elements_escape_text_that_is_not_markup() -> None:
     assert element("p", "<b>", Html("<i></i>"), title='"') == '<p title="&quot;">&lt;b&gt;<i></i></p>'
     cells = table(["<"], [["&"]], caption=">")
     assert Page(cells).words().split() == [">", "<", "&"]
@@ -328,13 +334,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield found
 
 
-def show(browser: Browser, path: Path, **window: Any) -> None:
+def show(browser: Browser, path: Path, *, width: int = 1200, height: int = 900, dark: bool = False) -> None:
     browser.events.clear()
-    browser.open(path, **window)
+    browser.open(path, width, height, dark=dark)
 
 
 def quiet(browser: Browser, path: Path) -> None:
-    """Nothing went wrong, nothing popped up, nothing was fetched but the page."""
+    """Check that nothing went wrong, popped up or was fetched besides the page."""
     assert browser.complaints() == []
     assert [address for address in browser.fetched() if not address.startswith(("data:", "blob:"))] == [
         path.as_uri()
@@ -358,7 +364,7 @@ def test_every_picture_is_drawn_without_complaint(browser: Browser, file: Path, 
         browser.wait(DRAWN.format(name=name))
     color = browser.value("getComputedStyle(document.querySelector('.xtick text, .ytick text')).fill")
     buttons = browser.value("[...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title).join()")
-    assert "Share" not in buttons  # it would send the picture away
+    assert "Share" not in buttons  # it would upload the picture
     red = int(color.split("(")[1].split(",")[0])
     assert (red > 128) == dark
     quiet(browser, file)
@@ -376,8 +382,8 @@ def test_hover_shows_the_point_and_a_click_the_command(browser: Browser, run: Ru
     browser.point(x, y, click=True)
     browser.wait("document.querySelector('#front .picked').textContent !== ''")
     command = browser.value("document.querySelector('#front .picked').textContent")
-    verb, place, point = command.rsplit(" ", 2)
-    assert (verb, place) == ("shrinksweep export", run.directory.uri)
+    verb, run_argument, point = command.rsplit(" ", 2)
+    assert (verb, run_argument) == ("shrinksweep export", run.directory.uri)
     assert point in set(run.points()["point"])
     quiet(browser, file)
 

@@ -16,20 +16,22 @@ ENTRY = LedgerEntry(
 )
 
 
-def test_an_entry_survives_its_file() -> None:
+def test_an_entry_is_read_as_it_was_written() -> None:
     assert LedgerEntry.from_json(ENTRY.to_json()) == ENTRY
 
 
-def test_keys_of_a_later_version_are_kept() -> None:
+def test_fields_of_a_later_version_are_kept() -> None:
     text = ENTRY.to_json().replace('"seed": 3', '"seed": 3, "priority": 9')
-    entry = LedgerEntry.from_json(text)
+    text = text.replace('"kind": "MemoryError"', '"kind": "MemoryError", "host": "node-1"')
+    entry = LedgerEntry.from_json(LedgerEntry.from_json(text).to_json())
     assert entry.extra == {"priority": 9}
-    assert LedgerEntry.from_json(entry.to_json()).extra == {"priority": 9}
+    assert entry.failures[0].model_dump()["host"] == "node-1"
+    assert entry.reason == "MemoryError: out of memory"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"index": -1}', '"x"', "\x00", ENTRY.to_json()[:40]])
-def test_what_is_no_entry_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(BrokenFileError, match="this is no ledger entry") as caught:
+def test_text_that_is_not_an_entry_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(BrokenFileError, match="not a ledger entry") as caught:
         LedgerEntry.from_json(text)
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""The files of a run are read by anything that reads Parquet."""
+"""Every Parquet reader can read the files of a run."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ def test_polars_reads_them(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["points.parquet", "front.parquet", "points/*.parquet"])
 def test_duckdb_reads_them(folder: Path, name: str) -> None:
     query = f"select codec, sum(macs), count(finished_at) from '{folder / name}' where splitting <= 4 group by codec"
-    assert duckdb.sql(query).fetchall() == [("best", 10_000, 12)]
+    assert duckdb.connect().execute(query).fetchall() == [("best", 10_000, 12)]

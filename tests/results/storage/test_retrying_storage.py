@@ -1,10 +1,9 @@
-"""Storage that fails for a while: a full disk, a server that restarts, a connection that is lost."""
+"""Storage that fails for some time: a full disk, a server that restarts, a lost connection."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ from tests.results.rows import key_of, point_rows
 
 
 class Failing(LocalStorage):
-    """A local disk whose next operations fail, as often as ``failures`` says."""
+    """A local disk whose next operations raise ``failures``, one each."""
 
     failures: Iterator[OSError] = iter(())
 
@@ -26,25 +25,25 @@ class Failing(LocalStorage):
 
     def move(self, path: str, target: str) -> None:
         super().move(path, target)
-        for error in self.failures:  # it has moved, and the answer is lost
+        for error in self.failures:  # the file was moved, but the answer is lost
             raise error
 
 
-def failing(place: Path, failures: int, error: OSError | None = None) -> Failing:
-    storage = Failing(place)
-    reason = error or OSError(28, "No space left on device")
-    object.__setattr__(storage, "failures", iter([reason] * failures))
+def failing(folder: Path, failures: int) -> Failing:
+    storage = Failing(folder)
+    error = OSError(28, "No space left on device")
+    object.__setattr__(storage, "failures", iter([error] * failures))
     return storage
 
 
-def test_it_is_waited_for_longer_and_longer(tmp_path: Path) -> None:
+def test_the_pauses_between_attempts_double(tmp_path: Path) -> None:
     waits: list[float] = []
     RetryingStorage(failing(tmp_path, 3), sleep=waits.append).write("file", b"content")
     assert waits == [0.2, 0.4, 0.8]
     assert (tmp_path / "file").read_bytes() == b"content"
 
 
-def test_one_that_stays_away_is_given_up(tmp_path: Path) -> None:
+def test_a_storage_that_keeps_failing_raises_its_error(tmp_path: Path) -> None:
     waits: list[float] = []
     with pytest.raises(OSError, match="No space left"):
         RetryingStorage(failing(tmp_path, 10_000), sleep=waits.append).write("file", b"content")
@@ -52,7 +51,7 @@ def test_one_that_stays_away_is_given_up(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
+def test_missing_files_are_not_retried(tmp_path: Path) -> None:
     storage = RetryingStorage(LocalStorage(tmp_path), sleep=never)
     with pytest.raises(FileNotFoundError):
         storage.read("file")
@@ -60,7 +59,7 @@ def test_a_file_that_is_not_there_is_not_waited_for(tmp_path: Path) -> None:
         storage.move("file", "other")
 
 
-def test_a_move_whose_answer_was_lost_has_moved(tmp_path: Path) -> None:
+def test_a_move_whose_answer_was_lost_succeeds(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     waits: list[float] = []
     RetryingStorage(failing(tmp_path, 1), sleep=waits.append).move("file", "quarantine/file")
@@ -78,7 +77,9 @@ def test_a_move_whose_answer_was_lost_has_moved(tmp_path: Path) -> None:
         lambda storage: storage.make_folder("more"),
     ],
 )
-def test_nothing_is_changed_without_leave(tmp_path: Path, change: Callable[[RetryingStorage], None]) -> None:
+def test_before_change_can_forbid_every_change(
+    tmp_path: Path, change: Callable[[RetryingStorage], None]
+) -> None:
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "folder").mkdir()
 
@@ -91,7 +92,7 @@ def test_nothing_is_changed_without_leave(tmp_path: Path, change: Callable[[Retr
     assert RetryingStorage(LocalStorage(tmp_path), refuse).read("file") == b"old"
 
 
-def test_a_run_directory_on_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+def test_a_run_directory_on_a_disk_that_is_full_for_some_time(tmp_path: Path) -> None:
     waits: list[float] = []
     directory = RunDirectory(failing(tmp_path, 2)).retrying(sleep=waits.append)
     directory.write_points(key_of(0), point_rows(0))
@@ -100,7 +101,7 @@ def test_a_run_directory_on_a_disk_that_is_full_for_a_while(tmp_path: Path) -> N
     assert directory.scratch == tmp_path / "ray"
 
 
-def test_a_storage_that_fails_does_not_make_a_finished_trial_unfinished(tmp_path: Path) -> None:
+def test_a_failing_storage_does_not_make_a_finished_trial_unfinished(tmp_path: Path) -> None:
     RunDirectory(tmp_path).write_points(key_of(0), point_rows(0))
 
     class Unreadable(LocalStorage):
@@ -111,5 +112,5 @@ def test_a_storage_that_fails_does_not_make_a_finished_trial_unfinished(tmp_path
         RunDirectory(Unreadable(tmp_path)).finished_keys()
 
 
-def never(seconds: float) -> Any:
-    raise AssertionError("this is not to be waited for")
+def never(seconds: float) -> None:
+    raise AssertionError("this must not be retried")

@@ -45,14 +45,14 @@ def test_numpy_numbers_are_numbers() -> None:
         ({"taps": [3]}, "row 0: `taps` must hold mappings, but got 3"),
     ],
 )
-def test_what_does_not_fit_is_one_clear_line(changes: dict[str, Any], message: str) -> None:
+def test_values_that_do_not_fit_are_refused_in_one_line(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SchemaError, match=message) as caught:
         table_from_rows(POINTS, point_rows(0, **changes))
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_column_is_named_with_its_row() -> None:
-    rows = epoch_rows(0)
+    rows: list[dict[str, object]] = [{**row} for row in epoch_rows(0)]
     del rows[3]["loss"]
     with pytest.raises(SchemaError, match="row 3: `loss` must be given, but it is missing"):
         table_from_rows(PROGRESS, rows)

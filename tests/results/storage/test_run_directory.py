@@ -6,8 +6,9 @@ import pickle
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,13 +17,24 @@ import pytest
 from orchestrator.conductor.lease import holding
 from results import LedgerEntry, NotStoredError, ResultsError, RunDirectory, SchemaError
 from results.schema import POINTS, PROGRESS
+from results.states import LedgerState
 from results.storage import parquet
 from results.storage.ledger import Failure
+from results.storage.record_types import PointRow
+from results.storage.storage import FileVersion, Storage
 from tests.results.rows import epoch_rows, key_of, point_rows
 
 
-def entry(index: int, **changes: Any) -> LedgerEntry:
-    return LedgerEntry(**({"index": index, "key": key_of(index), "seed": 0, "config": {}} | changes))
+def entry(index: int, state: LedgerState = "proposed", failures: Sequence[Failure] = ()) -> LedgerEntry:
+    return LedgerEntry(
+        index=index, key=key_of(index), seed=0, config={}, state=state, failures=list(failures)
+    )
+
+
+def front_of(directory: RunDirectory) -> pa.Table:
+    front = directory.read_front()
+    assert front is not None
+    return front
 
 
 def keys_in(table: pa.Table) -> list[str]:
@@ -60,7 +72,7 @@ def test_the_sweep_is_read_as_it_was_written(directory: RunDirectory) -> None:
 
 
 @pytest.mark.parametrize("content", [b"name: [", b"- 1", b"", b"\xff\xfe\x00", b"name: digits\nseed: 0\nobj"])
-def test_a_sweep_that_was_cut_off_is_named_set_aside_and_written_again(
+def test_a_truncated_sweep_is_noted_quarantined_and_written_again(
     directory: RunDirectory, content: bytes
 ) -> None:
     directory.storage.write("sweep.yaml", content)
@@ -71,11 +83,11 @@ def test_a_sweep_that_was_cut_off_is_named_set_aside_and_written_again(
     directory.write_sweep({"name": "digits"}, {})
     assert directory.read_sweep() == {"name": "digits"}
     assert directory.problems() == []
-    [aside] = directory.storage.list("quarantine")
-    assert directory.storage.read(f"quarantine/{aside.name}") == content
+    [moved] = directory.storage.list("quarantine")
+    assert directory.storage.read(f"quarantine/{moved.name}") == content
 
 
-def test_broken_files_that_are_made_of_others_are_set_aside_when_they_are_made_anew(
+def test_broken_derived_files_are_quarantined_when_they_are_rewritten(
     directory: RunDirectory,
 ) -> None:
     directory.write_points(key_of(0), point_rows(0))
@@ -93,7 +105,7 @@ def test_broken_files_that_are_made_of_others_are_set_aside_when_they_are_made_a
     assert names == ["front.parquet", "lease.json", "points.parquet"]
 
 
-def test_a_sweep_of_strange_objects_is_refused(local: RunDirectory) -> None:
+def test_a_sweep_that_yaml_cannot_hold_is_refused(local: RunDirectory) -> None:
     with pytest.raises(ResultsError, match="plain YAML"):
         local.write_sweep({"name": object()}, {})
     with pytest.raises(ResultsError, match="`versions` must not be a field"):
@@ -109,7 +121,7 @@ def test_the_ledger_is_read_by_index(directory: RunDirectory) -> None:
     assert directory.exists()
 
 
-def test_broken_and_foreign_ledger_files_are_named_and_skipped(
+def test_broken_and_foreign_ledger_files_are_noted_and_skipped(
     local: RunDirectory, caplog: pytest.LogCaptureFixture
 ) -> None:
     local.write_entry(entry(0))
@@ -125,7 +137,7 @@ def test_broken_and_foreign_ledger_files_are_named_and_skipped(
         "ledger/000002.json",
         "ledger/notes.txt",
     ]
-    assert len(caplog.records) == 3  # each is named once, not at every reading
+    assert len(caplog.records) == 3  # each is logged once, not at every reading
     assert all(path.exists() for path in folder.iterdir())  # reading moves nothing
 
 
@@ -155,14 +167,14 @@ def test_progress_is_replaced_by_each_epoch(directory: RunDirectory) -> None:
     assert directory.read_progress(key_of(0))["step"].to_pylist() == [1, 2, 3]
 
 
-def test_writing_points_twice_is_the_same_as_once(directory: RunDirectory) -> None:
+def test_writing_points_twice_has_no_further_effect(directory: RunDirectory) -> None:
     for _ in range(2):
         directory.write_points(key_of(0), point_rows(0))
     assert directory.read_points().num_rows == 2
 
 
 @pytest.mark.parametrize("rows", [[], point_rows(1), [*point_rows(0), *point_rows(1)]])
-def test_rows_of_another_trial_are_refused(local: RunDirectory, rows: list[dict[str, Any]]) -> None:
+def test_rows_of_another_trial_are_refused(local: RunDirectory, rows: list[PointRow]) -> None:
     with pytest.raises(ResultsError, match="must be rows of that trial"):
         local.write_points(key_of(0), rows)
     assert local.finished_keys() == set()
@@ -174,14 +186,21 @@ def test_rows_that_do_not_fit_write_nothing(local: RunDirectory) -> None:
     assert not local.has_points(key_of(0))
 
 
-@pytest.mark.parametrize("key", ["", "../x", "a/b", ".hidden", "a b", "x" * 200, None])
-def test_a_key_cannot_leave_its_folder(local: RunDirectory, key: Any) -> None:
+@pytest.mark.parametrize("key", ["", "../x", "a/b", ".hidden", "a b", "x" * 200])
+def test_a_key_cannot_leave_its_folder(local: RunDirectory, key: str) -> None:
     for call in (
         lambda: local.write_network(key, b""),
-        lambda: local.read_points(key) if key is not None else local.write_points(key, []),
+        lambda: local.read_points(key),
         lambda: local.delete_checkpoints(key),
     ):
-        with pytest.raises(ResultsError):
+        with pytest.raises(ResultsError, match="a trial's key must be letters, digits, - and _"):
+            call()
+
+
+def test_a_key_must_be_text(local: RunDirectory) -> None:
+    key = cast(str, None)
+    for call in (lambda: local.write_network(key, b""), lambda: local.delete_checkpoints(key)):
+        with pytest.raises(ResultsError, match="a trial's key must be letters, digits, - and _"):
             call()
 
 
@@ -221,7 +240,7 @@ def test_the_trials_own_file_wins_over_the_compacted_one(directory: RunDirectory
     assert directory.read_points(key_of(1))["accuracy"].to_pylist() == [0.5] * 3
 
 
-def test_compacted_rows_stand_in_for_files_that_are_gone_or_broken(local: RunDirectory) -> None:
+def test_compacted_rows_replace_files_that_are_missing_or_broken(local: RunDirectory) -> None:
     for index in range(3):
         local.write_points(key_of(index), point_rows(index))
     local.compact()
@@ -235,7 +254,7 @@ def test_compacted_rows_stand_in_for_files_that_are_gone_or_broken(local: RunDir
     assert local.read_points().num_rows == 6
 
 
-def test_a_broken_compacted_file_costs_nothing(local: RunDirectory) -> None:
+def test_a_broken_compacted_file_loses_nothing(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0))
     local.compact()
     path = Path(local.uri) / "points.parquet"
@@ -247,7 +266,7 @@ def test_a_broken_compacted_file_costs_nothing(local: RunDirectory) -> None:
     assert local.problems() == []
 
 
-def test_compacting_waits_until_it_is_worth_it(local: RunDirectory) -> None:
+def test_compacting_waits_until_enough_trials_have_changed(local: RunDirectory) -> None:
     for index in range(3):
         local.write_points(key_of(index), point_rows(index))
         local.compact(at_least=2)
@@ -256,14 +275,17 @@ def test_compacting_waits_until_it_is_worth_it(local: RunDirectory) -> None:
     assert keys_in(local.read_points()) == [key_of(0), key_of(1), key_of(2)]
 
 
-def test_what_is_compacted_is_read_once_and_again_when_another_process_compacts(
+def test_the_manifest_is_read_once_and_again_after_another_process_compacts(
     local: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
     read_manifest = parquet.read_manifest
-    monkeypatch.setattr(
-        parquet, "read_manifest", lambda storage, path: reads.append(path) or read_manifest(storage, path)
-    )
+
+    def counted(storage: Storage, path: str) -> dict[str, FileVersion]:
+        reads.append(path)
+        return read_manifest(storage, path)
+
+    monkeypatch.setattr(parquet, "read_manifest", counted)
     other = RunDirectory(local.uri)
     for index in range(2):
         local.write_points(key_of(index), point_rows(index))
@@ -280,7 +302,7 @@ def test_compacting_an_empty_run(directory: RunDirectory) -> None:
     assert directory.read_points().num_rows == 0
 
 
-def test_compacting_clears_away_what_killed_writers_left_long_ago(local: RunDirectory) -> None:
+def test_compacting_deletes_old_temporary_files(local: RunDirectory) -> None:
     old, young = (Path(local.uri) / "points" / f".tmp-{name}" for name in ("old", "young"))
     for path in (old, young):
         path.write_bytes(b"x")
@@ -310,7 +332,7 @@ def damage(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "flipped", "foreign", "copied"])
-def test_a_broken_points_file_is_skipped_then_set_aside_then_written_again(
+def test_a_broken_points_file_is_skipped_then_quarantined_then_written_again(
     local: RunDirectory, how: str
 ) -> None:
     for index in range(2):
@@ -327,8 +349,8 @@ def test_a_broken_points_file_is_skipped_then_set_aside_then_written_again(
     moved = RunDirectory(local.uri).quarantine_broken()
     assert [problem.path for problem in moved] == [f"points/{path.name}"]
     assert not path.exists()
-    aside = list((Path(local.uri) / "quarantine" / "points").iterdir())
-    assert [file.read_bytes() for file in aside] == [broken]
+    quarantined = list((Path(local.uri) / "quarantine" / "points").iterdir())
+    assert [file.read_bytes() for file in quarantined] == [broken]
     assert local.finished_keys() == {key_of(0)}
 
     local.write_points(key_of(1), point_rows(1))
@@ -336,9 +358,7 @@ def test_a_broken_points_file_is_skipped_then_set_aside_then_written_again(
     assert local.problems() == []
 
 
-def test_a_broken_file_is_named_once_in_the_log(
-    local: RunDirectory, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_file_is_logged_once(local: RunDirectory, caplog: pytest.LogCaptureFixture) -> None:
     local.write_points(key_of(0), point_rows(0))
     damage(Path(local.uri) / "points" / f"{key_of(0)}.parquet", "truncated")
     with caplog.at_level(logging.WARNING):
@@ -348,7 +368,7 @@ def test_a_broken_file_is_named_once_in_the_log(
     assert f"points/{key_of(0)}.parquet is skipped" in caplog.text
 
 
-def test_a_foreign_file_that_is_gone_is_not_set_aside(local: RunDirectory) -> None:
+def test_a_foreign_file_that_is_gone_is_not_quarantined(local: RunDirectory) -> None:
     stranger = Path(local.uri) / "points" / "README.txt"
     stranger.write_text("mine")
     local.read_points()
@@ -364,16 +384,15 @@ def test_truncated_files_do_not_count_as_finished(local: RunDirectory) -> None:
     assert local.finished_keys() == set()
 
 
-def test_writing_over_a_broken_file_sets_it_aside(directory: RunDirectory) -> None:
+def test_writing_over_a_broken_file_quarantines_it(directory: RunDirectory) -> None:
     directory.storage.write(f"points/{key_of(0)}.parquet", b"half a file")
     directory.write_points(key_of(0), point_rows(0))
-    aside = directory.storage.list("quarantine/points")
-    assert len(aside) == 1
-    assert directory.storage.read(f"quarantine/points/{aside[0].name}") == b"half a file"
+    [moved] = directory.storage.list("quarantine/points")
+    assert directory.storage.read(f"quarantine/points/{moved.name}") == b"half a file"
     assert directory.has_points(key_of(0))
 
 
-def test_foreign_names_are_named(local: RunDirectory) -> None:
+def test_files_with_foreign_names_are_noted_and_skipped(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0))
     source = Path(local.uri) / "points" / f"{key_of(0)}.parquet"
     for name in (f"{key_of(0)} (1).parquet", "README.txt"):
@@ -383,7 +402,7 @@ def test_foreign_names_are_named(local: RunDirectory) -> None:
     assert len(local.problems()) == 3
 
 
-def test_setting_aside_finds_nothing_wrong_with_a_sound_run(directory: RunDirectory) -> None:
+def test_nothing_of_a_sound_run_is_quarantined(directory: RunDirectory) -> None:
     directory.write_entry(entry(0))
     directory.write_points(key_of(0), point_rows(0))
     directory.write_progress(key_of(0), epoch_rows(0))
@@ -391,7 +410,7 @@ def test_setting_aside_finds_nothing_wrong_with_a_sound_run(directory: RunDirect
     assert not directory.storage.exists("quarantine")
 
 
-def test_a_column_of_another_integer_width_is_taken_for_what_it_is(local: RunDirectory) -> None:
+def test_columns_are_cast_to_the_types_of_the_schema(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0))
     path = Path(local.uri) / "points" / f"{key_of(0)}.parquet"
     table = pq.read_table(path)
@@ -447,7 +466,7 @@ def test_a_broken_checkpoint_is_skipped_for_the_one_before_it(directory: RunDire
     assert [problem.path for problem in directory.problems()] == [path]
 
 
-def test_starting_over_is_not_undone_by_broken_later_checkpoints(directory: RunDirectory) -> None:
+def test_later_checkpoints_are_quarantined_when_an_earlier_one_is_written(directory: RunDirectory) -> None:
     for step in (7, 8):
         directory.write_checkpoint(key_of(0), step, b"state")
         directory.storage.write(f"checkpoints/{key_of(0)}/{step:08d}.ckpt", b"broken")
@@ -467,7 +486,7 @@ def test_networks(directory: RunDirectory) -> None:
 # --- the directory itself ---
 
 
-def test_the_directory_travels_to_other_processes(local: RunDirectory) -> None:
+def test_a_directory_can_be_pickled(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0))
     copy = pickle.loads(pickle.dumps(local))  # noqa: S301
     assert copy.uri == local.uri == str(Path(local.uri).absolute())
@@ -476,7 +495,7 @@ def test_the_directory_travels_to_other_processes(local: RunDirectory) -> None:
     assert local.finished_keys() == {key_of(0), key_of(1)}
 
 
-def test_scratch_is_local_only(directory: RunDirectory) -> None:
+def test_only_a_local_directory_has_scratch(directory: RunDirectory) -> None:
     if directory.uri.startswith("/"):
         assert directory.scratch == Path(directory.uri) / "ray"
     else:
@@ -487,17 +506,17 @@ def test_scratch_is_local_only(directory: RunDirectory) -> None:
 def test_the_front_is_read_as_it_was_written(directory: RunDirectory) -> None:
     directory.write_points(key_of(0), point_rows(0))
     directory.write_front(directory.read_points())
-    assert directory.read_front().equals(directory.read_points())
+    assert front_of(directory).equals(directory.read_points())
 
 
-def test_a_broken_front_is_no_front(local: RunDirectory) -> None:
+def test_a_broken_front_is_noted_and_not_read(local: RunDirectory) -> None:
     local.write_points(key_of(0), point_rows(0))
     (Path(local.uri) / "front.parquet").write_bytes(b"PAR1....PAR1")
     assert local.read_front() is None
     assert [problem.path for problem in local.problems()] == ["front.parquet"]
 
 
-def test_many_writers_and_a_reader_at_once(local: RunDirectory) -> None:
+def test_many_concurrent_writers_and_a_reader(local: RunDirectory) -> None:
     def work(worker: int) -> None:
         own = pickle.loads(pickle.dumps(local))  # noqa: S301
         for index in range(worker, 24, 4):

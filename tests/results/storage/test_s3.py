@@ -1,4 +1,4 @@
-"""A run directory on a real S3 server, that is busy, loses answers and cuts them off."""
+"""A run directory on a real S3 server that is busy, loses answers or truncates them."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_a_run_on_s3_is_written_and_read(directory: RunDirectory, server: S3Serv
 
 def test_runs_on_s3_are_found_by_their_uri(server: S3Server) -> None:
     uri = server.new_uri("runs/night-1")
-    for index, place in enumerate((uri, uri.replace("night-1", "night-2"))):
-        RunDirectory(place).write_points(key_of(index), point_rows(index))
+    for index, path in enumerate((uri, uri.replace("night-1", "night-2"))):
+        RunDirectory(path).write_points(key_of(index), point_rows(index))
     assert open_runs([uri, uri.replace("night-1", "night-2")]).points()["run"].nunique() == 2
 
 
-def test_a_broken_file_on_s3_is_set_aside(directory: RunDirectory) -> None:
+def test_a_broken_file_on_s3_is_quarantined(directory: RunDirectory) -> None:
     directory.write_points(key_of(0), point_rows(0))
     directory.storage.write(f"points/{key_of(1)}.parquet", b"PAR1 and no more")
     assert directory.finished_keys() == {key_of(0)}
@@ -68,11 +68,9 @@ def test_a_broken_file_on_s3_is_set_aside(directory: RunDirectory) -> None:
     assert len(directory.storage.list("quarantine/points")) == 1
 
 
-def test_a_server_that_is_busy_for_long_is_waited_for(directory: RunDirectory, server: S3Server) -> None:
+def test_requests_to_a_busy_server_are_retried(directory: RunDirectory, server: S3Server) -> None:
     waits: list[float] = []
-    server.fails = lambda method, count: (
-        "no" if waits else "busy"
-    )  # longer than the client itself tries again
+    server.fails = lambda method, count: "no" if waits else "busy"  # longer than the client itself retries
     retrying = directory.retrying(sleep=waits.append)
     retrying.write_points(key_of(0), point_rows(0))
     assert waits == [0.2]
@@ -80,7 +78,7 @@ def test_a_server_that_is_busy_for_long_is_waited_for(directory: RunDirectory, s
 
 
 @pytest.mark.parametrize("how", ["busy", "lost", "cut"])
-def test_answers_that_fail_now_and_then_cost_no_row_and_double_none(
+def test_occasional_failures_neither_lose_nor_duplicate_a_row(
     directory: RunDirectory, server: S3Server, how: str
 ) -> None:
     server.fails = lambda method, count: how if count % 3 == 0 and method in ("PUT", "GET") else "no"
@@ -95,7 +93,7 @@ def test_answers_that_fail_now_and_then_cost_no_row_and_double_none(
     assert table["point"].to_pylist() == sorted(set(table["point"].to_pylist()))
 
 
-def test_an_upload_that_was_cut_off_leaves_the_old_object(directory: RunDirectory, server: S3Server) -> None:
+def test_a_failed_upload_leaves_the_old_object(directory: RunDirectory, server: S3Server) -> None:
     directory.write_points(key_of(0), point_rows(0))
     server.fails = lambda method, count: "busy" if method in ("PUT", "POST") else "no"
     with pytest.raises(OSError, match="503"):
@@ -113,7 +111,7 @@ def test_the_lease_holds_on_s3(directory: RunDirectory) -> None:
 
 
 def test_credentials_are_used_and_never_shown(directory: RunDirectory) -> None:
-    said = [directory.uri, repr(directory), repr(directory.storage), repr(directory.retrying().storage)]
+    texts = [directory.uri, repr(directory), repr(directory.storage), repr(directory.retrying().storage)]
     asks: list[Callable[[], object]] = [
         lambda: directory.scratch,
         lambda: directory.read_network("abc"),
@@ -122,9 +120,9 @@ def test_credentials_are_used_and_never_shown(directory: RunDirectory) -> None:
     for ask in asks:
         with pytest.raises(ResultsError) as error:
             ask()
-        said.append(str(error.value))
-    assert all("bucket-" in text for text in said)
-    assert not any(USER in text or PASSWORD in text for text in said)
+        texts.append(str(error.value))
+    assert all("bucket-" in text for text in texts)
+    assert not any(USER in text or PASSWORD in text for text in texts)
 
 
 def test_credentials_of_a_uri_that_cannot_be_opened_are_not_shown() -> None:
@@ -135,7 +133,7 @@ def test_credentials_of_a_uri_that_cannot_be_opened_are_not_shown() -> None:
     assert without_credentials("file:///runs/night") == "file:///runs/night"
 
 
-def test_a_directory_on_s3_travels_to_other_processes(directory: RunDirectory) -> None:
+def test_a_directory_on_s3_can_be_pickled(directory: RunDirectory) -> None:
     directory.write_points(key_of(0), point_rows(0))
     copy = pickle.loads(pickle.dumps(directory.retrying()))  # noqa: S301
     assert copy.finished_keys() == {key_of(0)}
@@ -143,7 +141,7 @@ def test_a_directory_on_s3_travels_to_other_processes(directory: RunDirectory) -
     assert isinstance(copy.storage.inner, RemoteStorage)
 
 
-def test_a_bucket_that_is_not_there_is_named(server: S3Server) -> None:
+def test_a_missing_bucket_is_named(server: S3Server) -> None:
     uri = server.new_uri("runs/night").replace("@bucket-", "@other-")
     with pytest.raises(OSError, match="bucket does not exist"):
         RunDirectory(uri).write_sweep({"name": "night"}, {})

@@ -1,4 +1,4 @@
-"""One contract for every storage: whole files, replaced in one step."""
+"""One contract for every storage: whole files, replaced atomically."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ import pytest
 from results import ResultsError, RunDirectory
 from results.storage.remote_storage import open_storage
 from results.storage.storage import LocalStorage, Storage
-from tests.results.stores import ObjectStore, places
+from tests.results.stores import ObjectStore, locations
 
 
 @pytest.fixture(params=["local", "remote", "objects"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    filesystem, path = {n: (f, p) for n, f, p in places(tmp_path)}[request.param]
+    filesystem, path = locations(tmp_path)[request.param]
     return open_storage(path, filesystem)
 
 
-def test_what_was_written_is_read(storage: Storage) -> None:
+def test_read_returns_what_was_written(storage: Storage) -> None:
     storage.write("a/b.bin", b"one", b"two")
     assert storage.read("a/b.bin") == b"onetwo"
     assert storage.ends("a/b.bin", 2) == b"onwo"
@@ -33,14 +33,14 @@ def test_what_was_written_is_read(storage: Storage) -> None:
     assert storage.list("a")[0].modified_ns > 10**18
 
 
-def test_writing_again_replaces(storage: Storage) -> None:
+def test_writing_again_replaces_the_file(storage: Storage) -> None:
     storage.write("a/b", b"old and long")
     storage.write("a/b", b"new")
     assert storage.read("a/b") == b"new"
     assert storage.list("a", temporary=True) == []
 
 
-def test_what_is_not_there_is_not_found(storage: Storage) -> None:
+def test_missing_files_are_not_found(storage: Storage) -> None:
     assert storage.list("nothing") == []
     assert not storage.exists("nothing")
     storage.remove("nothing/at/all")
@@ -50,7 +50,7 @@ def test_what_is_not_there_is_not_found(storage: Storage) -> None:
             read("nothing")
 
 
-def test_moving_and_removing(storage: Storage) -> None:
+def test_moving_and_removing_files(storage: Storage) -> None:
     storage.write("a/x", b"1")
     storage.write("a/y", b"2")
     storage.move("a/x", "quarantine/deep/x")
@@ -119,7 +119,7 @@ def test_an_object_store_is_written_with_one_put_and_no_move() -> None:
     assert store.moves == 0
 
 
-def test_readers_never_see_a_part_of_a_file(tmp_path: Path) -> None:
+def test_readers_never_see_a_partial_file(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     contents = [bytes([digit]) * 200_000 for digit in range(8)]
     storage.write("a", contents[0])
@@ -141,7 +141,7 @@ def test_readers_never_see_a_part_of_a_file(tmp_path: Path) -> None:
             writer.join()
 
 
-def test_a_file_that_another_host_replaced_meanwhile_is_read_again(
+def test_a_file_that_another_host_replaced_during_the_read_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = open_storage(tmp_path)

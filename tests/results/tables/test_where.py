@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -71,7 +71,7 @@ def test_rows_for_which_the_expression_is_true(expression: str | None, rows: lis
     [
         ("", "must be an expression"),
         ("   ", "must be an expression"),
-        (3, "must be an expression over the columns, but got 3"),
+        (cast(str, 3), "must be an expression over the columns, but got 3"),
         ("accuracy >", "must be an expression over the columns"),
         ("accuracy = 0.5", "write == to compare"),
         ("accuracy > 0.5 & splitting == 4", "write `and`, `or`"),
@@ -107,14 +107,14 @@ def test_rows_for_which_the_expression_is_true(expression: str | None, rows: lis
         ("point == '\\d'; import os", "must be an expression"),
     ],
 )
-def test_what_is_no_expression_is_refused_in_one_line(expression: Any, message: str) -> None:
+def test_text_that_is_not_an_expression_is_refused_in_one_line(expression: str, message: str) -> None:
     with pytest.raises(WhereError, match=message) as caught:
         where_mask(FRAME, expression)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
 
 
-def test_an_unknown_column_is_named_with_the_nearest() -> None:
+def test_an_unknown_column_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(UnknownColumnError, match=r"no column `acuracy`; did you mean `accuracy`\?"):
         where_mask(FRAME, "splitting == 4 and acuracy > 0.5")
 
@@ -124,7 +124,7 @@ def test_an_empty_frame_has_no_rows() -> None:
 
 
 @given(text=st.text(max_size=40) | st.from_regex(r"[a-z ()<>=&|.'0-9]{0,30}"))
-def test_no_text_does_anything_but_select_or_raise(text: str) -> None:
+def test_any_text_selects_rows_or_raises(text: str) -> None:
     try:
         mask = where_mask(FRAME, text)
     except (WhereError, UnknownColumnError):
@@ -150,7 +150,7 @@ def _tree(depth: int) -> st.SearchStrategy[str]:
 
 
 @given(expression=_tree(3), rows=st.lists(st.tuples(_NUMBERS, _NUMBERS), max_size=6))
-def test_without_nulls_an_expression_means_what_it_means_in_python(
+def test_without_nulls_an_expression_has_the_same_value_as_in_python(
     expression: str, rows: list[tuple[int | None, int | None]]
 ) -> None:
     frame = pd.DataFrame(rows, columns=["a", "b"]).astype("Int64")
@@ -160,7 +160,7 @@ def test_without_nulls_an_expression_means_what_it_means_in_python(
             assert kept == eval(expression, {"a": a, "b": b})  # noqa: S307
 
 
-def test_times_of_other_zones_are_understood() -> None:
+def test_times_of_other_time_zones_are_converted() -> None:
     zone = datetime.timezone(datetime.timedelta(hours=1))
     time = datetime.datetime(2026, 2, 1, tzinfo=zone)
     assert where_mask(FRAME, f"finished_at < '{time.isoformat()}'").tolist() == [True, False, False, False]

@@ -1,11 +1,9 @@
-"""The fast supernet equals the textbook formula: logits, gradients, running statistics, in every setting.
+"""The fast supernet equals the reference: logits, gradients, running statistics, in every setting.
 
-Float64, tolerance 1e-10; the forward pass in float32 within 1e-5.
+In float64 within 1e-10; the forward pass in float32 within 1e-5.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 import torch
@@ -15,20 +13,24 @@ from torch import Tensor
 from search_space import Supernet
 from search_space.supernet.mixed import BLOCK_ELEMENTS
 from tests.oracles.matching import copy_to_plain, matches, shuffle_parameters
-from tests.oracles.plain_darts import PlainSupernet
+from tests.oracles.plain_darts import PlainSupernet, Sizes
 from tests.oracles.plain_pc_darts import PlainPartialSupernet
 
 OUTPUT_NODES = [("concat", 1), ("node_groups", 1), ("node_groups", 2), ("channel_groups", 2), ("partial", 4)]
 CLASSES = 5
 
 
-def pair(space: str, dtype: torch.dtype = torch.float64, **sizes: Any) -> tuple[Supernet, PlainSupernet]:
-    """Return both forms of one supernet, with the same parameters."""
-    recompute = sizes.pop("recompute", False)
-    k = sizes.pop("k", 1)
-    shared = {"cells": 3, "channels": 4, "classes": CLASSES, "nodes": 2, "output_node": "concat"} | sizes
-    fast = Supernet(space, **shared, recompute=recompute, partial_channels=k, edge_normalization=k > 1)
-    plain = PlainSupernet(space, **shared) if k == 1 else PlainPartialSupernet(space, k=k, **shared)
+def pair(
+    space: str, dtype: torch.dtype = torch.float64, *, nodes: int = 2, channels: int = 4,
+    output_node: str = "concat", splitting: int = 1, recompute: bool = False, k: int = 1,
+) -> tuple[Supernet, PlainSupernet]:  # fmt: skip
+    """Return the fast supernet and the reference with equal parameters."""
+    sizes: Sizes = {
+        "cells": 3, "channels": channels, "classes": CLASSES, "nodes": nodes, "output_node": output_node,
+        "splitting": splitting,
+    }  # fmt: skip
+    fast = Supernet(space, **sizes, recompute=recompute, partial_channels=k, edge_normalization=k > 1)
+    plain = PlainSupernet(space, **sizes) if k == 1 else PlainPartialSupernet(space, k=k, **sizes)
     shuffle_parameters(fast)
     fast.to(dtype)
     plain.to(dtype)
@@ -60,6 +62,7 @@ def assert_equal_everywhere(fast: Supernet, plain: PlainSupernet, images: Tensor
             assert match.plain.grad is None or not match.plain.grad.any(), match.name
             continue
         compared += match.plain.numel()
+        assert match.plain.grad is not None
         assert_close(f"gradient of {match.name}", match.part(match.fast.grad), match.plain.grad)
     assert compared
     fast.eval()
@@ -70,9 +73,9 @@ def assert_equal_everywhere(fast: Supernet, plain: PlainSupernet, images: Tensor
 def test_the_comparison_covers_every_parameter_of_both_supernets() -> None:
     for space in ("darts", "hybrid", "attention"):
         fast, plain = pair(space)
-        found = list(matches(fast, plain))
-        assert {id(match.fast) for match in found} >= {id(p) for p in fast.parameters()}
-        assert {id(match.plain) for match in found} == {
+        pairs = list(matches(fast, plain))
+        assert {id(match.fast) for match in pairs} >= {id(p) for p in fast.parameters()}
+        assert {id(match.plain) for match in pairs} == {
             id(t) for t in (*plain.parameters(), *plain.buffers()) if t.dim()
         }
         assert sum(p.numel() for p in fast.parameters()) == sum(p.numel() for p in plain.parameters())
@@ -80,7 +83,7 @@ def test_the_comparison_covers_every_parameter_of_both_supernets() -> None:
 
 @pytest.mark.parametrize(("output_node", "splitting"), OUTPUT_NODES)
 @pytest.mark.parametrize("space", ["darts", "hybrid", "attention"])
-def test_supernet_equals_the_plain_formula(space: str, output_node: str, splitting: int) -> None:
+def test_supernet_equals_the_reference(space: str, output_node: str, splitting: int) -> None:
     side = (8, 8) if space != "attention" else (12, 10)
     fast, plain = pair(space, output_node=output_node, splitting=splitting)
     assert_equal_everywhere(fast, plain, *batch(side))
@@ -88,18 +91,18 @@ def test_supernet_equals_the_plain_formula(space: str, output_node: str, splitti
 
 @pytest.mark.parametrize("side", [(9, 9), (7, 10), (13, 8)])
 @pytest.mark.parametrize("space", ["darts", "hybrid"])
-def test_odd_image_sizes_equal_the_plain_formula(space: str, side: tuple[int, int]) -> None:
+def test_odd_image_sizes_equal_the_reference(space: str, side: tuple[int, int]) -> None:
     assert_equal_everywhere(*pair(space), *batch(side))
 
 
 @pytest.mark.parametrize("space", ["darts", "attention"])
-def test_four_nodes_and_wider_maps_equal_the_plain_formula(space: str) -> None:
+def test_four_nodes_and_wider_maps_equal_the_reference(space: str) -> None:
     fast, plain = pair(space, nodes=4, channels=12, output_node="node_groups", splitting=2)
     assert_equal_everywhere(fast, plain, *batch((8, 8), count=4))
 
 
 @pytest.mark.parametrize("edges", [1, 2])
-def test_large_maps_whose_edges_go_one_or_two_at_a_time_equal_the_plain_formula(
+def test_large_maps_with_one_or_two_edges_per_block_equal_the_reference(
     edges: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, labels = batch((8, 8))
@@ -125,16 +128,16 @@ def test_forward_in_float32_is_within_1e_5(space: str) -> None:
 
 @pytest.mark.parametrize(("k", "channels"), [(2, 4), (4, 8)])
 @pytest.mark.parametrize("recompute", [False, True])
-def test_partial_channels_equal_the_plain_formula(k: int, channels: int, recompute: bool) -> None:
+def test_partial_channels_equal_the_reference(k: int, channels: int, recompute: bool) -> None:
     fast, plain = pair("darts", k=k, channels=channels, recompute=recompute)
     assert_equal_everywhere(fast, plain, *batch((8, 8)))
 
 
-def test_partial_channels_on_odd_images_equal_the_plain_formula() -> None:
+def test_partial_channels_on_odd_images_equal_the_reference() -> None:
     assert_equal_everywhere(*pair("darts", k=2), *batch((9, 7)))
 
 
-def test_partial_channels_in_spaces_with_attention_equal_the_plain_formula() -> None:
+def test_partial_channels_in_spaces_with_attention_equal_the_reference() -> None:
     assert_equal_everywhere(*pair("hybrid", k=2, channels=8), *batch((8, 8)))
     assert_equal_everywhere(*pair("attention", k=2, channels=8), *batch((8, 8)))
 

@@ -1,15 +1,17 @@
-"""Trials that differ only in their training search once: what is taken over, what is not, and that nothing shows."""
+"""Trials that differ only in their training share one search, and their results are as if each had searched."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.trials.test_trial import assert_same_trial
 from tests.trials.tiny import context_in, tiny_config
 from trials import TrialConfig, run_trial
+from trials.data.image_set import Images
+from trials.device.compute import Compute
+from trials.device.parallel import Mesh
 from trials.search.search import Search
 
 PLAIN = tiny_config()
@@ -18,26 +20,26 @@ REGULARIZED = tiny_config(feature_maps={"regularization": 0.01})
 
 @pytest.fixture
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[TrialConfig]:
-    """The trials that have searched for themselves."""
-    begun: list[TrialConfig] = []
+    """The trials that have run a search of their own."""
+    started: list[TrialConfig] = []
     original = Search.__init__
 
-    def begin(self: Search, config: TrialConfig, *arguments: Any) -> None:
-        begun.append(config)
-        original(self, config, *arguments)
+    def start(self: Search, config: TrialConfig, images: Images, compute: Compute, mesh: Mesh) -> None:
+        started.append(config)
+        original(self, config, images, compute, mesh)
 
-    monkeypatch.setattr(Search, "__init__", begin)
-    return begun
+    monkeypatch.setattr(Search, "__init__", start)
+    return started
 
 
-def test_another_lambda_takes_the_search_over_and_nothing_shows(
+def test_a_trial_with_another_lambda_reuses_the_search_and_gets_the_same_results(
     tmp_path: Path, searches: list[TrialConfig]
 ) -> None:
     shared, alone = context_in(tmp_path / "shared"), context_in(tmp_path / "alone")
     rows: list[tuple[str, int]] = []
     run_trial(PLAIN, shared)
-    told = context_in(tmp_path / "shared", report=lambda row: rows.append((row["trial_key"], row["step"])))
-    run_trial(REGULARIZED, told)
+    reporting = context_in(tmp_path / "shared", lambda row: rows.append((row["trial_key"], row["step"])))
+    run_trial(REGULARIZED, reporting)
     assert searches == [PLAIN]
     run_trial(REGULARIZED, alone)
     assert searches == [PLAIN, REGULARIZED]
@@ -45,7 +47,7 @@ def test_another_lambda_takes_the_search_over_and_nothing_shows(
     assert rows == [(REGULARIZED.trial_key(), step) for step in (1, 2, 3, 4)]
 
 
-def test_what_decides_a_search_is_in_its_key() -> None:
+def test_the_search_key_depends_on_everything_that_affects_the_search() -> None:
     same = [PLAIN, REGULARIZED, tiny_config(train={"epochs": 5}), tiny_config(ladder={"threshold": [0.5]})]
     assert len({config.search_key() for config in same}) == 1
     others = [
@@ -59,7 +61,7 @@ def test_what_decides_a_search_is_in_its_key() -> None:
     assert len({config.search_key() for config in [PLAIN, *others]}) == 1 + len(others)
 
 
-def test_a_damaged_search_is_done_again(tmp_path: Path, searches: list[TrialConfig]) -> None:
+def test_a_damaged_search_is_repeated(tmp_path: Path, searches: list[TrialConfig]) -> None:
     context = context_in(tmp_path)
     run_trial(PLAIN, context)
     (stored,) = (tmp_path / "checkpoints" / PLAIN.search_key()).iterdir()

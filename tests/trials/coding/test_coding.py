@@ -1,4 +1,4 @@
-"""The codecs against a reference that writes bits as text, on every kind of tensor, and against damage."""
+"""The codecs, compared with a reference that writes bits as text; damaged and hostile streams; invalid input."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ WIDTHS = ("zero_value", "fixed_length")
 RANGES = {dtype: (torch.iinfo(dtype).min, torch.iinfo(dtype).max) for dtype in DTYPES}
 
 
-# The reference: the definitions as text of 0 and 1, one symbol at a time.
+# The reference: the definitions, symbol by symbol, as text of 0 and 1.
 
 
 def eg(x: int, k: int) -> str:
@@ -53,7 +54,7 @@ def zigzag(value: int) -> int:
 
 
 def code_of(data: bytes) -> str:
-    """Return the code of a stream as text: what is between the header and the checksum."""
+    """Return the code of a stream, between header and checksum, as text."""
     header = coding.read_header(data)
     code = data[17 + 8 * len(header.shape) : -4]
     return "".join(format(byte, "08b") for byte in code)[: header.code_bits]
@@ -86,20 +87,20 @@ any_symbols = st.sampled_from(DTYPES).flatmap(lambda d: st.tuples(st.just(d), sy
         ("zero_value", 3, ["0", "1001", "1010", "1011"]),
     ],
 )
-def test_codes_of_the_first_symbols(codec, k, codes):
+def test_codes_of_the_first_symbols(codec: str, k: int, codes: list[str]) -> None:
     for x, code in enumerate(codes):
         data = coding.encode(torch.tensor([x], dtype=torch.uint8), codec, k)
         assert code_of(data) == code
         assert reference([x], codec, k) == code
 
 
-def test_zero_value_is_the_mask_and_then_the_symbols_that_are_not_zero():
+def test_zero_value_is_the_mask_and_then_the_symbols_that_are_not_zero() -> None:
     data = coding.encode(torch.tensor([0, 5, 0, 2], dtype=torch.uint8), "zero_value")
     assert code_of(data) == "0101" + "101" + "010"
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int64])
-def test_signed_symbols_alternate_around_zero(dtype):
+def test_signed_symbols_alternate_around_zero(dtype: torch.dtype) -> None:
     signed = torch.tensor([0, -1, 1, -2, 2], dtype=dtype)
     unsigned = torch.tensor([0, 1, 2, 3, 4], dtype=torch.uint8)
     for codec in ALL:
@@ -108,13 +109,15 @@ def test_signed_symbols_alternate_around_zero(dtype):
 
 @settings(max_examples=400, deadline=None)
 @given(any_symbols, st.sampled_from(ALL))
-def test_best_stream_is_the_reference_and_comes_back_as_it_was(symbols, codec):
+def test_best_stream_equals_the_reference_and_decodes_to_the_symbols(
+    symbols: tuple[torch.dtype, list[int]], codec: str
+) -> None:
     dtype, values = symbols
     given_tensor = tensor(values, dtype)
     data = coding.encode(given_tensor, codec)
-    back = coding.decode(data)
-    assert back.dtype == dtype
-    assert back.tolist() == values
+    decoded = coding.decode(data)
+    assert decoded.dtype == dtype
+    assert decoded.tolist() == values
     header = coding.read_header(data)
     unsigned = [zigzag(v) for v in values] if RANGES[dtype][0] < 0 else values
     if codec == "best":
@@ -128,7 +131,9 @@ def test_best_stream_is_the_reference_and_comes_back_as_it_was(symbols, codec):
 
 @settings(max_examples=400, deadline=None)
 @given(any_symbols, st.sampled_from(CODECS), st.integers(0, 64))
-def test_size_is_the_length_of_the_stream_at_every_k(symbols, codec, k):
+def test_size_is_the_length_of_the_stream_at_every_k(
+    symbols: tuple[torch.dtype, list[int]], codec: str, k: int
+) -> None:
     dtype, values = symbols
     given_tensor = tensor(values, dtype)
     unsigned = [zigzag(v) for v in values] if RANGES[dtype][0] < 0 else values
@@ -146,20 +151,20 @@ def test_size_is_the_length_of_the_stream_at_every_k(symbols, codec, k):
 
 @pytest.mark.parametrize("codec", ALL)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_shapes_and_strides_come_back(codec, dtype):
+def test_tensors_of_all_shapes_and_strides_are_decoded(codec: str, dtype: torch.dtype) -> None:
     low, high = RANGES[dtype]
     values = [low, high, 0, 1, max(low, -1), 5] * 4
     matrix = tensor(values, dtype).reshape(4, 6)
-    whole = coding.decode(coding.encode(matrix, codec))
-    assert whole.shape == (4, 6)
-    assert whole.tolist() == matrix.tolist()
+    decoded = coding.decode(coding.encode(matrix, codec))
+    assert decoded.shape == (4, 6)
+    assert decoded.tolist() == matrix.tolist()
     columns = matrix.t()[1::2]
     assert not columns.is_contiguous()
     assert coding.decode(coding.encode(columns, codec)).tolist() == columns.tolist()
     for shape in [(0,), (3, 0, 2), (0, 2**40)]:
         empty = torch.empty(shape, dtype=dtype)
-        back = coding.decode(coding.encode(empty, codec))
-        assert (back.shape, back.dtype) == (empty.shape, dtype)
+        decoded = coding.decode(coding.encode(empty, codec))
+        assert (decoded.shape, decoded.dtype) == (empty.shape, dtype)
         assert coding.size_in_bits(empty, codec) == (3 if codec == "best" else 0)
     number = coding.decode(coding.encode(matrix[0, 0], codec))
     assert number.shape == ()
@@ -169,7 +174,7 @@ def test_shapes_and_strides_come_back(codec, dtype):
 @pytest.mark.parametrize("codec", CODECS)
 @given(values=st.lists(st.one_of(st.just(0), st.integers(0, 255), st.integers(0, 5000)), max_size=60))
 @settings(max_examples=60, deadline=None)
-def test_best_k_is_the_smallest_of_all(codec, values):
+def test_best_k_has_the_smallest_code(codec: str, values: list[int]) -> None:
     symbols = tensor(values, torch.uint16)
     low, high = (max(max(values, default=0).bit_length(), 1), 64) if codec in WIDTHS else (0, 63)
     sizes = {k: coding.size_in_bits(symbols, codec, k) for k in range(low, high + 1)}
@@ -179,7 +184,7 @@ def test_best_k_is_the_smallest_of_all(codec, values):
 
 @given(values=st.lists(st.integers(-128, 127), max_size=60))
 @settings(max_examples=100, deadline=None)
-def test_best_is_the_smallest_codec_and_three_bits(values):
+def test_best_is_the_smallest_codec_and_three_bits(values: list[int]) -> None:
     symbols = tensor(values, torch.int8)
     sizes = [coding.size_in_bits(symbols, codec) for codec in CODECS]
     assert coding.size_in_bits(symbols, "best") == min(sizes) + 3
@@ -187,7 +192,7 @@ def test_best_is_the_smallest_codec_and_three_bits(values):
     assert (choice.codec, choice.bits) == (CODECS[sizes.index(min(sizes))], min(sizes))
 
 
-def test_sizes_of_many_batches_come_from_the_sum_of_their_histograms():
+def test_sizes_of_several_batches_follow_from_the_sum_of_their_histograms() -> None:
     generator = torch.Generator().manual_seed(0)
     batches = [
         torch.randint(-128, 128, (3, 50), generator=generator, dtype=torch.int8) // 9 for _ in range(4)
@@ -206,13 +211,13 @@ def test_sizes_of_many_batches_come_from_the_sum_of_their_histograms():
 @pytest.mark.parametrize(
     ("dtype", "wide"), [(torch.uint8, torch.uint16), (torch.uint8, torch.uint64), (torch.int8, torch.int32)]
 )
-def test_eight_bits_are_counted_as_wide_symbols_are(dtype, wide):
+def test_8_bit_symbols_are_counted_like_wider_ones(dtype: torch.dtype, wide: torch.dtype) -> None:
     symbols = torch.arange(256).to(torch.uint8).view(dtype).repeat_interleave(torch.arange(256))
     for codec in ALL:
         assert coding.size_in_bits(symbols, codec) == coding.size_in_bits(symbols.to(wide), codec)
 
 
-def test_sizes_beyond_64_bits_are_exact_and_such_a_code_is_refused():
+def test_sizes_beyond_64_bits_are_exact_but_cannot_be_encoded() -> None:
     symbols = tensor([2**64 - 1, 2**64 - 2, 0], torch.uint64)
     assert coding.size_in_bits(symbols, "golomb_rice", 0) == 2**64 - 1 + 2**64 - 2 + 3
     with pytest.raises(coding.CodingError, match="at most 1073741824 bits, but got 36893488147419103232"):
@@ -220,7 +225,7 @@ def test_sizes_beyond_64_bits_are_exact_and_such_a_code_is_refused():
     assert coding.decode(coding.encode(symbols, "golomb_rice")).tolist() == symbols.tolist()
 
 
-def test_entropy_of_known_distributions_and_the_floor_it_is():
+def test_entropy_of_known_distributions_is_a_lower_bound_of_all_codes() -> None:
     assert coding.entropy_in_bits(torch.arange(8, dtype=torch.uint8)) == 8 * 3
     assert coding.entropy_in_bits(torch.zeros(100, dtype=torch.int32)) == 0
     assert coding.entropy_in_bits(torch.empty(0, dtype=torch.uint8)) == 0
@@ -231,7 +236,7 @@ def test_entropy_of_known_distributions_and_the_floor_it_is():
         assert coding.size_in_bits(geometric, codec) >= coding.entropy_in_bits(geometric)
 
 
-def test_the_stream_format_stays_what_it_is():
+def test_the_stream_format_does_not_change() -> None:
     symbols = torch.tensor([[0, -1, 1], [0, 0, 2]], dtype=torch.int8)
     data = coding.encode(symbols, "best")
     head = b"SSWC" + struct.pack("<BBBBBQQQ", 1, 5, 0, 1, 2, 16, 2, 3)
@@ -244,7 +249,7 @@ def test_the_stream_format_stays_what_it_is():
 
 
 @pytest.mark.parametrize("codec", ALL)
-def test_every_flipped_bit_and_every_cut_is_an_error(codec):
+def test_every_flipped_bit_and_every_truncation_is_an_error(codec: str) -> None:
     data = coding.encode(torch.tensor([[0, 3, -7], [100, 0, 1]], dtype=torch.int16), codec)
     for i in range(8 * len(data)):
         damaged = bytearray(data)
@@ -258,8 +263,8 @@ def test_every_flipped_bit_and_every_cut_is_an_error(codec):
         coding.decode(data + b"\0")
 
 
-def stream(codec, k, dtype, shape, code_bits, code):
-    """Return a stream with whatever fields and a checksum that fits them."""
+def stream(codec: int, k: int, dtype: int, shape: tuple[int, ...], code_bits: int, code: bytes) -> bytes:
+    """Return a stream with arbitrary header fields and a valid checksum."""
     head = b"SSWC" + struct.pack("<BBBBBQ", 1, codec, k, dtype, len(shape), code_bits)
     head += struct.pack(f"<{len(shape)}Q", *shape) + code
     return head + struct.pack("<I", zlib.crc32(head))
@@ -281,7 +286,7 @@ def stream(codec, k, dtype, shape, code_bits, code):
         ((4, 9, 0, (1,), 9, b"\xff\x80"), "must be 1 symbols of fixed_length"),  # 511 is no uint8
         ((4, 1, 0, (7,), 8, b"\0"), "must be 7 symbols"),  # one bit too many
         ((4, 3, 0, (3,), 8, b"\0"), "must be 3 symbols"),  # one bit too few
-        ((0, 0, 0, (1,), 8, b"\0"), "must be 1 symbols"),  # zeros without an end
+        ((0, 0, 0, (1,), 8, b"\0"), "must be 1 symbols"),  # only zeros
         ((2, 0, 0, (1,), 300, b"\0" * 37 + b"\x10"), "must be 1 symbols"),  # 299 is no uint8
         ((0, 0, 6, (1,), 129, b"\0" * 8 + b"\xff" * 8 + b"\x80"), "must be 1 symbols"),  # beyond uint64
         ((3, 1, 0, (8,), 9, b"\x80\0"), "must not be zero"),
@@ -289,7 +294,9 @@ def stream(codec, k, dtype, shape, code_bits, code):
         ((5, 1, 0, (8,), 10, b"\x60\0"), "mask must end by bit 10, but got 11"),
     ],
 )
-def test_a_hostile_stream_with_a_good_checksum_is_an_error(fields, message):
+def test_a_hostile_stream_with_a_valid_checksum_is_an_error(
+    fields: tuple[int, int, int, tuple[int, ...], int, bytes], message: str
+) -> None:
     with pytest.raises(coding.CodingError, match=message):
         coding.decode(stream(*fields))
 
@@ -303,9 +310,9 @@ def test_a_hostile_stream_with_a_good_checksum_is_an_error(fields, message):
     code=st.binary(max_size=40),
     short=st.integers(0, 7),
 )
-def test_any_stream_is_an_error_or_the_tensor_that_its_symbols_encode_to(
-    codec, k, dtype, number, code, short
-):
+def test_any_stream_is_an_error_or_the_code_of_its_symbols(
+    codec: int, k: int, dtype: int, number: int, code: bytes, short: int
+) -> None:
     data = stream(codec, k, dtype, (number,), max(8 * len(code) - short, 0), code)
     try:
         symbols = coding.decode(data)
@@ -317,7 +324,7 @@ def test_any_stream_is_an_error_or_the_tensor_that_its_symbols_encode_to(
         assert code_of(coding.encode(symbols, CODECS[codec], k)) == code_of(data)
 
 
-def test_a_stream_of_another_kind_is_an_error():
+def test_a_stream_of_another_kind_is_an_error() -> None:
     data = coding.encode(torch.tensor([1]), "best")
     with pytest.raises(coding.CodingError, match="must start with b'SSWC', version 1, but got b'PAR1', 1"):
         coding.decode(b"PAR1" + data[4:])
@@ -330,7 +337,7 @@ def test_a_stream_of_another_kind_is_an_error():
 
 
 @pytest.mark.parametrize("call", [coding.size_in_bits, coding.encode])
-def test_bad_arguments_are_named_with_the_value_received(call):
+def test_errors_name_the_invalid_argument_and_its_value(call: Callable[..., object]) -> None:
     symbols = torch.tensor([0, 17], dtype=torch.uint8)
     with pytest.raises(ValueError, match=r"but got 'golomb_rise' \(did you mean 'golomb_rice'\?\)"):
         call(symbols, "golomb_rise")
@@ -357,12 +364,12 @@ def test_bad_arguments_are_named_with_the_value_received(call):
         (torch.tensor([1, -2]), "must not be negative, but got -2"),
     ],
 )
-def test_a_histogram_that_is_none_is_refused(counts, message):
+def test_an_invalid_histogram_is_refused(counts: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         coding.size_from_histogram(counts, "best")
 
 
-def test_only_streams_need_numba():
+def test_only_streams_need_numba() -> None:
     code = (
         "import sys, torch; from trials import coding; coding.size_in_bits(torch.tensor([1]), 'best');"
         "assert 'numba' not in sys.modules"

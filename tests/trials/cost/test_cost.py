@@ -1,4 +1,4 @@
-"""The cost model: macs and params by hand and against torch's counter, effective macs by brute force, live maps."""
+"""The cost model: macs and params by hand and by torch's counter, effective macs by brute force, live maps."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ def test_macs_counted_by_hand(module: nn.Module, shape: tuple[int, ...], macs: i
 def test_macs_are_half_the_flops_of_torchs_counter(kind: str, fused: bool) -> None:
     network = network_of(kind)
     cost = count_cost(network, (1, 8, 8))
-    twin = network.to("meta")
+    meta_network = network.to("meta")
     listeners: dict[str, Callable[[Tensor], Tensor]] = (
-        {} if fused else {name: lambda x: x.view_as(x) for name in taps(twin)}
+        {} if fused else {name: lambda x: x.view_as(x) for name in taps(meta_network)}
     )
     counter = FlopCounterMode(display=False)
-    with counter, listening(twin, listeners), torch.no_grad():
-        twin(torch.empty(1, 1, 8, 8, device="meta"))
+    with counter, listening(meta_network, listeners), torch.no_grad():
+        meta_network(torch.empty(1, 1, 8, 8, device="meta"))
     assert counter.get_total_flops() == cost.flops
     assert sum(layer.macs for layer in cost.layers) == cost.macs
 
 
-def test_layers_are_named_in_the_order_they_are_passed() -> None:
+def test_layers_are_listed_in_execution_order() -> None:
     cost = count_cost(network_of(), (1, 8, 8))
     names = [layer.name for layer in cost.layers]
     assert (names[0], names[-1]) == ("stem.0", "classifier.linear")
@@ -89,12 +89,12 @@ def test_counting_leaves_the_network_as_it_is() -> None:
 
 
 def sparse(*shape: int) -> Tensor:
-    """Return numbers of which about half are zero."""
+    """Return random numbers, about half of them zero."""
     return torch.randn(shape) * (torch.rand(shape) < 0.5)
 
 
 def conv_by_brute_force(conv: nn.Conv2d, x: Tensor) -> int:
-    """Look at every multiply-add of a convolution and count those with a pixel that is there and not zero."""
+    """Enumerate the multiply-adds of a convolution; count those with a pixel inside the map that is not zero."""
     (kh, kw), (sh, sw), (dh, dw) = conv.kernel_size, conv.stride, conv.dilation
     ph, pw = int(conv.padding[0]), int(conv.padding[1])
     batch, _, height, width = x.shape
@@ -134,7 +134,7 @@ def test_effective_macs_of_convolutions_by_brute_force(case: str) -> None:
 
 
 def counted(network: nn.Module, x: Tensor) -> int:
-    """Run ``network`` and return the effective macs."""
+    """Return the effective macs of ``network`` on ``x``."""
     effective = EffectiveMacs(network)
     with torch.no_grad(), effective.counting({}):
         network(x)
@@ -179,11 +179,11 @@ def test_effective_macs_of_attention_by_brute_force() -> None:
     assert effective.total() == expected
 
 
-def test_effective_macs_of_a_map_without_zeros_are_all_but_the_padded_ones() -> None:
+def test_effective_macs_of_a_map_without_zeros_exclude_only_padding() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1))
     full = torch.rand(1, 3, 5, 5) + 0.5
     with torch.no_grad():
-        network[0].weight.fill_(1.0)
+        network.get_parameter("0.weight").fill_(1.0)
     padded = macs_of(network, 3, 5, 5) - counted(network, full)
     assert padded == 16 * (5 * 5 * 9 - 13 * 13)  # 13 = 3 x 5 - 2 pairs of output and kernel row are inside
 
@@ -209,7 +209,7 @@ class TwoBranches(nn.Module):
 def test_live_maps_of_a_network_traced_by_hand() -> None:
     cost = count_cost(nn.Sequential(TwoBranches()), (2, 5, 5))
     map_ = 25 * 4  # bytes of one channel
-    # the image (2 channels, held by the caller), wide (8), narrow (4), the third's output (4) and the sum (4)
+    # the image (2 channels, held by the caller), wide (8), narrow (4), the output of the third (4), the sum (4)
     assert cost.peak_map_bytes({}) == (2 + 8 + 4 + 4 + 4) * map_
     tap = "0.tap"
     assert cost.peak_map_bytes({tap: 10_000}) == 10_000 + (2 + 8 + 4) * map_
@@ -217,7 +217,7 @@ def test_live_maps_of_a_network_traced_by_hand() -> None:
 
 
 class SharedStorage(nn.Module):
-    """One linear layer whose output is cut into three taps, of which two are used."""
+    """A linear layer with an output of three parts: one with two taps, one with one tap, one unused."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -229,15 +229,15 @@ class SharedStorage(nn.Module):
         return self.again(self.first(one)) * self.second(two)
 
 
-def test_taps_that_are_parts_of_one_map_count_each_for_itself() -> None:
+def test_taps_on_parts_of_one_map_count_separately() -> None:
     sets = live_sets(SharedStorage(), torch.empty(1, 4, 1, 1))
-    largest = max(sets, key=lambda one: one.bytes({}))
+    largest = max(sets, key=lambda live: live.bytes({}))
     assert largest.taps == {"first": 16, "second": 16}
     assert largest.bytes({}) == 4 * (4 + 12 + 4)
     assert largest.bytes({"first": 2, "second": 3}) == largest.bytes({}) - 32 + 5
 
 
-def test_stored_at_full_size_taps_change_nothing() -> None:
+def test_taps_stored_at_full_size_do_not_change_the_peak() -> None:
     for kind in ("convolutions", "attention"):
         cost = count_cost(network_of(kind), (1, 8, 8))
         sizes = {name: float(size) for live in cost.live_sets for name, size in live.taps.items()}
@@ -246,37 +246,37 @@ def test_stored_at_full_size_taps_change_nothing() -> None:
 
 
 def measured_peak(network: Network, image: Tensor) -> int:
-    """Return the peak of the bytes of the tensors that one inference allocates on the CPU."""
-    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+    """Return the peak memory of the tensors that one inference allocates on the CPU, in bytes."""
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         network(image)
-    allocations = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events = profiler.profiler.kineto_results.events()
+    allocations = [event for event in events if event.name() == "[memory]"]
     level = peak = 0
-    for event in sorted(allocations, key=lambda one: one.start_ns()):
+    for event in sorted(allocations, key=lambda allocation: allocation.start_ns()):
         level += event.nbytes()
         peak = max(peak, level)
     return peak
 
 
 @pytest.mark.parametrize("splitting", [1, 2, 4])
-def test_channel_groups_are_averaged_without_joining_all_maps_first(splitting: int) -> None:
+def test_channel_groups_are_averaged_without_concatenating_all_maps(splitting: int) -> None:
     image = (1, 28, 28)
     mean = count_cost(network_of(output_node="node_groups", splitting=1), image)
     groups = count_cost(network_of(output_node="channel_groups", splitting=splitting), image)
     joined = count_cost(network_of(output_node="concat"), image)
     assert groups.macs == mean.macs
     assert mean.peak_bytes <= groups.peak_bytes < joined.peak_bytes
-    coded = {name: 0.0 for live in groups.live_sets for name in live.taps}
-    left = [cost.peak_map_bytes(coded) for cost in (mean, groups)]
-    assert left[1] <= left[0]  # what is no tap, and never coded
+    no_taps = {name: 0.0 for live in groups.live_sets for name in live.taps}
+    other_bytes = [cost.peak_map_bytes(no_taps) for cost in (mean, groups)]
+    assert other_bytes[1] <= other_bytes[0]  # maps without a tap are never coded
 
 
-def test_peak_is_that_of_the_tensors_a_real_inference_allocates() -> None:
+def test_peak_equals_the_tensors_that_an_inference_allocates() -> None:
     network = network_of(channels=8)
     image = torch.randn(1, 1, 16, 16)
     network(image)
     expected = count_cost(network, (1, 16, 16)).peak_map_bytes({})
-    found = measured_peak(network, image) + image.numel() * 4
-    assert expected == pytest.approx(
-        found, rel=0.25
-    )  # the CPU kernels' own scratch and pooling indices come on top
-    assert expected <= found
+    measured = measured_peak(network, image) + image.numel() * 4
+    # The measurement includes scratch memory of the CPU kernels and pooling indices.
+    assert expected == pytest.approx(measured, rel=0.25)
+    assert expected <= measured

@@ -1,4 +1,4 @@
-"""Tiny image files of every source, made on the spot."""
+"""Tiny image files for every source."""
 
 from __future__ import annotations
 
@@ -6,36 +6,38 @@ import gzip
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from PIL import Image
 
 from trials.data.sources.fashion_mnist import FASHION_MNIST
 
+Array = NDArray[np.uint8]
 
-def random_pixels(*shape: int, seed: int = 0) -> np.ndarray:
+
+def random_pixels(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def encoded(pixels: np.ndarray, form: str = "PNG") -> bytes:
-    """Return [H, W] or [C, H, W] as the bytes of an image file."""
+def encoded(pixels: NDArray[np.uint8 | np.uint16], form: str = "PNG") -> bytes:
+    """Return pixels [H, W] or [C, H, W] as the content of an image file."""
     image = Image.fromarray(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
     out = io.BytesIO()
     image.save(out, form)
     return out.getvalue()
 
 
-def idx(array: np.ndarray, magic: int | None = None) -> bytes:
-    """Return a uint8 array in the IDX format, not yet gzipped."""
+def idx(array: Array, magic: int | None = None) -> bytes:
+    """Return an array in IDX format, not gzipped."""
     header = [0x0800 + array.ndim if magic is None else magic, *array.shape]
     return np.array(header, dtype=">u4").tobytes() + array.tobytes()
 
 
-def fashion_mnist(folder: Path, train: int = 20, test: int = 10) -> dict[str, np.ndarray]:
-    """Write the four files; return the arrays by file name."""
+def fashion_mnist(folder: Path, train: int = 20, test: int = 10) -> dict[str, Array]:
+    """Write the four files; return their arrays by file name."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {}
     for count, seed, (images, labels) in zip(
@@ -48,7 +50,7 @@ def fashion_mnist(folder: Path, train: int = 20, test: int = 10) -> dict[str, np
     return arrays
 
 
-def cifar10(folder: Path, images: int = 4) -> dict[str, np.ndarray]:
+def cifar10(folder: Path, images: int = 4) -> dict[str, Array]:
     """Write the six files; return the records [images, 3073] by file name."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
@@ -59,21 +61,21 @@ def cifar10(folder: Path, images: int = 4) -> dict[str, np.ndarray]:
     return records
 
 
-def parquet(path: Path, columns: Mapping[str, Sequence[Any]]) -> Path:
+def parquet(path: Path, columns: Mapping[str, Sequence[object]]) -> Path:
     pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), path)
     return path
 
 
 def rows(
-    pixels: Sequence[np.ndarray], labels: Sequence[Any], splits: Sequence[str]
-) -> dict[str, Sequence[Any]]:
+    pixels: Sequence[Array], labels: Sequence[object], splits: Sequence[str]
+) -> dict[str, Sequence[object]]:
     return {"image": [encoded(p) for p in pixels], "label": labels, "split": splits}
 
 
 def image_folder(
     root: Path, classes: Mapping[str, int], shape: tuple[int, ...] = (3, 8, 8)
-) -> dict[str, np.ndarray]:
-    """Write so many PNG files for each ``split/class``; return the pixels by path."""
+) -> dict[str, Array]:
+    """Write PNG files, a number for each ``split/class``; return their pixels by path."""
     made = {}
     for seed, (name, count) in enumerate(classes.items()):
         (root / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch against one image at a time."""
+"""Augmentation of a batch, compared with one image at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def images(count: int, channels: int = 3, height: int = 7, width: int = 10) -> t
     ("padding", "flip", "cutout"), list(itertools.product((0, 2, 9), (False, True), (0, 3, 4)))
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_batch_is_augmented_like_its_images_one_by_one(
+def test_a_batch_is_augmented_like_single_images(
     padding: int, flip: bool, cutout: int, channels: int
 ) -> None:
     augmentation = Augmentation(crop_padding=padding, flip=flip, cutout=cutout)
@@ -55,7 +55,7 @@ def test_a_batch_is_augmented_like_its_images_one_by_one(
         np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)
 
 
-def test_draws_cover_their_ranges_and_nothing_else() -> None:
+def test_random_numbers_are_uniform_over_their_ranges() -> None:
     augmentation = Augmentation(crop_padding=2, flip=True, cutout=3)
     draws = augmentation.draw(5000, (3, 7, 10), np.random.default_rng(0))
     assert draws.dtype == torch.int64
@@ -81,7 +81,7 @@ def test_cutout_sets_exactly_the_mean() -> None:
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-6), (torch.bfloat16, 2e-2)]
 )
-def test_normalization_in_every_dtype_and_channels_last(dtype: torch.dtype, tolerance: float) -> None:
+def test_normalization_gives_every_dtype_and_channels_last(dtype: torch.dtype, tolerance: float) -> None:
     pixels = images(4)
     got = Normalization(MEAN, STD, dtype)(pixels)
     expected = (pixels.double() / 255 - MEAN.view(3, 1, 1)) / STD.view(3, 1, 1)
@@ -90,7 +90,7 @@ def test_normalization_in_every_dtype_and_channels_last(dtype: torch.dtype, tole
     torch.testing.assert_close(got.double(), expected, rtol=0, atol=tolerance)
 
 
-def test_augmentation_leaves_the_held_images_alone() -> None:
+def test_augmentation_does_not_modify_its_input() -> None:
     pixels = images(6)
     before = pixels.clone()
     augmentation = Augmentation(crop_padding=1, flip=True, cutout=4)
@@ -99,7 +99,7 @@ def test_augmentation_leaves_the_held_images_alone() -> None:
     assert torch.equal(pixels, before)
 
 
-def test_a_configuration_without_augmentation_gives_none() -> None:
+def test_the_augmentation_of_a_configuration_is_none_if_all_is_off() -> None:
     assert Augmentation.of(DataConfig()) is None
     assert Augmentation.of(DataConfig(crop_padding=4, flip=True)) == Augmentation(crop_padding=4, flip=True)
     assert Augmentation.of(DataConfig(cutout=16)) == Augmentation(cutout=16)

@@ -1,4 +1,4 @@
-"""Batches: a pure function of seed, epoch and step, whatever the ranks and wherever they are taken up again."""
+"""Batches: a pure function of seed, epoch and step, for any number of ranks and wherever an epoch resumes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trials.data.augmentation import Augmentation
-from trials.data.batches import Batches, split_halves
+from trials.data.batches import Batch, Batches, split_halves
 from trials.data.image_set import ImageSet, statistics
 
-Pairs = list[tuple[torch.Tensor, torch.Tensor]]
 AUGMENTATION = Augmentation(crop_padding=2, flip=True, cutout=3)
 
 
 def numbered(count: int = 50, size: int = 6) -> ImageSet:
-    """Images whose label is their number."""
+    """Return images whose label is their index."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
     return ImageSet(pixels, torch.arange(count), *statistics(pixels))
@@ -33,17 +32,17 @@ def training(
     )  # fmt: skip
 
 
-def pairs(batches: Batches, epoch: int, start: int = 0) -> Pairs:
+def pairs(batches: Batches, epoch: int, start: int = 0) -> list[Batch]:
     return list(batches.epoch(epoch, start))
 
 
-def same(a: Pairs, b: Pairs) -> bool:
+def same(a: list[Batch], b: list[Batch]) -> bool:
     return len(a) == len(b) and all(
         torch.equal(x, y) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True)
     )
 
 
-def test_an_epoch_is_the_same_whenever_it_is_run() -> None:
+def test_an_epoch_depends_only_on_its_number_and_the_seed() -> None:
     batches = training()
     first, other = pairs(batches, 3), pairs(batches, 4)
     assert same(first, pairs(training(), 3))
@@ -52,7 +51,7 @@ def test_an_epoch_is_the_same_whenever_it_is_run() -> None:
     assert not same(first, pairs(training(seed=6), 3))
 
 
-def test_each_epoch_augments_an_image_anew() -> None:
+def test_each_epoch_augments_an_image_differently() -> None:
     batches = Batches(
         numbered(), torch.arange(50), 50, 5, augmentation=AUGMENTATION, drop_last=True, shuffle=False
     )  # fmt: skip
@@ -62,13 +61,13 @@ def test_each_epoch_augments_an_image_anew() -> None:
     assert changed.float().mean() > 0.9
 
 
-def test_an_epoch_taken_up_at_any_step_continues_bit_for_bit() -> None:
-    whole = pairs(training(), 2)
-    for start in range(len(whole) + 1):
-        assert same(pairs(training(), 2, start), whole[start:])
+def test_an_epoch_resumes_at_any_step_bit_for_bit() -> None:
+    complete = pairs(training(), 2)
+    for start in range(len(complete) + 1):
+        assert same(pairs(training(), 2, start), complete[start:])
 
 
-def test_an_epoch_that_is_left_early_changes_nothing() -> None:
+def test_unfinished_and_interleaved_epochs_do_not_affect_each_other() -> None:
     batches = training()
     next(batches.epoch(0))
     running, also_running = batches.epoch(0), batches.epoch(1)
@@ -78,17 +77,17 @@ def test_an_epoch_that_is_left_early_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("world_size", [2, 4, 8])
-def test_all_ranks_together_see_the_batch_of_one_rank(world_size: int) -> None:
+def test_the_batches_of_all_ranks_together_are_those_of_one_rank(world_size: int) -> None:
     alone = pairs(training(), 1)
     ranks = [pairs(training(rank, world_size), 1) for rank in range(world_size)]
     for step, (images, labels) in enumerate(alone):
-        shares = [rank[step] for rank in ranks]
-        assert {len(share[1]) for share in shares} == {8 // world_size}
-        assert torch.equal(torch.cat([share[0] for share in shares]), images)
-        assert torch.equal(torch.cat([share[1] for share in shares]), labels)
+        parts = [rank[step] for rank in ranks]
+        assert {len(part[1]) for part in parts} == {8 // world_size}
+        assert torch.equal(torch.cat([part[0] for part in parts]), images)
+        assert torch.equal(torch.cat([part[1] for part in parts]), labels)
 
 
-def test_every_image_comes_once_an_epoch_when_nothing_is_dropped() -> None:
+def test_without_drop_last_every_image_is_used_once_per_epoch() -> None:
     batches = Batches(numbered(), torch.arange(50), 8, 0, drop_last=False, shuffle=True)
     labels = torch.cat([labels for _, labels in batches.epoch(0)])
     assert len(batches) == 7
@@ -96,7 +95,7 @@ def test_every_image_comes_once_an_epoch_when_nothing_is_dropped() -> None:
     assert torch.equal(labels.sort().values, torch.arange(50))
 
 
-def test_evaluation_keeps_the_order_and_takes_every_image_on_any_number_of_ranks() -> None:
+def test_evaluation_uses_every_image_in_order_on_any_number_of_ranks() -> None:
     indices = torch.tensor([9, 3, 4, 40, 7, 1, 0, 2, 30])
     ranks = [
         list(Batches(numbered(), indices, 4, 0, rank, 4, drop_last=False, shuffle=False).epoch())
@@ -108,7 +107,7 @@ def test_evaluation_keeps_the_order_and_takes_every_image_on_any_number_of_ranks
     assert ranks[0][2][0].shape == (0, 3, 6, 6)
 
 
-def test_without_augmentation_the_images_are_normalized_only() -> None:
+def test_without_augmentation_images_are_only_normalized() -> None:
     images = numbered()
     batch, labels = next(Batches(images, torch.arange(50), 50, 0, drop_last=False, shuffle=False).epoch())
     mean, std = batch.double().mean((0, 2, 3)), batch.double().std((0, 2, 3), correction=0)
@@ -118,7 +117,7 @@ def test_without_augmentation_the_images_are_normalized_only() -> None:
     assert torch.equal(labels, images.labels)
 
 
-def test_images_come_in_the_dtype_that_was_asked_for() -> None:
+def test_images_have_the_requested_dtype() -> None:
     batches = Batches(
         numbered(), torch.arange(50), 50, 0, drop_last=False, shuffle=False, dtype=torch.float64
     )
@@ -167,7 +166,7 @@ def make(
         (lambda: split_halves(1, 0), "two halves need at least 2 images, but got 1"),
     ],
 )
-def test_what_cannot_be_divided_is_refused_in_one_line(call: Callable[[], object], message: str) -> None:
+def test_invalid_arguments_are_refused_in_one_line(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=r"must|need") as caught:
         call()
     assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Standard data sets from a server on this machine: fetched once, checked, and never half there."""
+"""Downloads of standard data sets, from a local server: once, verified, and never incomplete."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from trials.data.sources.sources import locate
 
 @dataclass
 class Server:
-    """Serves ``files`` (path -> content) and remembers what was asked for."""
+    """Serves ``files`` (content by path) and records the requests."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def downloads(self) -> list[str]:
-        return [line.removeprefix("GET ") for line in self.asked if line.startswith("GET ")]
+        return [line.removeprefix("GET ") for line in self.requests if line.startswith("GET ")]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             self.answer(state.files.get(self.path, b""))
 
         def answer(self, content: bytes) -> None:
-            state.asked.append(f"{self.command} {self.path}")
+            state.requests.append(f"{self.command} {self.path}")
             self.send_response(200 if self.path in state.files else 404)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -69,8 +69,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def small_fashion_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """A Fashion-MNIST of 3 + 2 images on the server, its checksums known."""
+def small_fashion_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict[str, make.Array]:
+    """Serve a Fashion-MNIST of 3 + 2 images with its checksums; return its arrays by file name."""
     arrays = {
         "train-images-idx3-ubyte.gz": make.random_pixels(3, 28, 28),
         "train-labels-idx1-ubyte.gz": np.array([1, 2, 3], np.uint8),
@@ -84,7 +84,7 @@ def small_fashion_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> dict
     return arrays
 
 
-def small_cifar10(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+def small_cifar10(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, make.Array]:
     records = make.cifar10(folder)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
@@ -95,7 +95,9 @@ def small_cifar10(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch)
     return records
 
 
-def test_missing_files_are_fetched_once(server: Server, small_fashion_mnist: dict[str, np.ndarray]) -> None:
+def test_missing_files_are_downloaded_once(
+    server: Server, small_fashion_mnist: dict[str, make.Array]
+) -> None:
     locate(DataConfig(name="fashion_mnist"))
     assert not server.downloads()
     for _ in range(2):
@@ -107,9 +109,7 @@ def test_missing_files_are_fetched_once(server: Server, small_fashion_mnist: dic
     assert sorted(server.downloads()) == sorted(server.files)
 
 
-def test_trials_that_start_together_fetch_once(
-    server: Server, small_fashion_mnist: dict[str, np.ndarray]
-) -> None:
+def test_concurrent_trials_download_once(server: Server, small_fashion_mnist: dict[str, make.Array]) -> None:
     threads = [threading.Thread(target=FashionMnist().files) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -118,22 +118,22 @@ def test_trials_that_start_together_fetch_once(
     assert sorted(server.downloads()) == sorted(server.files)
 
 
-def test_a_wrong_checksum_leaves_nothing_behind(
-    server: Server, small_fashion_mnist: dict[str, np.ndarray], tmp_path: Path
+def test_a_file_with_a_wrong_checksum_is_not_kept(
+    server: Server, small_fashion_mnist: dict[str, make.Array], tmp_path: Path
 ) -> None:
     damaged = "/fashion_mnist/t10k-labels-idx1-ubyte.gz"
-    whole = server.files[damaged]
-    server.files[damaged] = whole[:-1] + b"?"
-    for _ in range(2):  # also the second time, when three of four files are there
-        with pytest.raises(DataError, match="could not be fetched: SHA256 hash of downloaded file") as caught:
+    intact = server.files[damaged]
+    server.files[damaged] = intact[:-1] + b"?"
+    for _ in range(2):  # the second time, three of four files exist
+        with pytest.raises(DataError, match="the download failed: SHA256 hash of downloaded file") as caught:
             FashionMnist().read()
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "cache" / "fashion_mnist" / "t10k-labels-idx1-ubyte.gz").exists()
-    server.files[damaged] = whole
+    server.files[damaged] = intact
     assert FashionMnist().read().test_labels.tolist() == [4, 5]
 
 
-def test_a_server_without_the_files_is_named(server: Server, tmp_path: Path) -> None:
+def test_a_missing_download_is_reported_with_the_search_path(server: Server, tmp_path: Path) -> None:
     for call in (FashionMnist().locate, FashionMnist().read):
         with pytest.raises(DataError, match=r"fashion_mnist needs .* in one of: ") as caught:
             call()
@@ -142,7 +142,7 @@ def test_a_server_without_the_files_is_named(server: Server, tmp_path: Path) -> 
         assert f"{tmp_path}/cache/fashion_mnist;" in str(caught.value)
 
 
-def test_cifar10_is_unpacked_out_of_its_archive(
+def test_cifar10_is_extracted_from_its_archive(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = small_cifar10(server, tmp_path / "made", monkeypatch)
@@ -152,11 +152,11 @@ def test_cifar10_is_unpacked_out_of_its_archive(
         np.testing.assert_array_equal(arrays.test_labels, records["test_batch.bin"][:, 0])
         assert len(arrays.train_labels) == 20
     assert server.downloads() == ["/cifar10/cifar-10-binary.tar.gz"]
-    held = sorted(path.name for path in (tmp_path / "cache" / "cifar-10-batches-bin").iterdir())
-    assert held == sorted(records)
+    files = sorted(path.name for path in (tmp_path / "cache" / "cifar-10-batches-bin").iterdir())
+    assert files == sorted(records)
 
 
-def test_published_checksums_are_whole() -> None:
+def test_checksums_are_sha256() -> None:
     for standard in (FASHION_MNIST, CIFAR10):
         for sha256 in standard.downloads.values():
             assert len(bytes.fromhex(sha256)) == 32

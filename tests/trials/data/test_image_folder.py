@@ -1,4 +1,4 @@
-"""Images in files: the same batches as from memory, decoded by processes that outlive neither need nor parent."""
+"""Images in files: the same batches as from memory, and reader processes that exit with their parent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.trials.data import image_makers as make
 from trials.config import DataConfig
 from trials.data.augmentation import Augmentation
 from trials.data.loading import Batches, DataError, ImageSet, load_images
-from trials.data.sources.readers import readers
+from trials.data.sources.readers import reader_pool
 from trials.data.sources.sources import image_shape, locate
 from trials.errors import TrialError
 
@@ -23,14 +23,14 @@ CPU = torch.device("cpu")
 CLASSES = {"train/ant": 9, "train/bee": 7, "train/cat": 8, "test/ant": 3, "test/cat": 4}
 
 
-def folder(tmp_path: Path, workers: int = 0) -> tuple[DataConfig, dict[str, np.ndarray]]:
+def folder(tmp_path: Path, workers: int = 0) -> tuple[DataConfig, dict[str, make.Array]]:
     root = tmp_path / "images"
     made = make.image_folder(root, CLASSES)
     return DataConfig(name="image_folder", path=str(root), loader_workers=workers), made
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_files_give_the_batches_that_memory_gives(workers: int, tmp_path: Path) -> None:
+def test_batches_from_files_equal_batches_from_memory(workers: int, tmp_path: Path) -> None:
     config, made = folder(tmp_path, workers)
     images = load_images(config, 0, CPU)
     train = [path for path in made if "/train/" in path]
@@ -52,7 +52,7 @@ def test_files_give_the_batches_that_memory_gives(workers: int, tmp_path: Path) 
             assert torch.equal(got[1], expected[1])
 
 
-def test_classes_are_the_training_folders_in_order(tmp_path: Path) -> None:
+def test_classes_are_the_sorted_training_folders(tmp_path: Path) -> None:
     config, _ = folder(tmp_path)
     locate(config)
     images = load_images(config, 0, CPU)
@@ -69,7 +69,7 @@ def test_statistics_are_those_of_the_training_images(tmp_path: Path) -> None:
     np.testing.assert_allclose(images.std.numpy(), train.std((0, 2, 3)), rtol=1e-12)
 
 
-def test_readers_serve_several_sets_at_once_and_survive_an_epoch_left_early(tmp_path: Path) -> None:
+def test_readers_serve_several_image_sets_at_once_and_survive_an_unfinished_epoch(tmp_path: Path) -> None:
     config, _ = folder(tmp_path, workers=2)
     images = load_images(config, 0, CPU)
     halves = [
@@ -81,19 +81,19 @@ def test_readers_serve_several_sets_at_once_and_survive_an_epoch_left_early(tmp_
     for side in (0, 1):
         for got, expected in zip((pair[side] for pair in both), halves[side].epoch(1), strict=True):
             assert torch.equal(got[0], expected[0])
-    started = readers(2)
+    pool = reader_pool(2)
     assert load_images(config, 0, CPU).train.mean.equal(images.mean)
-    assert readers(2) is started
+    assert reader_pool(2) is pool
 
 
 def test_readers_load_no_torch() -> None:
-    loaded = readers(2).submit(
+    loaded = reader_pool(2).submit(
         eval, "[name for name in ('torch', 'ray') if name in __import__('sys').modules]"
     )
     assert loaded.result() == []
 
 
-def test_a_broken_file_is_one_line_from_a_reader_too(tmp_path: Path) -> None:
+def test_an_invalid_file_is_a_one_line_error_from_a_reader_too(tmp_path: Path) -> None:
     config, made = folder(tmp_path, workers=2)
     images = load_images(config, 0, CPU)
     path = next(iter(made))
@@ -114,14 +114,14 @@ def test_a_broken_file_is_one_line_from_a_reader_too(tmp_path: Path) -> None:
         next(Batches(images.train, torch.arange(24), 24, 0, drop_last=True, shuffle=True).epoch())
 
 
-def test_a_reader_that_dies_is_an_error_and_the_next_epoch_has_new_ones(tmp_path: Path) -> None:
+def test_a_reader_that_dies_is_an_error_and_the_next_epoch_starts_new_readers(tmp_path: Path) -> None:
     config, _ = folder(tmp_path, workers=1)
     images = load_images(config, 0, CPU)
     batches = Batches(images.train, torch.arange(24), 2, 0, drop_last=True, shuffle=True)
     expected = [labels.tolist() for _, labels in batches.epoch()]
     running = batches.epoch()
     next(running)
-    for reader in list(readers(1)._processes.values()):
+    for reader in list(reader_pool(1)._processes.values()):
         reader.kill()
     with pytest.raises(TrialError, match="reader processes must live as long as the trial, but one died"):
         list(running)
@@ -132,16 +132,16 @@ SCRIPT = """
 if __name__ == "__main__":
     import sys, time
     from pathlib import Path
-    from trials.data.sources.readers import decoded, readers
+    from trials.data.sources.readers import decode_batches, reader_pool
 
     files = [str(path) for path in Path(sys.argv[1]).rglob("*.png")]
-    next(decoded(([file] for file in files), None, (3, 8, 8), workers=2))
-    print(*readers(2)._processes, flush=True)
+    next(decode_batches(([file] for file in files), None, (3, 8, 8), workers=2))
+    print(*reader_pool(2)._processes, flush=True)
     time.sleep(60)
 """
 
 
-def test_readers_end_when_their_trial_is_killed(tmp_path: Path) -> None:
+def test_readers_exit_when_their_trial_is_killed(tmp_path: Path) -> None:
     config, _ = folder(tmp_path)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -155,7 +155,7 @@ def test_readers_end_when_their_trial_is_killed(tmp_path: Path) -> None:
         trial.kill()
     deadline = time.monotonic() + 10
     while any(alive(pid) for pid in pids):
-        assert time.monotonic() < deadline, "a reader outlived its trial"
+        assert time.monotonic() < deadline, "a reader is still running after its trial"
         time.sleep(0.02)
 
 
@@ -167,7 +167,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def test_missing_folders_and_classes_are_named(tmp_path: Path) -> None:
+def test_missing_folders_and_classes_are_reported(tmp_path: Path) -> None:
     root = tmp_path / "images"
     config = DataConfig(name="image_folder", path=str(root), loader_workers=0)
     kinds = ".png, .jpg, .jpeg files, but there are none"

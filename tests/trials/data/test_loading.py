@@ -1,4 +1,4 @@
-"""From a configuration to images on the device: subsets, statistics, what is kept, and the real data sets."""
+"""Loading of images: subsets, statistics, the cache, and real data sets."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def held(images: Images) -> tuple[ImageSet, ImageSet]:
     return images.train, images.test
 
 
-def test_digits_are_held_as_bytes() -> None:
+def test_digits_are_held_on_the_device_as_bytes() -> None:
     images = load_images(DataConfig(), 0, CPU)
     train, test = held(images)
     assert (train.pixels.dtype, train.labels.dtype) == (torch.uint8, torch.int64)
     assert (len(train), len(test), images.classes, images.shape) == (1437, 360, 10, (1, 8, 8))
 
 
-def test_fewer_training_images_are_a_seeded_choice_that_grows() -> None:
+def test_a_training_subset_depends_on_the_seed_and_larger_ones_include_smaller_ones() -> None:
     def labels_and_pixels(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         train, _ = held(load_images(DataConfig(train_images=count), seed, CPU))
         return train.labels, train.pixels
 
-    few, more = labels_and_pixels(50, 3), labels_and_pixels(80, 3)
-    assert torch.equal(few[0], more[0][:50])
-    assert torch.equal(few[1], more[1][:50])
-    assert not torch.equal(few[1], labels_and_pixels(50, 4)[1])
+    small, large = labels_and_pixels(50, 3), labels_and_pixels(80, 3)
+    assert torch.equal(small[0], large[0][:50])
+    assert torch.equal(small[1], large[1][:50])
+    assert not torch.equal(small[1], labels_and_pixels(50, 4)[1])
 
 
-def test_fewer_test_images_are_the_same_for_every_seed() -> None:
+def test_a_test_subset_is_the_same_for_every_seed() -> None:
     first, second = (held(load_images(DataConfig(test_images=50), seed, CPU))[1] for seed in (1, 2))
     assert len(first) == 50
     assert torch.equal(first.pixels, second.pixels)
@@ -50,7 +50,7 @@ def test_fewer_test_images_are_the_same_for_every_seed() -> None:
 
 
 @pytest.mark.parametrize(("name", "available"), [("train_images", 1437), ("test_images", 360)])
-def test_more_images_than_there_are_is_refused(name: str, available: int) -> None:
+def test_more_images_than_available_are_refused(name: str, available: int) -> None:
     config = DataConfig.model_validate({name: available + 1})
     with pytest.raises(DataError) as caught:
         load_images(config, 0, CPU)
@@ -68,11 +68,11 @@ def test_statistics_equal_the_plain_formula() -> None:
     scaled = pixels / 255
     np.testing.assert_allclose(mean.numpy(), scaled.mean((0, 2, 3)), rtol=1e-13)
     expected = scaled.std((0, 2, 3))
-    expected[1] = 1  # a channel that never changes is not divided by 0
+    expected[1] = 1  # a constant channel is not divided by 0
     np.testing.assert_allclose(std.numpy(), expected, rtol=1e-12)
 
 
-def test_images_are_read_once_and_again_when_their_files_change(tmp_path: Path) -> None:
+def test_images_are_read_once_and_again_after_their_files_change(tmp_path: Path) -> None:
     config = DataConfig(name="fashion_mnist", path=str(tmp_path))
     make.fashion_mnist(tmp_path, train=20)
     first, again = (held(load_images(config, seed, CPU))[0] for seed in (0, 1))

@@ -1,13 +1,12 @@
-"""Every source on tiny files: what is read is what was written, and every fault has its one line."""
+"""Every source on tiny files: images are read as they were written, and every error is one clear line."""
 
 from __future__ import annotations
 
 import gzip
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = (
 
 @pytest.fixture(autouse=True)
 def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No data folder, an empty cache, and a server that does not answer."""
+    """Set no data folder, an empty cache, and a mirror that does not answer."""
     monkeypatch.delenv("SHRINKSWEEP_DATA", raising=False)
     monkeypatch.setenv("SHRINKSWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SHRINKSWEEP_MIRROR", "http://127.0.0.1:9")
@@ -58,14 +57,14 @@ def fault_of(call: Callable[[], object]) -> str:
 
 def test_sources_load_no_torch_until_images_are_read() -> None:
     code = (
-        "import sys; from trials.config import DataConfig; from trials.sources import locate, image_shape; "
+        "import sys; from trials.config import DataConfig; from trials.data.sources import locate, image_shape; "
         "locate(DataConfig()); assert image_shape(DataConfig()) == (1, 8, 8); "
         "assert not {'torch', 'ray', 'pyarrow', 'sklearn', 'PIL', 'pooch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_digits_are_split_once_and_for_all() -> None:
+def test_the_split_of_digits_is_fixed() -> None:
     arrays = read(DataConfig())
     assert arrays.train_pixels.shape == (1437, 1, 8, 8)
     assert arrays.test_pixels.shape == (360, 1, 8, 8)
@@ -74,7 +73,7 @@ def test_digits_are_split_once_and_for_all() -> None:
     assert arrays.train_labels[:10].tolist() == read(DataConfig()).train_labels[:10].tolist()
 
 
-def test_digits_need_no_path() -> None:
+def test_a_path_for_digits_is_refused() -> None:
     assert fault_of(lambda: locate(DataConfig(path="x"))) == (
         "`data.path` must be null for digits, which need no file, but got 'x'"
     )
@@ -116,7 +115,7 @@ def test_the_data_folder_comes_before_the_cache(tmp_path: Path, monkeypatch: pyt
     assert len(read(DataConfig(name="fashion_mnist")).train_labels) == 5
 
 
-def test_a_path_that_is_given_is_the_only_place(tmp_path: Path) -> None:
+def test_only_a_given_path_is_searched(tmp_path: Path) -> None:
     make.fashion_mnist(tmp_path / "cache" / "fashion_mnist")
     message = fault_of(lambda: locate(DataConfig(name="fashion_mnist", path=str(tmp_path / "empty"))))
     assert message.startswith(
@@ -126,7 +125,7 @@ def test_a_path_that_is_given_is_the_only_place(tmp_path: Path) -> None:
     assert "cache/" not in message
 
 
-def test_missing_standard_data_say_what_to_put_where(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_data_set_says_which_files_to_put_where(tmp_path: Path) -> None:
     config = DataConfig(name="fashion_mnist")
     for message in (fault_of(lambda: locate(config)), fault_of(lambda: FashionMnist().read())):
         assert f"in one of: {tmp_path}/cache/fashion_mnist; put them there, or set `data.path`" in message
@@ -146,7 +145,7 @@ def test_missing_standard_data_say_what_to_put_where(tmp_path: Path) -> None:
         (make.idx(np.zeros((2, 28, 28), np.uint8)) + b"x", "{} must hold 1568 bytes after its header, but holds more"),
     ],
 )  # fmt: skip
-def test_what_is_no_idx_file_is_refused(content: bytes, fault: str, tmp_path: Path) -> None:
+def test_an_invalid_idx_file_is_refused(content: bytes, fault: str, tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(gzip.compress(content))
     assert fault.format(path) in fault_of(lambda: read_idx(path, 28, 28))
@@ -155,7 +154,7 @@ def test_what_is_no_idx_file_is_refused(content: bytes, fault: str, tmp_path: Pa
 @pytest.mark.parametrize(
     "damage", [lambda b: b[: len(b) // 2], lambda b: b"no gzip " + b, lambda b: b[:-8] + b"x" * 8]
 )
-def test_a_broken_gzip_file_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_a_damaged_gzip_file_is_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(damage(gzip.compress(make.idx(make.random_pixels(2, 28, 28)))))
     message = fault_of(lambda: read_idx(path, 28, 28))
@@ -175,7 +174,7 @@ def test_fashion_mnist_labels_must_fit_the_images(tmp_path: Path) -> None:
     assert fault_of(lambda: read(config)) == f"labels must be 0 to 9, but got 10 for image 0 of {path}"
 
 
-def test_what_is_no_cifar10_file_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_cifar10_file_is_refused(tmp_path: Path) -> None:
     made = make.cifar10(tmp_path)
     config = DataConfig(name="cifar10", path=str(tmp_path))
     path = tmp_path / "data_batch_3.bin"
@@ -193,53 +192,59 @@ GREY = [make.random_pixels(6, 5, seed=i) for i in range(4)]
 SPLITS = ["train", "test", "train", "train"]
 
 
-def parquet(tmp_path: Path, columns: dict[str, Any], **options: Any) -> DataConfig:
-    return DataConfig(name="parquet", path=str(make.parquet(tmp_path / "x.parquet", columns)), **options)
+Columns = dict[str, Sequence[object]]
+
+
+def parquet(tmp_path: Path, columns: Columns, image_size: int | None = None) -> DataConfig:
+    path = make.parquet(tmp_path / "x.parquet", columns)
+    return DataConfig(name="parquet", path=str(path), image_size=image_size)
 
 
 def test_parquet_bytes_and_structs_give_the_same_images(tmp_path: Path) -> None:
-    plain = make.rows(COLOUR, [1, 0, 0, 1], SPLITS)
-    arrays = read(parquet(tmp_path, plain))
+    columns = make.rows(COLOUR, [1, 0, 0, 1], SPLITS)
+    arrays = read(parquet(tmp_path, columns))
     np.testing.assert_array_equal(arrays.train_pixels, np.stack([COLOUR[0], COLOUR[2], COLOUR[3]]))
     np.testing.assert_array_equal(arrays.test_pixels, COLOUR[1][None])
     assert (arrays.train_labels.tolist(), arrays.test_labels.tolist(), arrays.classes) == ([1, 0, 1], [0], 2)
-    structs = plain | {"image": [{"bytes": image, "path": "x"} for image in plain["image"]]}
+    structs = columns | {"image": [{"bytes": image, "path": "x"} for image in columns["image"]]}
     np.testing.assert_array_equal(read(parquet(tmp_path, structs)).train_pixels, arrays.train_pixels)
 
 
-def test_grey_images_have_one_channel_and_become_colour_beside_colour(tmp_path: Path) -> None:
+def test_grey_images_have_one_channel_unless_the_first_image_has_colour(tmp_path: Path) -> None:
     assert read(parquet(tmp_path, make.rows(GREY, [0] * 4, SPLITS))).shape == (1, 6, 5)
     mixed = read(parquet(tmp_path, make.rows([COLOUR[0], GREY[1], *COLOUR[2:]], [0] * 4, SPLITS)))
     np.testing.assert_array_equal(mixed.test_pixels[0], np.stack([GREY[1]] * 3))
 
 
-def test_images_are_resized_to_the_square_in_their_middle(tmp_path: Path) -> None:
+def test_images_are_cropped_to_the_central_square_and_resized(tmp_path: Path) -> None:
     wide = np.zeros((3, 8, 24), np.uint8)
     wide[:, :, 8:16] = 255
     config = parquet(tmp_path, make.rows([wide] * 4, [0] * 4, SPLITS), image_size=4)
     arrays = read(config)
     assert arrays.shape == (3, 4, 4)
     assert (arrays.train_pixels[..., 1:3] == 255).all()
-    assert (arrays.train_pixels > 200).all()  # the filter looks a little beyond the square
+    assert (arrays.train_pixels > 200).all()  # the filter also reads pixels next to the square
 
 
-def test_a_relative_path_is_looked_for_in_the_data_folder_too(
+def test_a_relative_path_is_also_searched_in_the_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.parquet(tmp_path / "x.parquet", make.rows(GREY, [0] * 4, SPLITS))
+    folder = tmp_path / "data"
+    folder.mkdir()
+    make.parquet(folder / "x.parquet", make.rows(GREY, [0] * 4, SPLITS))
     config = DataConfig(name="parquet", path="x.parquet")
     assert "but there is none at" in fault_of(lambda: locate(config))
-    monkeypatch.setenv("SHRINKSWEEP_DATA", str(tmp_path))
+    monkeypatch.setenv("SHRINKSWEEP_DATA", str(folder))
     assert image_shape(config) == (1, 6, 5)
 
 
-def parquet_faults() -> list[tuple[dict[str, Any], str]]:
-    good: dict[str, Any] = dict(make.rows(COLOUR, [1, 0, 0, 1], SPLITS))
-    size = make.encoded(make.random_pixels(3, 5, 6))
-    grey = [make.encoded(image) for image in GREY]
+def parquet_faults() -> list[tuple[Columns, str]]:
+    images, grey = ([make.encoded(image) for image in pixels] for pixels in (COLOUR, GREY))
+    good: Columns = {"image": images, "label": [1, 0, 0, 1], "split": SPLITS}
+    other_size = make.encoded(make.random_pixels(3, 5, 6))
     return [
         (
-            {"images": good["image"], "label": [0] * 4, "split": SPLITS},
+            {"images": images, "label": [0] * 4, "split": SPLITS},
             "{} must have the columns image, label, split, but has no `image`; did you mean `images`?",
         ),
         (
@@ -268,20 +273,20 @@ def parquet_faults() -> list[tuple[dict[str, Any], str]]:
             "labels must be 0 to 1, but got 7 for image 0 of the test split of {}",
         ),
         (
-            good | {"image": [None, *good["image"][1:]]},
+            good | {"image": [None, *images[1:]]},
             "every image must be bytes, but row 0 of {} is NoneType",
         ),
         (good | {"image": ["x"] * 4}, "every image must be bytes, but row 0 of {} is str"),
         (
-            good | {"image": [*good["image"][:3], size]},
+            good | {"image": [*images[:3], other_size]},
             "images must all be 3 x 6 x 5 like the first (or set `data.image_size`), but row 3 of {} is 3 x 5 x 6",
         ),
         (
-            good | {"image": [*grey[:3], good["image"][3]]},
+            good | {"image": [*grey[:3], images[3]]},
             "images must all be grey like the first, but row 3 of {} is colour",
         ),
         (
-            good | {"image": [*good["image"][:2], good["image"][2][:60], good["image"][3]]},
+            good | {"image": [*images[:2], images[2][:60], images[3]]},
             "images must be whole PNG or JPEG files, but row 2 of {} is not: ",
         ),
         (
@@ -292,12 +297,12 @@ def parquet_faults() -> list[tuple[dict[str, Any], str]]:
 
 
 @pytest.mark.parametrize(("columns", "fault"), parquet_faults())
-def test_what_a_parquet_file_has_wrong_is_named(columns: dict[str, Any], fault: str, tmp_path: Path) -> None:
+def test_every_fault_of_a_parquet_file_is_reported(columns: Columns, fault: str, tmp_path: Path) -> None:
     config = parquet(tmp_path, columns)
     assert fault_of(lambda: read(config)).startswith(fault.format(config.path))
 
 
-def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(b"PAR1 and then nothing of the kind")
     message = fault_of(lambda: locate(DataConfig(name="parquet", path=str(path))))
@@ -331,9 +336,9 @@ def test_every_eight_bit_mode_is_read(mode: str, tmp_path: Path) -> None:
     assert (arrays.train_pixels == 255).all()
 
 
-def test_a_standard_data_set_can_be_had_at_another_size() -> None:
-    whole, half = source_of(DataConfig()).read(), source_of(DataConfig(image_size=4)).read()
+def test_a_standard_data_set_can_be_resized() -> None:
+    original, half = read(DataConfig()), read(DataConfig(image_size=4))
     assert image_shape(DataConfig(image_size=4)) == half.shape == (1, 4, 4)
-    assert np.array_equal(half.train_labels, whole.train_labels)
-    means = [arrays.test_pixels.mean((1, 2, 3)) for arrays in (whole, half)]
+    assert np.array_equal(half.train_labels, original.train_labels)
+    means = [arrays.test_pixels.mean((1, 2, 3)) for arrays in (original, half)]
     assert np.corrcoef(means[0], means[1])[0, 1] > 0.95

@@ -1,4 +1,4 @@
-"""What a trial has freed goes back to the system."""
+"""Memory that a trial has freed is returned to the system."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import pytest
 from trials.device.memory import giving_back_memory
 
 PIECE = 64 * 1024
-"""Bytes of an array that the C library takes from its heap rather than from the system."""
+"""Size of an array that the C library allocates from its heap, in bytes."""
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
-def test_memory_that_was_freed_between_what_is_still_in_use_goes_back() -> None:
+def test_free_memory_between_used_pieces_is_returned() -> None:
     kept: list[np.ndarray[tuple[int], np.dtype[np.uint8]]] = []
 
-    def scattered() -> None:
+    def fragment() -> None:
         pieces = [np.ones(PIECE, np.uint8) for _ in range(4000)]  # 256 MB
         kept.extend(pieces[::100])
 
     before = resident()
-    scattered()
+    fragment()
     held = resident() - before
     giving_back_memory(lambda: kept)()
-    given_back = resident() - before
+    remaining = resident() - before
     assert held > 200e6
-    assert given_back < 50e6
+    assert remaining < 50e6
 
 
-def test_memory_goes_back_after_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    given_back = []
-    monkeypatch.setattr("trials.device.memory.give_back_memory", lambda: given_back.append(True))
+def test_memory_is_returned_after_an_exception_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr("trials.device.memory.give_back_memory", lambda: calls.append(True))
 
     @giving_back_memory
     def failing() -> None:
@@ -41,8 +41,9 @@ def test_memory_goes_back_after_a_failure_too(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(ArithmeticError, match="loss"):
         failing()
-    assert given_back == [True]
+    assert calls == [True]
 
 
 def resident() -> float:
+    """Return the resident memory of this process, in bytes."""
     return float(psutil.Process().memory_info().rss)

@@ -1,4 +1,4 @@
-"""A network that was taken away is the network of its row, thresholds and precisions included."""
+"""An exported network equals the network of its point, including threshold and quantization."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from trials.export.onnx_export import OnnxError
 from trials.trial import run_trial
 
 SEEDS = {"darts": 3, "hybrid": 0, "attention": 1}
-"""Seeds whose random architectures have attention where their space has any."""
+"""Seeds whose random architectures contain attention if their space does."""
 TAU = 0.03
-"""Less than any attention probability among the 16 patches of a digit, more than many other features."""
+"""Smaller than all attention probabilities of the 16 patches of a digit, larger than many other features."""
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunDirectory]:
-    """Return the run of one trial in a space, trained far enough that its network knows many digits."""
+    """Return a function that trains one trial in a space, to an accuracy above 0.3, and returns its run."""
 
     @cache
     def run_of(space: str) -> RunDirectory:
@@ -53,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunDire
 def exported(
     trained: Callable[[str], RunDirectory], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str, float, int], Path]:
-    """Return the folder of the point of a space, threshold and precision (of weights and maps alike)."""
+    """Return a function that exports the point of a space, threshold and bits (of weights and maps)."""
 
     @cache
     def folder_of(space: str, threshold: float, bits: int) -> Path:
@@ -74,7 +74,7 @@ def row_of(run: RunDirectory, **rung: float) -> dict[str, Any]:
     ("space", "threshold", "bits"),
     [*((space, TAU, 8) for space in SEEDS), ("hybrid", TAU, 32), ("attention", 0.0, 32)],
 )
-def test_the_program_computes_what_the_row_says(
+def test_the_program_computes_the_accuracy_and_loss_of_the_row(
     space: str,
     threshold: float,
     bits: int,
@@ -82,7 +82,7 @@ def test_the_program_computes_what_the_row_says(
     exported: Callable[[str, float, int], Path],
 ) -> None:
     run = trained(space)
-    assert row_of(run, rung=0)["accuracy"] > 0.3, "a network that knows nothing tells nothing"
+    assert row_of(run, rung=0)["accuracy"] > 0.3, "the network must have learned something"
     row = row_of(run, threshold=threshold, weight_bits=bits, feature_map_bits=bits)
     folder = exported(space, threshold, bits)
     card = json.loads((folder / "card.json").read_text())
@@ -91,14 +91,14 @@ def test_the_program_computes_what_the_row_says(
     logits = torch.cat([program(images) for images, _ in batches])
     labels = torch.cat([labels for _, labels in batches])
     assert (logits.argmax(1) == labels).double().mean().item() == row["accuracy"]
-    assert len(logits.argmax(1).unique()) > 1, "a network that always says the same tells nothing"
+    assert len(logits.argmax(1).unique()) > 1, "the network must not predict a constant class"
     loss = F.cross_entropy(logits.double(), labels).item()
     assert loss == pytest.approx(row["loss"], rel=1e-6)
     one = program(batches[0][0][:1])  # batches of any size
     torch.testing.assert_close(one, logits[:1], rtol=1e-4, atol=1e-4)
 
 
-def test_spaces_with_attention_were_among_them(trained: Callable[[str], RunDirectory]) -> None:
+def test_the_networks_contain_attention(trained: Callable[[str], RunDirectory]) -> None:
     genotypes = [row_of(trained(space), rung=0)["genotype"] for space in ("hybrid", "attention")]
     assert all("self_attention" in text or "window_attention" in text for text in genotypes), genotypes
 
@@ -116,7 +116,7 @@ def test_the_script_of_the_folder_measures_the_accuracy_again(
     assert len((folder / "load.py").read_text().strip().splitlines()) <= 16
 
 
-def test_the_folder_explains_itself(
+def test_the_folder_contains_card_and_readme(
     trained: Callable[[str], RunDirectory], exported: Callable[[str, float, int], Path]
 ) -> None:
     row = row_of(trained("attention"), threshold=TAU, weight_bits=8, feature_map_bits=8)
@@ -130,13 +130,13 @@ def test_the_folder_explains_itself(
     assert card["input"]["shape"] == ["batch", 1, 8, 8]
     assert 0 < card["input"]["mean"][0] < 1
     page = (folder / "README.md").read_text()
-    assert f"| multiply-adds an image | {row['macs']:,} |" in page
+    assert f"| multiply-adds per image | {row['macs']:,} |" in page
     assert "torch.export.load" in page
     stored = torch.load(folder / "weights.pt", weights_only=True)
     assert stored["genotype"] == (folder / "genotype.json").read_text().strip() == row["genotype"]
 
 
-def test_the_network_as_it_was_trained_can_be_taken_up_again(
+def test_the_network_as_trained_can_be_loaded(
     trained: Callable[[str], RunDirectory], exported: Callable[[str, float, int], Path]
 ) -> None:
     run = trained("darts")
@@ -179,13 +179,13 @@ def test_onnxruntime_computes_the_same(
 
 
 class Unknown(torch.nn.Module):
-    """An operation that ONNX has no name for."""
+    """An operation that ONNX does not have."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.special.bessel_j0(images).flatten(1)
 
 
-def test_what_torch_cannot_write_as_onnx_is_said_in_one_line(tmp_path: Path) -> None:
+def test_operations_without_onnx_are_a_one_line_error(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     batch = (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(OnnxError, match=r"torch must have ONNX for every operation, but .*bessel") as raised:
@@ -194,16 +194,16 @@ def test_what_torch_cannot_write_as_onnx_is_said_in_one_line(tmp_path: Path) -> 
     assert not (tmp_path / "network.onnx").exists()
 
 
-def test_without_the_extra_nothing_starts(
+def test_missing_packages_are_reported_before_anything_is_written(
     trained: Callable[[str], RunDirectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_export, "NEEDED", ("onnx", "no_such_package"))
+    monkeypatch.setattr(onnx_export, "REQUIRED_PACKAGES", ("onnx", "no_such_package"))
     with pytest.raises(OnnxError, match=r"--onnx needs no_such_package: pip install 'shrinksweep\[onnx\]'"):
         export_point(trained("darts"), "any", tmp_path / "network", onnx=True)
     assert not (tmp_path / "network").exists()
 
 
-def test_a_point_that_is_not_there_is_one_line(
+def test_unknown_points_and_missing_networks_are_one_line_errors(
     trained: Callable[[str], RunDirectory], tmp_path: Path
 ) -> None:
     run = trained("darts")

@@ -1,13 +1,15 @@
-"""Quantization: how far values move, that zero does not, what the codecs get, and batch-norm folding."""
+"""Quantization: rounding error, exact zeros, symbols for the codecs, and batch-norm folding."""
 
 from __future__ import annotations
+
+from typing import TypedDict
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from trials import coding
 from trials.feature_maps.quantization import (
@@ -23,14 +25,14 @@ SEEDS = st.integers(0, 2**31)
 BOUNDS = st.floats(-1e4, 1e4, allow_subnormal=False)
 
 
-def random_weight(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def random_weight(seed: int, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     spread = torch.logspace(-3, 3, shape[0], dtype=dtype).view(-1, *[1] * (len(shape) - 1))
     return torch.randn(shape, generator=generator, dtype=dtype) * spread
 
 
 @pytest.mark.parametrize("bits", [1, 0, 9, 16, 31, 33, -8, 8.0, True, "8"])
-def test_bits_outside_of_2_to_8_and_32_are_refused(bits):
+def test_bits_outside_of_2_to_8_and_32_are_refused(bits: int) -> None:
     message = f"`bits` must be 2 to 8, or 32 for off, but got {bits!r}"
     for call in (
         check_bits,
@@ -41,7 +43,7 @@ def test_bits_outside_of_2_to_8_and_32_are_refused(bits):
             call(bits)
 
 
-def test_32_bits_change_nothing_and_have_no_symbols():
+def test_32_bits_change_nothing_and_have_no_symbols() -> None:
     weight = torch.randn(3, 4)
     quantizer = AffineQuantizer(-1.0, 1.0, 32)
     assert fake_quantize_weight(weight, 32) is weight
@@ -60,32 +62,34 @@ def test_32_bits_change_nothing_and_have_no_symbols():
 
 @settings(max_examples=60, deadline=None)
 @given(SEEDS, BITS, st.sampled_from([(6, 5), (6,), (6, 2, 3, 3), (6, 4, 1, 1)]))
-def test_no_weight_moves_by_more_than_half_a_scale_of_its_channel(seed, bits, shape):
+def test_no_weight_changes_by_more_than_half_a_scale_of_its_channel(
+    seed: int, bits: int, shape: tuple[int, ...]
+) -> None:
     weight = random_weight(seed, *shape)
     quantized = quantize_weight(weight, bits)
     scale = quantized.scale.view(-1, *[1] * (len(shape) - 1))
     assert quantized.symbols.dtype == torch.int8
     assert quantized.scale.shape == (6,)
     assert quantized.symbols.abs().max() == 2 ** (bits - 1) - 1
-    moved = (quantized.dequantize() - weight).abs()
-    assert (moved <= scale * (0.5 + 1e-4)).all()
+    error = (quantized.dequantize() - weight).abs()
+    assert (error <= scale * (0.5 + 1e-4)).all()
     assert torch.equal(fake_quantize_weight(weight, bits), quantized.dequantize())
 
 
-def test_each_channel_has_its_own_scale_and_keeps_its_largest_weight():
+def test_each_channel_has_its_own_scale_and_keeps_its_largest_weight() -> None:
     weight = torch.tensor([[1.27, -0.5, 0.0], [0.0, 0.0, 0.0], [-127.0, 1.4, 1.6]])
     quantized = quantize_weight(weight, 8)
     assert quantized.symbols.tolist() == [[127, -50, 0], [0, 0, 0], [-127, 1, 2]]
     assert quantized.scale.tolist() == pytest.approx([0.01, 1.0, 1.0])
 
 
-def test_quantizing_a_quantized_weight_again_changes_nothing():
+def test_quantizing_a_quantized_weight_again_changes_nothing() -> None:
     weight = fake_quantize_weight(random_weight(0, 8, 16), 5)
     assert torch.equal(quantize_weight(weight, 5).symbols, quantize_weight(weight.clone(), 5).symbols)
     assert torch.allclose(fake_quantize_weight(weight, 5), weight, rtol=1e-6)
 
 
-def test_a_weight_is_not_changed_in_place_and_may_be_empty():
+def test_a_weight_is_not_changed_in_place_and_may_be_empty() -> None:
     weight = random_weight(1, 4, 3).requires_grad_()
     before = weight.detach().clone()
     assert not quantize_weight(weight, 4).scale.requires_grad
@@ -94,7 +98,7 @@ def test_a_weight_is_not_changed_in_place_and_may_be_empty():
     assert quantize_weight(torch.empty(0, 3), 8).dequantize().shape == (0, 3)
 
 
-def test_a_half_precision_weight_keeps_its_dtype_and_its_small_channels():
+def test_a_half_precision_weight_keeps_its_dtype_and_its_small_channels() -> None:
     weight = random_weight(2, 6, 50).to(torch.float16) / 64
     stored = fake_quantize_weight(weight, 8)
     assert stored.dtype == torch.float16
@@ -109,7 +113,7 @@ def test_a_half_precision_weight_keeps_its_dtype_and_its_small_channels():
         (torch.tensor(1.0), "but got a single number"),
     ],
 )
-def test_a_weight_that_is_not_finite_is_refused(weight, message):
+def test_a_weight_that_is_not_finite_is_refused(weight: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=f"`weight` must be finite, .*{message}"):
         quantize_weight(weight, 8)
 
@@ -123,7 +127,7 @@ def quantizers(draw: st.DrawFn) -> AffineQuantizer:
     return AffineQuantizer(low, high, draw(BITS))
 
 
-def values_in(quantizer: AffineQuantizer, number: int = 400) -> torch.Tensor:
+def values_in(quantizer: AffineQuantizer, number: int = 400) -> Tensor:
     low, high = min(quantizer.low, 0.0), max(quantizer.high, 0.0)
     return torch.cat(
         (torch.linspace(low, high, number, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
@@ -132,7 +136,9 @@ def values_in(quantizer: AffineQuantizer, number: int = 400) -> torch.Tensor:
 
 @settings(max_examples=150, deadline=None)
 @given(quantizers())
-def test_no_feature_in_range_moves_by_more_than_half_a_scale_and_zero_not_at_all(quantizer):
+def test_no_feature_in_range_changes_by_more_than_half_a_scale_and_zero_not_at_all(
+    quantizer: AffineQuantizer,
+) -> None:
     x = values_in(quantizer)
     stored = quantizer(x)
     assert ((stored - x).abs() <= quantizer.scale * (0.5 + 1e-9)).all()
@@ -143,7 +149,9 @@ def test_no_feature_in_range_moves_by_more_than_half_a_scale_and_zero_not_at_all
 
 @settings(max_examples=150, deadline=None)
 @given(quantizers(), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
-def test_symbols_stand_for_exactly_what_the_quantizer_gives(quantizer, dtype):
+def test_dequantized_symbols_equal_the_result_of_the_quantizer(
+    quantizer: AffineQuantizer, dtype: torch.dtype
+) -> None:
     x = (values_in(quantizer) * 1.5).to(dtype)
     symbols = quantizer.symbols(x)
     assert symbols.dtype == torch.uint8
@@ -154,20 +162,25 @@ def test_symbols_stand_for_exactly_what_the_quantizer_gives(quantizer, dtype):
 
 @settings(max_examples=100, deadline=None)
 @given(quantizers(), SEEDS)
-def test_counting_while_quantizing_is_quantizing_and_then_counting(quantizer, seed):
+def test_quantize_and_count_equals_quantizing_and_then_counting(
+    quantizer: AffineQuantizer, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     spread = 1.5 * max(abs(quantizer.low), abs(quantizer.high))
     x = (torch.rand(2, 3, 5, 4, generator=generator) * 2 - 1) * spread
-    for one in (x, x.to(memory_format=torch.channels_last), x.to(torch.bfloat16)):
-        stored, histogram = quantizer.counted(one)
-        assert torch.equal(stored, quantizer(one))
-        assert stored.dtype == one.dtype
-        assert torch.equal(histogram, torch.bincount(quantizer.symbols(one).flatten().long(), minlength=256))
+    for features in (x, x.to(memory_format=torch.channels_last), x.to(torch.bfloat16)):
+        stored, histogram = quantizer.quantize_and_count(features)
+        assert torch.equal(stored, quantizer(features))
+        assert stored.dtype == features.dtype
+        symbols = quantizer.symbols(features).flatten().long()
+        assert torch.equal(histogram, torch.bincount(symbols, minlength=256))
 
 
 @settings(max_examples=100, deadline=None)
 @given(quantizers())
-def test_every_level_has_a_symbol_of_its_own_and_larger_ones_are_no_closer_to_zero(quantizer):
+def test_every_level_has_its_own_symbol_and_larger_symbols_are_not_closer_to_zero(
+    quantizer: AffineQuantizer,
+) -> None:
     symbols = torch.arange(2**quantizer.bits, dtype=torch.uint8)
     values = quantizer.dequantize(symbols, torch.float64)
     assert len(values.unique()) == 2**quantizer.bits
@@ -176,7 +189,7 @@ def test_every_level_has_a_symbol_of_its_own_and_larger_ones_are_no_closer_to_ze
     assert (distances.diff() >= 0).all()
 
 
-def test_symbols_alternate_around_zero_and_then_follow_the_longer_side():
+def test_symbols_alternate_around_zero_and_then_follow_the_longer_side() -> None:
     right = AffineQuantizer(-2.0, 5.0, 3)
     assert (right.scale, right.zero_point) == (1.0, 2)
     assert right.dequantize(torch.arange(8, dtype=torch.uint8)).tolist() == [0, -1, 1, -2, 2, 3, 4, 5]
@@ -184,13 +197,13 @@ def test_symbols_alternate_around_zero_and_then_follow_the_longer_side():
     assert left.dequantize(torch.arange(8, dtype=torch.uint8)).tolist() == [0, -1, 1, -2, -3, -4, -5, -6]
 
 
-def test_symbols_behind_a_relu_are_its_levels():
+def test_symbols_behind_a_relu_are_its_levels() -> None:
     x = torch.tensor([0.0, 0.1, 1.2, 25.5, 99.0])
     assert AffineQuantizer(0.0, 25.5, 8).symbols(x).tolist() == [0, 1, 12, 255, 255]
     assert AffineQuantizer(3.0, 25.5, 8).symbols(x).tolist() == [0, 1, 12, 255, 255]  # the range holds zero
 
 
-def test_values_outside_of_the_range_become_its_ends():
+def test_values_outside_of_the_range_become_its_ends() -> None:
     quantizer = AffineQuantizer(-1.0, 2.0, 2)
     x = torch.tensor([-float("inf"), -9.0, 9.0, float("inf"), float("nan")])
     stored = quantizer(x)
@@ -199,7 +212,7 @@ def test_values_outside_of_the_range_become_its_ends():
 
 
 @pytest.mark.parametrize("high", [0.0, 5e-324, 1e-44])
-def test_a_map_of_zeros_or_of_less_than_float32_resolves_is_zeros(high):
+def test_a_map_of_zeros_or_of_subnormal_values_becomes_zeros(high: float) -> None:
     quantizer = AffineQuantizer(0.0, high, 8)
     assert quantizer(torch.tensor([0.0, 1e-44])).tolist() == [0, 0]
     assert quantizer(torch.zeros(3)).tolist() == [0, 0, 0]
@@ -207,12 +220,12 @@ def test_a_map_of_zeros_or_of_less_than_float32_resolves_is_zeros(high):
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (float("nan"), 1.0), (0.0, float("inf"))])
-def test_a_range_that_is_none_is_refused(low, high):
+def test_an_invalid_range_is_refused(low: float, high: float) -> None:
     with pytest.raises(ValueError, match=f"finite and in order, but got {low} and {high}"):
         AffineQuantizer(low, high, 8)
 
 
-def test_thresholded_features_take_the_fewest_bits_whatever_the_zero_point():
+def test_thresholded_features_take_the_fewest_bits_whatever_the_zero_point() -> None:
     x = torch.randn(4000, generator=torch.Generator().manual_seed(0))
     sparse = torch.where(x.abs() < 1.0, torch.zeros(()), x)
     quantizer = AffineQuantizer(-4.0, 3.0, 8)
@@ -224,8 +237,16 @@ def test_thresholded_features_take_the_fewest_bits_whatever_the_zero_point():
 # Batch norm
 
 
-def trained(bn: nn.Module, channels: int, seed: int) -> nn.Module:
+class Form(TypedDict, total=False):
+    stride: int
+    dilation: int
+    groups: int
+
+
+def trained(bn: nn.BatchNorm2d, channels: int, seed: int) -> nn.BatchNorm2d:
     generator = torch.Generator().manual_seed(seed)
+    assert bn.running_mean is not None
+    assert bn.running_var is not None
     bn.running_mean.copy_(torch.randn(channels, generator=generator))
     bn.running_var.copy_(torch.rand(channels, generator=generator) * 4)
     if bn.affine:
@@ -242,7 +263,9 @@ def trained(bn: nn.Module, channels: int, seed: int) -> nn.Module:
     biased=st.booleans(),
     form=st.sampled_from([{}, {"stride": 2}, {"dilation": 2}, {"groups": 3}]),
 )
-def test_the_folded_convolution_computes_convolution_and_batch_norm(seed, affine, biased, form):
+def test_the_folded_convolution_computes_convolution_and_batch_norm(
+    seed: int, affine: bool, biased: bool, form: Form
+) -> None:
     torch.manual_seed(seed)
     conv = nn.Conv2d(3, 6, 3, padding=2, bias=biased, **form).double()
     bn = trained(nn.BatchNorm2d(6, affine=affine).double(), 6, seed)
@@ -255,13 +278,13 @@ def test_the_folded_convolution_computes_convolution_and_batch_norm(seed, affine
     assert not weight.requires_grad
 
 
-def test_folding_keeps_the_dtype_of_the_weight():
+def test_folding_keeps_the_dtype_of_the_weight() -> None:
     bn = trained(nn.BatchNorm2d(6), 6, 0)
     weight, bias = fold_batch_norm(torch.randn(6, 3, 1, 1), bn)
     assert (weight.dtype, bias.dtype) == (torch.float32, torch.float32)
 
 
-def test_a_batch_norm_that_does_not_fit_is_refused():
+def test_a_batch_norm_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="the 6 output channels of the weight, but got 4"):
         fold_batch_norm(torch.randn(6, 3, 1, 1), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match="running statistics, but got track_running_stats=False"):

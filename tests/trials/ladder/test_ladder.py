@@ -1,8 +1,8 @@
-"""The ladder: what a rung does to a trained network, and what it says that the network costs."""
+"""The ladder: pruning, quantization and costs of a trained network at every rung."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -44,12 +44,12 @@ def rows_of(network: Network, *rungs: Rung, latency: bool = False) -> list[dict[
     return evaluate(network, rungs, cost, COMPUTE, batches(), batches, latency_for)
 
 
-def filters(network: Network, one: Rung) -> dict[str, TapFilter]:
+def filters(network: Network, at: Rung) -> dict[str, TapFilter]:
     ranges = calibrate(network, batches(), COMPUTE)
-    return {name: TapFilter.of(one, seen) for name, seen in ranges.items()}
+    return {name: TapFilter.of(at, calibrated) for name, calibrated in ranges.items()}
 
 
-def logits_under(network: Network, listeners: dict[str, Callable[[Tensor], Tensor]]) -> Tensor:
+def logits_under(network: nn.Module, listeners: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
     with torch.no_grad(), listening(network, listeners):
         return torch.cat([network(images) for images, _ in batches()])
 
@@ -60,7 +60,7 @@ def test_threshold_zero_at_32_bits_gives_the_plain_logits_bit_for_bit(kind: str)
     with torch.no_grad():
         plain = torch.cat([network(images) for images, _ in batches()])
     deployed = deploy(network, 32).network
-    assert torch.equal(logits_under(deployed, filters(network, OFF)), plain)  # type: ignore[arg-type]
+    assert torch.equal(logits_under(deployed, filters(network, OFF)), plain)
     row = rows_of(network, OFF)[0]
     labels = torch.cat([labels for _, labels in batches()])
     assert row["accuracy"] == float((plain.argmax(1) == labels).double().mean())
@@ -80,35 +80,39 @@ def test_features_below_the_threshold_and_only_those_become_zero() -> None:
     x = torch.tensor([-0.3, -0.2, -0.1999, 0.0, 0.1, 0.2, 0.5])
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         tau = float(x[5].to(dtype))
-        kept = TapFilter.of(rung(threshold=tau), Range(-1.0, 1.0, 0.5))(x.to(dtype))
-        assert torch.equal(kept, torch.where(x.to(dtype).abs() < tau, 0.0, x.to(dtype)))
-    shy = rung(threshold=0.2, threshold_mode="relative")
-    relative = TapFilter.of(shy, Range(-1.0, 1.0, 1.2))(x)  # below 0.24
+        pruned = TapFilter.of(rung(threshold=tau), Range(-1.0, 1.0, 0.5))(x.to(dtype))
+        assert torch.equal(pruned, torch.where(x.to(dtype).abs() < tau, 0.0, x.to(dtype)))
+    relative_rung = rung(threshold=0.2, threshold_mode="relative")
+    relative = TapFilter.of(relative_rung, Range(-1.0, 1.0, 1.2))(x)  # prunes magnitudes below 0.24
     assert relative.tolist() == pytest.approx([-0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5])
 
 
-def test_both_modes_of_the_threshold_are_rungs_of_one_ladder() -> None:
+def test_both_threshold_modes_can_be_rungs_of_one_ladder() -> None:
     rungs = LadderConfig(threshold=(0.0, 0.1), threshold_mode=("absolute", "relative")).rungs()
     assert [(r.threshold, r.threshold_mode) for r in rungs] == [
         (0.0, "absolute"), (0.1, "absolute"), (0.1, "relative"),
     ]  # fmt: skip
-    assert LadderConfig(threshold_mode="relative").threshold_mode == ("relative",)  # type: ignore[arg-type]
+    assert LadderConfig(threshold_mode="relative").threshold_mode == ("relative",)
 
 
 @pytest.mark.parametrize("mode", ["absolute", "relative"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_thresholding_is_what_plain_listeners_do(kind: str, mode: str) -> None:
+def test_pruning_equals_plain_listeners(kind: str, mode: str) -> None:
     network = network_of(kind)
-    seen: dict[str, list[Tensor]] = {name: [] for name in taps(network)}
+    recorded: dict[str, list[Tensor]] = {name: [] for name in taps(network)}
 
-    def keep(name: str) -> Callable[[Tensor], Tensor]:
-        return lambda x: (seen[name].append(x), x)[1]  # type: ignore[func-returns-value]
+    def record(name: str) -> Callable[[Tensor], Tensor]:
+        def listen(x: Tensor) -> Tensor:
+            recorded[name].append(x)
+            return x
 
-    logits_under(network, {name: keep(name) for name in seen})
+        return listen
+
+    logits_under(network, {name: record(name) for name in recorded})
     scales = {
-        name: float(torch.cat([one.flatten() for one in maps]).abs().mean()) for name, maps in seen.items()
+        name: float(torch.cat([x.flatten() for x in maps]).abs().mean()) for name, maps in recorded.items()
     }
-    zeros: dict[str, list[int]] = {name: [0, 0] for name in seen}
+    zeros: dict[str, list[int]] = {name: [0, 0] for name in recorded}
 
     def prune(name: str) -> Callable[[Tensor], Tensor]:
         threshold = 0.3 * (scales[name] if mode == "relative" else 1.0)
@@ -121,7 +125,7 @@ def test_thresholding_is_what_plain_listeners_do(kind: str, mode: str) -> None:
 
         return listen
 
-    logits = logits_under(network, {name: prune(name) for name in seen})
+    logits = logits_under(network, {name: prune(name) for name in recorded})
     row = rows_of(network, rung(threshold=0.3, threshold_mode=mode))[0]
     labels = torch.cat([labels for _, labels in batches()])
     assert row["loss"] == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-4)
@@ -145,10 +149,10 @@ def test_higher_thresholds_never_add_features_macs_or_bytes() -> None:
 
 @pytest.mark.parametrize("codec", ["best", *coding.CODECS])
 @pytest.mark.parametrize("kind", KINDS)
-def test_bytes_of_a_tap_are_those_of_the_stream_of_its_symbols(kind: str, codec: str) -> None:
+def test_bytes_of_a_tap_equal_the_stream_of_its_symbols(kind: str, codec: str) -> None:
     network = network_of(kind)
-    one = rung(feature_map_bits=4, threshold=0.1, codec=codec)
-    applied = filters(network, one)
+    quantized = rung(feature_map_bits=4, threshold=0.1, codec=codec)
+    applied = filters(network, quantized)
     symbols: dict[str, list[Tensor]] = {name: [] for name in applied}
 
     def keep(name: str) -> Callable[[Tensor], Tensor]:
@@ -160,7 +164,7 @@ def test_bytes_of_a_tap_are_those_of_the_stream_of_its_symbols(kind: str, codec:
         return listen
 
     logits_under(network, {name: keep(name) for name in applied})
-    row = rows_of(network, one)[0]
+    row = rows_of(network, quantized)[0]
     for tap in row["taps"]:
         stream = torch.cat(symbols[tap["tap"]])
         bits = tap["bytes"] * 8 * 12
@@ -206,18 +210,18 @@ def test_memory_is_the_weights_and_the_largest_live_maps_as_stored() -> None:
     assert packed["memory_bytes"] < full["memory_bytes"]
 
 
-def test_a_tap_that_sees_nan_names_itself() -> None:
+def test_the_error_for_nan_names_the_tap() -> None:
     network = network_of()
     name = "cell0.edge0.0.hidden"
     with torch.no_grad():
-        network.get_submodule("cell0.edge0.0.conv").weight[0] = float("nan")
+        network.get_parameter("cell0.edge0.0.conv.weight")[0] = float("nan")
     with pytest.raises(
         TrialError, match=f"every feature map must be finite, but {name} holds NaN or infinity"
     ):
         calibrate(network, batches(), COMPUTE)
-    good = filters(network_of(), OFF)
+    of_finite_network = filters(network_of(), OFF)
     with pytest.raises(TrialError, match=f"but {name} holds NaN"):
-        run_pass(network, good, batches(), COMPUTE)
+        run_pass(network, of_finite_network, batches(), COMPUTE)
 
 
 def test_latency_is_measured_only_when_asked_for() -> None:
@@ -246,10 +250,10 @@ def test_deployed_weights_are_quantized_layer_by_layer(bits: int) -> None:
     deployed = deploy(network, bits)
     fold(network)
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    twins = [m for m in deployed.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    for layer, twin, symbols in zip(layers, twins, deployed.symbols, strict=True):
+    deployed_layers = [m for m in deployed.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer, deployed_layer, symbols in zip(layers, deployed_layers, deployed.symbols, strict=True):
         expected = quantize_weight(layer.weight, bits)
-        assert torch.equal(twin.weight, expected.dequantize())
+        assert torch.equal(deployed_layer.weight, expected.dequantize())
         assert torch.equal(symbols, expected.symbols)
     weights = sum(layer.weight.numel() for layer in layers)
     biases = sum(layer.bias.numel() for layer in layers if layer.bias is not None)
@@ -280,8 +284,8 @@ def test_weights_at_32_bits_take_four_bytes_and_a_mask_where_that_is_smaller() -
 
 def test_quantized_features_stay_within_half_a_scale_inside_the_calibrated_range() -> None:
     network = network_of()
-    for name, one in filters(network, rung(feature_map_bits=8)).items():
-        quantizer = one.quantizer
+    for name, tap_filter in filters(network, rung(feature_map_bits=8)).items():
+        quantizer = tap_filter.quantizer
         assert isinstance(quantizer, AffineQuantizer)
         x = torch.linspace(quantizer.low, quantizer.high, 50)
-        assert (one(x) - x).abs().max() <= quantizer.scale / 2 + 1e-6, name
+        assert (tap_filter(x) - x).abs().max() <= quantizer.scale / 2 + 1e-6, name

@@ -1,8 +1,9 @@
-"""The search's own numbers: alpha gradients, expected macs, regularization, and what an epoch reports."""
+"""The search: alpha gradients, expected macs, regularization, and the measurements of an epoch."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from search_space import SPACES, Network, SearchSpace, Skeleton, Supernet, register
-from search_space.feature_map import listening, taps
+from search_space.feature_map import Listener, listening, taps
 from search_space.primitives import primitive
 from tests.trials.tiny import CPU, compute_of, images_of, network_of, tiny_config
-from trials import TrialError
+from trials import TrialConfig, TrialError
 from trials.cost.cost import count_cost, count_layers
 from trials.data.batches import Batch
 from trials.device.compute import Compute
@@ -28,13 +29,13 @@ from trials.search.search import Search
 from trials.train.objective import Objective, cosine
 from trials.train.training import Training
 
-Pick = tuple[int, int]
-"""An edge and one of its primitives."""
+Choice = tuple[int, int]
+"""Index of an edge, and index of its primitive."""
 
 
-def small_supernet(space: str = "darts", **sizes: Any) -> Supernet:
-    shared: dict[str, Any] = {"cells": 3, "channels": 4, "nodes": 1, "classes": 3}
-    supernet = Supernet(space, **shared | sizes).double()
+def small_supernet(space: str = "darts", **options: int) -> Supernet:
+    arguments: dict[str, Any] = {"cells": 3, "channels": 4, "nodes": 1, "classes": 3, **options}
+    supernet = Supernet(space, **arguments).double()
     with torch.no_grad():
         for alpha in supernet.architecture_parameters():
             alpha.normal_()
@@ -45,77 +46,80 @@ def batch(count: int = 4) -> Batch:
     return torch.randn(count, 3, 8, 8, dtype=torch.float64), torch.randint(0, 3, (count,))
 
 
-def alpha_step(supernet: Supernet, rate: float) -> AlphaStep:
-    def loss(one: Batch) -> Tensor:
-        return F.cross_entropy(supernet(one[0]), one[1])
+def alpha_step(supernet: Supernet, learning_rate: float) -> AlphaStep:
+    def loss(batch: Batch) -> Tensor:
+        return F.cross_entropy(supernet(batch[0]), batch[1])
 
     return AlphaStep(
-        supernet=supernet, alpha_loss=loss, weight_loss=loss, training=batch(), validation=batch(), rate=rate
-    )
+        supernet=supernet, alpha_loss=loss, weight_loss=loss, training=batch(), validation=batch(),
+        learning_rate=learning_rate,
+    )  # fmt: skip
 
 
 # --- alpha gradients ---
 
 
-def test_first_order_alphas_follow_the_validation_loss_and_leave_the_weights() -> None:
+def test_first_order_gradients_are_those_of_the_validation_loss_and_weights_are_unchanged() -> None:
     supernet = small_supernet()
-    step = alpha_step(supernet, rate=0.1)
+    step = alpha_step(supernet, learning_rate=0.1)
     expected = torch.autograd.grad(step.alpha_loss(step.validation), supernet.architecture_parameters())
     before = [weight.detach().clone() for weight in supernet.weight_parameters()]
     FirstOrder().alpha_gradients(step)
     for alpha, gradient in zip(supernet.architecture_parameters(), expected, strict=True):
         torch.testing.assert_close(alpha.grad, gradient, rtol=0, atol=1e-12)
-    for weight, old in zip(supernet.weight_parameters(), before, strict=True):
+    for weight, expected_weight in zip(supernet.weight_parameters(), before, strict=True):
         assert weight.requires_grad
         assert weight.grad is None
-        assert torch.equal(weight, old)
+        assert torch.equal(weight, expected_weight)
 
 
-def unrolled(supernet: Supernet, training: Batch, validation: Batch, rate: float) -> list[Tensor]:
+def unrolled(supernet: Supernet, training: Batch, validation: Batch, learning_rate: float) -> list[Tensor]:
     """Return the gradient of the validation loss through one gradient step of the weights, by autograd."""
     alphas = supernet.architecture_parameters()
-    own = {id(alpha) for alpha in alphas}
-    weights = {name: p for name, p in supernet.named_parameters() if id(p) not in own}
-    step = torch.autograd.grad(
+    architecture = {id(alpha) for alpha in alphas}
+    weights = {name: p for name, p in supernet.named_parameters() if id(p) not in architecture}
+    gradients = torch.autograd.grad(
         F.cross_entropy(supernet(training[0]), training[1]), list(weights.values()), create_graph=True
     )
-    moved = {name: p - rate * g for (name, p), g in zip(weights.items(), step, strict=True)}
-    logits = functional_call(supernet, moved, (validation[0],))
+    stepped = {name: p - learning_rate * g for (name, p), g in zip(weights.items(), gradients, strict=True)}
+    logits = functional_call(supernet, stepped, (validation[0],))
     return list(torch.autograd.grad(F.cross_entropy(logits, validation[1]), alphas))
 
 
 @pytest.fixture
-def twice_differentiable():  # type: ignore[no-untyped-def]
-    """A space of smooth primitives whose modules autograd can differentiate twice."""
+def twice_differentiable() -> Iterator[None]:
+    """Register a space of smooth primitives, whose modules autograd can differentiate twice."""
     register(SearchSpace("smooth", ("none", "mlp_2x", "self_attention_2h"), Skeleton(stem="patch")))
     yield
     del SPACES["smooth"]
 
 
 @pytest.mark.usefixtures("twice_differentiable")
-def test_second_order_alphas_are_autograds_through_the_unrolled_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_order_gradients_are_those_of_autograd_through_the_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("search_space.supernet.mixed._WeightedSum.apply", _plain_weighted_sum)
     supernet = small_supernet("smooth", cells=1)
-    step = alpha_step(supernet, rate=0.05)
+    step = alpha_step(supernet, learning_rate=0.05)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        expected = unrolled(supernet, step.training, step.validation, step.rate)
+        expected = unrolled(supernet, step.training, step.validation, step.learning_rate)
         direct = torch.autograd.grad(step.alpha_loss(step.validation), supernet.architecture_parameters())
         before = {name: value.clone() for name, value in supernet.state_dict().items()}
         SecondOrder(radius=1e-4).alpha_gradients(step)
     for alpha, gradient, first in zip(supernet.architecture_parameters(), expected, direct, strict=True):
         assert (gradient - first).abs().max() > 1e-4  # the second term matters here
-        # a central difference of step 1e-4: its error is of the order of 1e-8
+        # the error of a central difference with step 1e-4 is of the order of 1e-8
         torch.testing.assert_close(alpha.grad, gradient, rtol=1e-5, atol=1e-7)
     assert all(torch.equal(value, before[name]) for name, value in supernet.state_dict().items())
 
 
 def _plain_weighted_sum(gamma: Tensor, *maps: Tensor) -> Tensor:
-    return sum(weight * one for weight, one in zip(gamma, maps, strict=True))  # type: ignore[return-value]
+    return torch.stack([weight * x for weight, x in zip(gamma, maps, strict=True)]).sum(0)
 
 
-def test_second_order_with_rate_zero_is_first_order_and_leaves_everything_in_place() -> None:
+def test_second_order_with_learning_rate_zero_is_first_order_and_restores_everything() -> None:
     supernet = small_supernet()
-    step = alpha_step(supernet, rate=0.0)
+    step = alpha_step(supernet, learning_rate=0.0)
     expected = torch.autograd.grad(step.alpha_loss(step.validation), supernet.architecture_parameters())
     before = {name: value.clone() for name, value in supernet.state_dict().items()}
     SecondOrder().alpha_gradients(step)
@@ -128,58 +132,58 @@ def test_second_order_with_rate_zero_is_first_order_and_leaves_everything_in_pla
 
 
 @pytest.mark.parametrize("space", ["darts", "attention"])
-def test_expected_macs_are_the_mean_over_all_discrete_choices(space: str) -> None:
+def test_expected_macs_are_the_weighted_mean_over_all_architectures(space: str) -> None:
     supernet = small_supernet(space, cells=2 if space == "attention" else 3)
     choices = itertools.product(range(len(supernet.space.primitives)), repeat=2)
     assert_expected_macs_are_the_mean_over(supernet, [tuple(enumerate(choice)) for choice in choices])
 
 
-def test_expected_macs_of_pc_darts_are_the_mean_over_all_draws_of_two_edges() -> None:
+def test_expected_macs_of_pc_darts_are_the_weighted_mean_over_all_draws_of_two_edges() -> None:
     supernet = small_supernet(channels=8, partial_channels=4, edge_normalization=True)
     draws = itertools.product(range(2), range(len(supernet.space.primitives)))
     assert_expected_macs_are_the_mean_over(supernet, list(itertools.product(draws, repeat=2)))
 
 
-def assert_expected_macs_are_the_mean_over(supernet: Supernet, choices: list[tuple[Pick, ...]]) -> None:
-    """Hold the closed form against the sum over ``choices``, each of them two (edge, primitive) of a one-node cell."""
+def assert_expected_macs_are_the_mean_over(supernet: Supernet, choices: list[tuple[Choice, ...]]) -> None:
+    """Compare the closed form with the sum over ``choices``, (edge, primitive) pairs of both edges of a node."""
     expected = ExpectedMacs(supernet, (3, 8, 8))
     total = 0.0
     for kind in supernet.alphas:
         weights = supernet.edge_weights(kind).detach()
         for choice in choices:
-            total += float(torch.stack([weights[pick] for pick in choice]).prod()) * sum(
+            total += float(torch.stack([weights[pair] for pair in choice]).prod()) * sum(
                 macs_on_edge(supernet, index, supernet.space.primitives[primitive])
-                for index, own in enumerate(supernet.kinds)
-                if own == kind
+                for index, cell_kind in enumerate(supernet.kinds)
+                if cell_kind == kind
                 for _, primitive in choice
             )
     assert expected().item() == pytest.approx(expected.fixed + total, rel=1e-12)
 
 
 @pytest.mark.parametrize("partial_channels", [1, 4])
-def test_expected_macs_of_decided_alphas_are_those_of_the_derived_network(partial_channels: int) -> None:
+def test_expected_macs_of_one_hot_alphas_are_those_of_the_derived_network(partial_channels: int) -> None:
     supernet = small_supernet(
         channels=8, nodes=2, partial_channels=partial_channels, edge_normalization=partial_channels > 1
     )
-    decide(supernet)
+    make_one_hot(supernet)
     network = Network(supernet.genotype(), channels=8, cells=3, classes=3)
     assert ExpectedMacs(supernet, (3, 8, 8))().item() == pytest.approx(count_cost(network, (3, 8, 8)).macs)
 
 
 @torch.no_grad()
-def decide(supernet: Supernet) -> None:
-    """Give one primitive of every edge all the weight; of each node's edges but two, let it be ``none``."""
+def make_one_hot(supernet: Supernet) -> None:
+    """Give one primitive of every edge all the weight: ``none`` for all but two edges of each node."""
     names = supernet.space.primitives
     for kind, alpha in supernet.alphas.items():
         for edge, choice in enumerate(torch.randint(1, len(names), (len(alpha),))):
-            gone = edge == 3  # one of the three edges into the second node
-            alpha[edge, names.index("none") if gone else choice] = 500.0
+            removed = edge == 3  # one of the three edges into the second node
+            alpha[edge, names.index("none") if removed else choice] = 500.0
             if kind in supernet.betas:
-                supernet.betas[kind][edge] = -500.0 if gone else 0.0
+                supernet.betas[kind][edge] = -500.0 if removed else 0.0
 
 
 def macs_on_edge(supernet: Supernet, index: int, name: str) -> int:
-    """Return the macs of one primitive on either edge of a cell of one node."""
+    """Return the macs of a primitive on either edge of cell ``index``, which has one node."""
     reductions = sum(kind == "reduce" for kind in supernet.kinds[:index])
     side = 8 // 2**reductions if supernet.space.name == "darts" else 4
     width = supernet.cell(0).output.channels * 2 ** (reductions + (supernet.kinds[index] == "reduce"))
@@ -194,15 +198,15 @@ def test_gradient_of_the_expected_macs_by_finite_differences() -> None:
     expected = ExpectedMacs(supernet, (3, 8, 8))
     alpha = supernet.alphas["normal"]
     (gradient,) = torch.autograd.grad(expected(), alpha)
-    for place in ((0, 0), (0, 4), (1, 7)):
+    for index in ((0, 0), (0, 4), (1, 7)):
         values = []
-        for move in (1e-4, -2e-4):
+        for change in (1e-4, -2e-4):
             with torch.no_grad():
-                alpha[place] += move
+                alpha[index] += change
             values.append(expected().item())
         with torch.no_grad():
-            alpha[place] += 1e-4
-        assert float(gradient[place]) == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-5)
+            alpha[index] += 1e-4
+        assert float(gradient[index]) == pytest.approx((values[0] - values[1]) / 2e-4, rel=1e-5)
 
 
 def test_cost_pressure_lowers_the_expected_macs() -> None:
@@ -219,7 +223,7 @@ def test_cost_pressure_lowers_the_expected_macs() -> None:
 # --- regularization ---
 
 
-def test_measures_are_their_formulas() -> None:
+def test_measures_agree_with_their_formulas() -> None:
     x = torch.tensor([[0.0, -3.0], [4.0, 1.0]], dtype=torch.float64)
     assert float(l1(x)) == 2.0
     assert float(hoyer(x)) == pytest.approx((9 / 9 / 2 + 25 / 17 / 2) / 2)
@@ -245,7 +249,7 @@ def test_gradients_of_the_measures_by_finite_differences() -> None:
 
 
 @pytest.mark.parametrize("measure", ["l1", "hoyer"])
-def test_the_term_is_the_sum_over_the_named_taps(measure: str) -> None:
+def test_the_term_is_the_sum_over_the_matching_taps(measure: str) -> None:
     network = network_of("attention")
     images = torch.randn(3, 1, 8, 8)
     regularizer = Regularizer(network, measure, ["*.query", "cell0.preprocess*"])
@@ -256,24 +260,32 @@ def test_the_term_is_the_sum_over_the_named_taps(measure: str) -> None:
     names = [name for name in taps(network) if name.endswith(".query") or name.startswith("cell0.preprocess")]
     assert regularizer.names == names
     for name in names:
-        taps(network)[name].listener = lambda x: (seen.append(x), x)[1]  # type: ignore[func-returns-value]
+        taps(network)[name].listener = recording(seen)
     network(images)
-    formula = {
+    formula: dict[str, Callable[[Tensor], Tensor]] = {
         "l1": lambda x: x.abs().mean(),
         "hoyer": lambda x: torch.stack([m.abs().sum() ** 2 / (m**2).sum() / m.numel() for m in x]).mean(),
     }
     torch.testing.assert_close(term, sum(formula[measure](x) for x in seen))
 
 
-def test_a_new_pass_forgets_the_one_before() -> None:
+def recording(seen: list[Tensor]) -> Listener:
+    def listen(x: Tensor) -> Tensor:
+        seen.append(x)
+        return x
+
+    return listen
+
+
+def test_the_term_of_a_pass_does_not_include_the_previous_pass() -> None:
     network = network_of()
     regularizer = Regularizer(network, "l1", ["*"])
     objective = Objective(network, Compute(CPU, "float32"), regularizer, 0.5)
-    one = (torch.randn(3, 1, 8, 8), torch.tensor([0, 1, 2]))
+    images, labels = torch.randn(3, 1, 8, 8), torch.tensor([0, 1, 2])
     with regularizer.collecting():
-        assert objective(one).item() == objective(one).item()
-        plain = F.cross_entropy(network(one[0]), one[1])
-        torch.testing.assert_close(objective(one), plain + 0.5 * regularizer.term())
+        assert objective((images, labels)).item() == objective((images, labels)).item()
+        cross_entropy = F.cross_entropy(network(images), labels)
+        torch.testing.assert_close(objective((images, labels)), cross_entropy + 0.5 * regularizer.term())
 
 
 @pytest.mark.parametrize("phase", ["search", "train"])
@@ -296,28 +308,28 @@ def test_lambda_zero_is_bit_identical_to_no_term(phase: str, monkeypatch: pytest
     assert any(not torch.equal(value, states[0][name]) for name, value in other.items())
 
 
-def state_after_an_epoch(config: Any, phase: str) -> dict[str, Tensor]:
+def state_after_an_epoch(config: TrialConfig, phase: str) -> dict[str, Tensor]:
     torch.manual_seed(0)
-    parts = (images_of(config), compute_of(config), Mesh())
+    arguments = (images_of(config), compute_of(config), Mesh())
     if phase == "search":
-        search = Search(config, *parts)
+        search = Search(config, *arguments)
         search.run_epoch(0)
         return search.supernet.state_dict()
-    training = Training(config, network_of().genotype, *parts)
+    training = Training(config, network_of().genotype, *arguments)
     training.run_epoch(0)
     return training.network.state_dict()
 
 
-def test_regularization_makes_the_trained_maps_smaller() -> None:
+def test_regularization_reduces_the_magnitude_of_the_maps() -> None:
     magnitudes = []
     for strength in (0.0, 1.0):
         config = tiny_config(feature_maps={"regularization": strength}, train={"learning_rate": 0.1})
         torch.manual_seed(0)
         training = Training(config, network_of().genotype, images_of(config), compute_of(config), Mesh())
         rows = [training.run_epoch(epoch) for epoch in range(2)]
-        read = taps(training.network)
+        known = taps(training.network)
         magnitudes.append(
-            sum(tap["mean_magnitude"] for tap in rows[-1]["taps"] if not read[tap["tap"]].waiting)
+            sum(tap["mean_magnitude"] for tap in rows[-1]["taps"] if not known[tap["tap"]].waiting)
         )
         assert ("regularization_term" in rows[-1]) == (strength > 0)
     assert magnitudes[1] < 0.9 * magnitudes[0]
@@ -335,7 +347,7 @@ def test_regularization_makes_the_trained_maps_smaller() -> None:
     ],
     ids=["weights", "alphas", "both"],
 )  # fmt: skip
-def test_recomputation_gives_the_same_regularized_search(blocks: dict[str, Any]) -> None:
+def test_recomputation_gives_the_same_regularized_search(blocks: dict[str, dict[str, object]]) -> None:
     states = []
     for recompute in (False, True):
         search = {**blocks.get("search", {}), "recompute": recompute, "epochs": 1}
@@ -345,7 +357,7 @@ def test_recomputation_gives_the_same_regularized_search(blocks: dict[str, Any])
         torch.testing.assert_close(states[1][name], value, rtol=0, atol=1e-10)
 
 
-def test_a_recomputation_keeps_no_maps_alive_in_the_regularizer() -> None:
+def test_the_regularizer_does_not_keep_recomputed_maps() -> None:
     supernet = small_supernet(recompute=True)
     regularizer = Regularizer(supernet, "l1", ["*"])
     objective = Objective(supernet, Compute(CPU, "float64"), regularizer, 1.0)
@@ -374,7 +386,7 @@ def test_tap_statistics_count_zeros_and_magnitudes() -> None:
 # --- an epoch ---
 
 
-def test_an_epoch_of_search_reports_what_the_progress_table_holds() -> None:
+def test_a_search_epoch_measures_the_columns_of_the_progress_table() -> None:
     config = tiny_config(feature_maps={"regularization": 0.1, "in_search": True})
     search = Search(config, images_of(config), compute_of(config), Mesh())
     row = search.run_epoch(0)
@@ -388,7 +400,7 @@ def test_an_epoch_of_search_reports_what_the_progress_table_holds() -> None:
     assert len(row["taps"]) == len(taps(search.supernet))
 
 
-def test_alphas_rest_during_the_warm_up() -> None:
+def test_alphas_are_fixed_during_the_warmup() -> None:
     config = tiny_config(search={"alpha_warmup_epochs": 1})
     search = Search(config, images_of(config), compute_of(config), Mesh())
     before = [alpha.detach().clone() for alpha in search.supernet.architecture_parameters()]
@@ -403,7 +415,7 @@ def test_alphas_rest_during_the_warm_up() -> None:
     )
 
 
-def test_the_search_stops_when_skip_connections_take_over() -> None:
+def test_the_search_stops_early_when_skip_connections_exceed_their_share() -> None:
     config = tiny_config(search={"stop_when_skips_exceed": 0.5})
     search = Search(config, images_of(config), compute_of(config), Mesh())
     search.run_epoch(0)
@@ -416,7 +428,7 @@ def test_the_search_stops_when_skip_connections_take_over() -> None:
     assert search.stopped
 
 
-def test_the_rate_falls_along_half_a_cosine() -> None:
+def test_the_learning_rate_follows_half_a_cosine() -> None:
     assert cosine(1.0, 0.2, 0, 10) == 1.0
     assert cosine(1.0, 0.2, 5, 10) == pytest.approx(0.6)
     assert cosine(1.0, 0.2, 10, 10) == pytest.approx(0.2)
@@ -430,12 +442,12 @@ def test_bf16_searches_and_trains(space: str, algorithm: str) -> None:
         space, space={"channels": 8}, search=search_block, device={"precision": "bf16"}, train={"epochs": 1},
         feature_maps={"regularization": 0.01, "in_search": True},
     )  # fmt: skip
-    parts = (images_of(config), compute_of(config), Mesh())
-    search = Search(config, *parts)
-    row = search.run_epoch(0)
-    training = Training(config, search.genotype(), *parts)
-    for one in (row, training.run_epoch(0)):
-        assert torch.isfinite(torch.tensor([one["loss"], one["regularization_term"]])).all()
+    arguments = (images_of(config), compute_of(config), Mesh())
+    search = Search(config, *arguments)
+    search_row = search.run_epoch(0)
+    training = Training(config, search.genotype(), *arguments)
+    for row in (search_row, training.run_epoch(0)):
+        assert torch.isfinite(torch.tensor([row["loss"], row["regularization_term"]])).all()
     assert all(p.dtype == torch.float32 for p in training.network.parameters())
 
 
@@ -452,6 +464,8 @@ def test_validation_sees_every_held_out_image() -> None:
     config = tiny_config(train={"validation_share": 0.3, "batch_size": 25, "learning_rate": 1e-9})
     training = Training(config, network_of().genotype, images_of(config), compute_of(config), Mesh())
     row = training.run_epoch(0)
-    assert len(training.held_out.indices) == 38  # type: ignore[union-attr]
+    validation = training.validation_batches
+    assert validation is not None
+    assert len(validation.indices) == 38
     assert (row["validation_accuracy"] * 38) == pytest.approx(round(row["validation_accuracy"] * 38))
-    assert not set(training.held_out.indices.tolist()) & set(training.batches.indices.tolist())  # type: ignore[union-attr]
+    assert not set(validation.indices.tolist()) & set(training.batches.indices.tolist())

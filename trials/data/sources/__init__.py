@@ -1,8 +1,7 @@
-"""Where images come from: one file a source, none of which needs torch. Checks are cheap, reading is not.
+"""Image sources, one per file. They do not need torch.
 
-Here: finding, checking and decoding files. Not here: batches, devices. Read first: ``sources.py``: every source is a
-small immutable object that locates its files (``locate``), tells the size of its images (``image_shape``), and reads
-them.
+Here: finding, downloading, checking and decoding files. Not here: batches, devices. Read first: ``sources.py``, then
+``arrays.py`` with the interface of most sources.
 """
 
 import lazy_loader

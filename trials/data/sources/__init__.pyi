@@ -1,9 +1,9 @@
 from .arrays import Arrays as Arrays
+from .arrays import ArraySource as ArraySource
 from .arrays import Shape as Shape
 from .errors import DataError as DataError
 from .image_folder import FileList as FileList
 from .image_folder import ImageFolder as ImageFolder
-from .sources import ReadSource as ReadSource
 from .sources import Source as Source
 from .sources import image_shape as image_shape
 from .sources import locate as locate

@@ -1,11 +1,13 @@
-"""What a source hands on: images and labels as arrays in main memory.
+"""Image sources that are read into memory as a whole: their interface, and the arrays that they return.
 
 N images, C channels, H x W pixels, K classes.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ Shape = tuple[int, int, int]
 """[C, H, W]."""
 
 Pixels = NDArray[np.uint8]
-"""[N, C, H, W], 0 black to 255."""
+"""[N, C, H, W] or [C, H, W], 0 (black) to 255."""
 
 Labels = NDArray[np.int64]
 """[N], 0 to K - 1."""
@@ -24,7 +26,7 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Arrays:
-    """All images of a source, shared by the trials of a process: nobody writes into them."""
+    """All images of a source. The trials of a process share them: do not modify."""
 
     train_pixels: Pixels
     train_labels: Labels
@@ -39,8 +41,40 @@ class Arrays:
         return channels, height, width
 
 
+class ArraySource(ABC):
+    """A source of images that fit into memory. Sources are immutable; creating one does no I/O."""
+
+    @abstractmethod
+    def locate(self) -> None:
+        """Check, cheaply, that the files exist or can be downloaded.
+
+        Raises:
+            DataError: what is missing, where it was searched, and what to do.
+        """
+
+    @abstractmethod
+    def image_shape(self) -> Shape:
+        """Return [C, H, W] of the images. Decodes at most one image."""
+
+    @abstractmethod
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that :meth:`read` reads; downloads them if necessary."""
+
+    @abstractmethod
+    def read(self) -> Arrays:
+        """Read all images.
+
+        Raises:
+            DataError: a file that is missing or not what it should be.
+        """
+
+
 def check_labels(labels: Labels, classes: int, where: str) -> None:
-    """Raise DataError unless every label is 0 to ``classes`` - 1; ``where`` names the file or split."""
+    """Check that every label is 0 to ``classes`` - 1.
+
+    Raises:
+        DataError: the first label out of range; ``where`` is the file or split in the message.
+    """
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(outside):
         first = outside[0]
@@ -50,7 +84,11 @@ def check_labels(labels: Labels, classes: int, where: str) -> None:
 
 
 def count_classes(labels: Labels, where: str) -> int:
-    """Return K for training labels that number their classes 0 to K - 1; DataError where one is left out."""
+    """Return K, the number of classes in the training labels.
+
+    Raises:
+        DataError: the labels are not numbered 0 to K - 1 without gaps.
+    """
     present = np.unique(labels)
     for expected, label in enumerate(present):
         if label != expected:

@@ -1,10 +1,9 @@
-"""One compressed image to an array: PNG and JPEG only, within pillow's limit on the number of pixels."""
+"""Decoding of a single PNG or JPEG image, up to pillow's limit on the number of pixels."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -17,12 +16,16 @@ COLOUR = {"P", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 def decode(content: bytes, size: int | None, channels: int | None, where: str) -> Pixels:
-    """Return an image as uint8 [C, H, W].
+    """Decode an image to uint8 [C, H, W].
 
-    ``size``: pixels a side after shrinking or enlarging the largest square in the middle; None: as it is.
-    ``channels``: 1 or 3, which the image has to have (grey becomes colour, colour never grey); None: its own.
-    ``where`` names the image in errors. Raises DataError for what is no such image, or larger than pillow
-    allows.
+    Args:
+        content: a PNG or JPEG file.
+        size: side in pixels, to which the largest central square is resized; None: original size.
+        channels: required channels, 1 or 3. Grey images are converted to colour, but not the reverse. None: any.
+        where: the image's name in error messages.
+
+    Raises:
+        DataError: not such an image, or one with more pixels than pillow allows.
     """
     from PIL import Image, ImageOps
 
@@ -30,7 +33,7 @@ def decode(content: bytes, size: int | None, channels: int | None, where: str) -
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             mode = _mode(image.mode, channels, where)
             if size is not None:
-                image.draft(mode, (size, size))  # a JPEG may be decoded at a half, a quarter, ... already
+                image.draft(mode, (size, size))  # lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size
             flat = image.convert("RGBA") if image.mode == "P" else image
             flat = flat.convert(mode)
     except DataError:
@@ -45,7 +48,11 @@ def decode(content: bytes, size: int | None, channels: int | None, where: str) -
 
 
 def check_shape(pixels: Pixels, shape: Shape, where: str) -> None:
-    """Raise DataError unless an image [C, H, W] has the size of the first one."""
+    """Check that an image [C, H, W] has the shape of the first image.
+
+    Raises:
+        DataError: it has another shape; ``where`` is the image's name in the message.
+    """
     if pixels.shape != shape:
         found, expected = (" x ".join(map(str, s)) for s in (pixels.shape, shape))
         raise DataError(
@@ -53,8 +60,12 @@ def check_shape(pixels: Pixels, shape: Shape, where: str) -> None:
         )
 
 
-def content_of(value: Any, where: str) -> bytes:
-    """Return the bytes of an image cell: bytes, or a struct with ``bytes``; DataError where it is empty."""
+def content_of(value: object, where: str) -> bytes:
+    """Return the file content in a cell of an image column: bytes, or a struct with a field ``bytes``.
+
+    Raises:
+        DataError: the cell holds no bytes.
+    """
     content = value.get("bytes") if isinstance(value, Mapping) else value
     if not isinstance(content, bytes):
         raise DataError(f"every image must be bytes, but {where} is {type(content).__name__}")

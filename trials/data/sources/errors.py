@@ -1,4 +1,4 @@
-"""What can be wrong with the images of a trial."""
+"""The error of all image sources."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from shrinksweep import ShrinksweepError
 
 
 class DataError(ShrinksweepError, ValueError):
-    """Images that are missing, or are not what their source says. One line: the rule and what was found."""
+    """Images that are missing or invalid. The message is one line: the rule and what was found."""

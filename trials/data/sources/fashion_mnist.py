@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 60,000 training and 10,000 test images of 28x28, in the gzipped IDX files of its authors."""
+"""Fashion-MNIST: 60,000 training and 10,000 test images of 28x28 pixels, in the authors' gzipped IDX files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
-from trials.data.sources.arrays import Arrays, Labels, Pixels, Shape, check_labels
+from trials.data.sources.arrays import Arrays, ArraySource, Labels, Pixels, Shape, check_labels
 from trials.data.sources.errors import DataError
-from trials.data.sources.standard import Standard
+from trials.data.sources.standard import StandardDataSet
 
 CLASSES = 10
 SIDE = 28
-MOST_IMAGES = 1_000_000  # a header that says more is broken, and must not fill the memory
+MAX_IMAGES = 1_000_000
+"""A header with more images is corrupt. Without this limit, it could exhaust the memory."""
 
-FASHION_MNIST = Standard(
+FASHION_MNIST = StandardDataSet(
     name="fashion_mnist",
     files=(
         "train-images-idx3-ubyte.gz",
@@ -27,7 +29,7 @@ FASHION_MNIST = Standard(
         "t10k-labels-idx1-ubyte.gz",
     ),
     folders=("fashion_mnist",),
-    server="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    base_url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     downloads={
         "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -38,26 +40,26 @@ FASHION_MNIST = Standard(
 
 
 @dataclass(frozen=True)
-class FashionMnist:
-    """The four IDX files, in the folder ``path`` or in a usual place; any data set of the same form will do."""
+class FashionMnist(ArraySource):
+    """The four IDX files, in the folder ``path`` or a default folder. Other files of the same format work too."""
 
     path: str | None = None
 
+    @override
     def locate(self) -> None:
-        """Check that the files are there or can be fetched."""
         FASHION_MNIST.locate(self.path)
 
+    @override
     def image_shape(self) -> Shape:
-        """Return [C, H, W]."""
         return 1, SIDE, SIDE
 
+    @override
     def files(self) -> tuple[Path, ...]:
-        """Return the files that ``read`` reads, fetched first where that is needed."""
         folder = FASHION_MNIST.folder(self.path)
         return tuple(folder / file for file in FASHION_MNIST.files)
 
+    @override
     def read(self) -> Arrays:
-        """Return all images; DataError for a file that is no IDX file of this form, or ends too early."""
         train_images, train_labels, test_images, test_labels = self.files()
         train = _read_split(train_images, train_labels)
         test = _read_split(test_images, test_labels)
@@ -76,15 +78,18 @@ def _read_split(images: Path, labels: Path) -> tuple[Pixels, Labels]:
 
 
 def read_idx(path: Path, *sides: int) -> Pixels:
-    """Return a gzipped IDX file as uint8 [N, *sides]: a magic number, one size a dimension, then the bytes.
+    """Read a gzipped IDX file as uint8 [N, *sides].
 
-    Format: http://yann.lecun.com/exdb/mnist. Raises DataError for anything else.
+    The format is a magic number, one size per dimension, and the bytes: http://yann.lecun.com/exdb/mnist.
+
+    Raises:
+        DataError: not such a file, or one that is too short or too long.
     """
     try:
         with gzip.open(path) as file:
             sizes = _sizes(file.read(4 + 4 * (1 + len(sides))), sides, path)
             expected = math.prod(sizes)
-            content = bytearray(file.read(expected + 1))  # one byte more shows a file that is too long
+            content = bytearray(file.read(expected + 1))  # one more byte: detects a file that is too long
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
         raise DataError(f"an IDX file must be whole and gzipped, but {path} is not: {fault}") from fault
     if len(content) != expected:
@@ -102,9 +107,9 @@ def _sizes(header: bytes, sides: tuple[int, ...], path: Path) -> tuple[int, ...]
             f"0x{header[:4].hex()}"
         )
     sizes = tuple(int(size) for size in np.frombuffer(header[4 : len(header) // 4 * 4], dtype=">u4"))
-    if len(sizes) < dimensions or not 0 < sizes[0] <= MOST_IMAGES or sizes[1:] != sides:
+    if len(sizes) < dimensions or not 0 < sizes[0] <= MAX_IMAGES or sizes[1:] != sides:
         rule = " x ".join(["N", *map(str, sides)])
         raise DataError(
-            f"the sizes in an IDX header must be {rule} with N up to {MOST_IMAGES:,}, but {path} has {list(sizes)}"
+            f"the sizes in an IDX header must be {rule} with N up to {MAX_IMAGES:,}, but {path} has {list(sizes)}"
         )
     return sizes

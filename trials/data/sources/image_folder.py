@@ -1,4 +1,4 @@
-"""Images as files, one folder a class: ``root/train/CLASS/*.png`` and ``root/test/CLASS/*.jpg``."""
+"""Image files in one folder per class: ``root/train/CLASS/*.png`` and ``root/test/CLASS/*.jpg``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from trials.data.sources.arrays import Labels, Pixels, Shape
 from trials.data.sources.decoding import check_shape, decode
 from trials.data.sources.errors import DataError
-from trials.data.sources.places import existing
+from trials.data.sources.locations import require_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 SPLITS = ("train", "test")
@@ -19,7 +19,12 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class FileList:
-    """The files of an image folder, sorted by class and name, and how they are decoded."""
+    """The files of an image folder, sorted by class and name, and their labels.
+
+    Attributes:
+        shape: [C, H, W] of every image.
+        image_size: side to which images are resized, in pixels; None: original size.
+    """
 
     train_files: tuple[str, ...]
     train_labels: Labels
@@ -31,31 +36,39 @@ class FileList:
 
     @property
     def classes(self) -> int:
-        """K."""
+        """Number of classes."""
         return len(self.class_names)
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The folder ``path``; its classes are the sub-folders of ``train`` in the order of their names."""
+    """The folder ``path``. Its classes are the subfolders of ``train``, sorted by name."""
 
     path: str | None
     image_size: int | None = None
 
     def locate(self) -> None:
-        """Check that there are train and test folders with a class and an image each."""
+        """Check that ``train`` and ``test`` hold a class with an image each.
+
+        Raises:
+            DataError: what is missing.
+        """
         root = self._root()
         for split in SPLITS:
             _first_image(root, split)
 
     def image_shape(self) -> Shape:
-        """Return [C, H, W]: ``image_size``, or the size of the first training image."""
+        """Return [C, H, W] of the first training image, at ``image_size``."""
         file = _first_image(self._root(), "train")
         channels, height, width = decode_file(file, self.image_size, None).shape
         return channels, height, width
 
     def list_files(self) -> FileList:
-        """Return the files and labels; DataError where a test class has no training images."""
+        """Return all files and labels.
+
+        Raises:
+            DataError: a class without training images.
+        """
         root = self._root()
         self.locate()
         names = _class_names(root / "train")
@@ -71,15 +84,21 @@ class ImageFolder:
         )
 
     def _root(self) -> Path:
-        return existing(self.path, "image_folder", "a folder with train/CLASS and test/CLASS", folder=True)
+        return require_path(
+            self.path, "image_folder", "a folder with train/CLASS and test/CLASS", folder=True
+        )
 
 
 def decode_file(file: str, size: int | None, shape: Shape | None) -> Pixels:
-    """Return one file as uint8 [C, H, W]; DataError where it is no image, or not of ``shape``."""
+    """Decode one file to uint8 [C, H, W].
+
+    Raises:
+        DataError: it cannot be read, is not an image, or does not have ``shape`` [C, H, W].
+    """
     try:
         content = Path(file).read_bytes()
-    except OSError as fault:
-        raise DataError(f"{file} was listed, but cannot be read: {fault.strerror}") from fault
+    except OSError as error:
+        raise DataError(f"{file} was listed, but cannot be read: {error.strerror}") from error
     pixels = decode(content, size, shape[0] if shape else None, file)
     if shape:
         check_shape(pixels, shape, file)
@@ -87,7 +106,7 @@ def decode_file(file: str, size: int | None, shape: Shape | None) -> Pixels:
 
 
 def decode_files(files: list[str], size: int | None, shape: Shape) -> Pixels:
-    """Return files as uint8 [B, C, H, W]; what a reader process runs."""
+    """Decode files to uint8 [B, C, H, W]. Runs in a reader process."""
     pixels = np.empty((len(files), *shape), dtype=np.uint8)
     for i, file in enumerate(files):
         pixels[i] = decode_file(file, size, shape)

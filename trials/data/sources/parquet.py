@@ -1,38 +1,42 @@
-"""Images in one Parquet file: columns ``image`` (PNG or JPEG bytes), ``label`` (0 to K - 1), ``split``."""
+"""Images in one Parquet file, with the columns ``image`` (PNG or JPEG), ``label`` (0 to K - 1) and ``split``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
-from trials.data.sources.arrays import Arrays, Labels, Pixels, Shape, check_labels, count_classes
+from trials.data.sources.arrays import Arrays, ArraySource, Labels, Pixels, Shape, check_labels, count_classes
 from trials.data.sources.decoding import check_shape, content_of, decode
 from trials.data.sources.errors import DataError
-from trials.data.sources.places import existing
+from trials.data.sources.locations import require_path
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 COLUMNS = ("image", "label", "split")
 SPLITS = ("train", "test")
-ROWS_AT_A_TIME = 1024
+BATCH_ROWS = 1024
 
 
 @dataclass(frozen=True)
-class ParquetImages:
-    """The Parquet file ``path``; ``image`` may be a struct with ``bytes``; other splits are left alone."""
+class ParquetImages(ArraySource):
+    """The Parquet file ``path``. Rows of splits other than train and test are ignored."""
 
     path: str | None
     image_size: int | None = None
 
+    @override
     def locate(self) -> None:
-        """Check that the file is there and has the columns."""
         with _open(self._file()):
             pass
 
+    @override
     def image_shape(self) -> Shape:
-        """Return [C, H, W]: ``image_size``, or the size of the file's first training image."""
         path = self._file()
         with _open(path) as file:
             for row, content, _, split in _rows(file, path):
@@ -40,12 +44,12 @@ class ParquetImages:
                     return _shape_of(decode(content, self.image_size, None, _where(path, row)))
         raise _no_rows(path, SPLITS[0])
 
+    @override
     def files(self) -> tuple[Path, ...]:
-        """Return the files that ``read`` reads."""
         return (self._file(),)
 
+    @override
     def read(self) -> Arrays:
-        """Return all images; DataError for a row with none, one of another size, or a label out of range."""
         path = self._file()
         shape = self.image_shape()
         images: dict[str, list[Pixels]] = {split: [] for split in SPLITS}
@@ -60,11 +64,11 @@ class ParquetImages:
         return _arrays(images, labels, path)
 
     def _file(self) -> Path:
-        return existing(self.path, "parquet", "a Parquet file of images", folder=False)
+        return require_path(self.path, "parquet", "a Parquet file of images", folder=False)
 
 
-def _open(path: Path) -> Any:
-    """Return the open ``pyarrow.parquet.ParquetFile``, its columns checked."""
+def _open(path: Path) -> pq.ParquetFile:
+    """Open the file and check that it has the columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -72,8 +76,8 @@ def _open(path: Path) -> Any:
 
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as fault:
-        raise _not_parquet(path, fault) from fault
+    except (pa.ArrowException, OSError) as error:
+        raise _not_parquet(path, error) from error
     names = file.schema_arrow.names
     for column in COLUMNS:
         if column not in names:
@@ -83,21 +87,21 @@ def _open(path: Path) -> Any:
     return file
 
 
-def _rows(file: Any, path: Path) -> Iterator[tuple[int, bytes, int, str]]:
-    """Yield (row, image bytes, label, split) in the order of the file."""
+def _rows(file: pq.ParquetFile, path: Path) -> Iterator[tuple[int, bytes, int, str]]:
+    """Yield (row, image bytes, label, split) in file order."""
     import pyarrow as pa
 
     row = 0
     try:
-        for batch in file.iter_batches(ROWS_AT_A_TIME, columns=list(COLUMNS)):
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(COLUMNS)):
             for image, label, split in zip(*(batch[name].to_pylist() for name in COLUMNS), strict=True):
                 yield row, content_of(image, _where(path, row)), _label(label, _where(path, row)), split
                 row += 1
-    except (pa.ArrowException, OSError) as fault:
-        raise _not_parquet(path, fault) from fault
+    except (pa.ArrowException, OSError) as error:
+        raise _not_parquet(path, error) from error
 
 
-def _label(value: Any, where: str) -> int:
+def _label(value: object, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise DataError(f"every label must be a whole number, but {where} has {value!r}")
     return value
@@ -128,7 +132,7 @@ def _no_rows(path: Path, split: str) -> DataError:
     return DataError(f"`split` must be train or test, both at least once, but {path} has no {split} row")
 
 
-def _not_parquet(path: Path, fault: Exception) -> DataError:
+def _not_parquet(path: Path, error: Exception) -> DataError:
     return DataError(
-        f"`data.path` must be a whole Parquet file, but {path} is not: {' '.join(str(fault).split())}"
+        f"`data.path` must be a whole Parquet file, but {path} is not: {' '.join(str(error).split())}"
     )

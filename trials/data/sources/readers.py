@@ -1,6 +1,6 @@
-"""Processes that decode image files ahead of the training step.
+"""Reader processes: decode image files ahead of the training step.
 
-They load no torch, draw no random numbers, and end when the process that started them does.
+They do not import torch, do not draw random numbers, and exit with their parent process.
 """
 
 from __future__ import annotations
@@ -19,54 +19,63 @@ from trials.data.sources.arrays import Pixels, Shape
 from trials.data.sources.image_folder import decode_files
 from trials.errors import TrialError
 
-BATCHES_AHEAD = 2
-"""Batches a reader process works on ahead of the step that needs them."""
+PREFETCHED_BATCHES = 2
+"""Batches that are prefetched per reader process."""
 
 
-def decoded(batches: Iterator[list[str]], size: int | None, shape: Shape, workers: int) -> Iterator[Pixels]:
-    """Yield each list of files as uint8 [B, C, H, W], in order, a few lists ahead of what was asked for.
+def decode_batches(
+    batches: Iterator[list[str]], size: int | None, shape: Shape, workers: int
+) -> Iterator[Pixels]:
+    """Decode batches of files to uint8 [B, C, H, W], in order, with prefetching.
 
-    ``workers``: reader processes, shared by all callers in this process; 0: decode right here. Raises DataError for
-    a file that is no image of ``shape`` [C, H, W], TrialError where a reader dies.
+    Args:
+        batches: the files of each batch.
+        size: side to which images are resized, in pixels; None: original size.
+        shape: required shape [C, H, W] of every image.
+        workers: reader processes, shared by all callers in this process; 0: decode in this process.
+
+    Raises:
+        DataError: a file that is not an image of ``shape``.
+        TrialError: a reader process died.
     """
     if not workers:
         for files in batches:
             yield decode_files(files, size, shape)
         return
-    waiting: deque[Future[Pixels]] = deque()
-    processes = readers(workers)
+    pending: deque[Future[Pixels]] = deque()
+    pool = reader_pool(workers)
     try:
         for files in batches:
-            waiting.append(processes.submit(decode_files, files, size, shape))
-            if len(waiting) > BATCHES_AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as fault:
-        readers.cache_clear()  # the next epoch starts new ones
+            pending.append(pool.submit(decode_files, files, size, shape))
+            if len(pending) > PREFETCHED_BATCHES * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool as error:
+        reader_pool.cache_clear()  # the next epoch starts a new pool
         raise TrialError(
             "reader processes must live as long as the trial, but one died: out of memory?"
-        ) from fault
+        ) from error
     finally:
-        for future in waiting:
+        for future in pending:
             future.cancel()
 
 
 @lru_cache(maxsize=1)
-def readers(workers: int) -> ProcessPoolExecutor:
-    """Return this process's readers: started when first needed, kept for its later epochs and trials."""
-    fresh = multiprocessing.get_context("spawn")  # a fork would copy locks that torch's threads hold
-    return ProcessPoolExecutor(workers, mp_context=fresh, initializer=_begin)
+def reader_pool(workers: int) -> ProcessPoolExecutor:
+    """Return the reader processes of this process. Later epochs and trials reuse them."""
+    spawn = multiprocessing.get_context("spawn")  # a fork would copy locks that torch's threads hold
+    return ProcessPoolExecutor(workers, mp_context=spawn, initializer=_initialize_reader)
 
 
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the trial, which ends its readers
+def _initialize_reader() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the trial, which ends its readers
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=_end_after, args=(parent.join,), daemon=True).start()
+    threading.Thread(target=_exit_after, args=(parent.join,), daemon=True).start()
 
 
-def _end_after(wait: Callable[[], None]) -> None:
-    """End a reader whose trial was killed: it would wait for work forever."""
+def _exit_after(wait: Callable[[], None]) -> None:
+    """Exit when ``wait`` returns. A reader whose trial was killed would otherwise wait for work forever."""
     wait()
     os._exit(1)

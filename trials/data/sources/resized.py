@@ -1,4 +1,4 @@
-"""A standard data set at another size: a search at half the resolution costs a quarter of the macs."""
+"""A standard data set at another resolution: half the resolution takes a quarter of the macs."""
 
 from __future__ import annotations
 
@@ -6,48 +6,46 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
-from trials.data.sources.arrays import Arrays, Pixels, Shape
-from trials.data.sources.cifar10 import Cifar10
-from trials.data.sources.digits import Digits
-from trials.data.sources.fashion_mnist import FashionMnist
+from trials.data.sources.arrays import Arrays, ArraySource, Pixels, Shape
 
 
 @dataclass(frozen=True)
-class Resized:
-    """The images of ``source``, all of one size, at ``size`` pixels a side."""
+class Resized(ArraySource):
+    """The images of ``source``, which are all of one size, resized to ``size`` x ``size`` pixels."""
 
-    source: Digits | FashionMnist | Cifar10
+    source: ArraySource
     size: int
 
+    @override
     def locate(self) -> None:
-        """Check that the files are there or can be fetched."""
         self.source.locate()
 
+    @override
     def image_shape(self) -> Shape:
-        """Return [C, H, W]."""
         return self.source.image_shape()[0], self.size, self.size
 
+    @override
     def files(self) -> tuple[Path, ...]:
-        """Return the files that ``read`` reads."""
         return self.source.files()
 
+    @override
     def read(self) -> Arrays:
-        """Return all images, resized."""
-        whole = self.source.read()
+        original = self.source.read()
         return replace(
-            whole,
-            train_pixels=_resized(whole.train_pixels, self.size),
-            test_pixels=_resized(whole.test_pixels, self.size),
+            original,
+            train_pixels=_resize(original.train_pixels, self.size),
+            test_pixels=_resize(original.test_pixels, self.size),
         )
 
 
-def _resized(pixels: Pixels, size: int) -> Pixels:
-    """Return [N, C, size, size], each pixel the weighted mean of all that it covers."""
+def _resize(pixels: Pixels, size: int) -> Pixels:
+    """Return [N, C, size, size] of [N, C, H, W], interpolated bilinearly with antialiasing."""
     from PIL import Image
 
     count, channels = pixels.shape[:2]
-    small = np.empty((count * channels, size, size), dtype=np.uint8)
+    resized = np.empty((count * channels, size, size), dtype=np.uint8)
     for index, plane in enumerate(pixels.reshape(count * channels, *pixels.shape[2:])):
-        small[index] = Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR)
-    return small.reshape(count, channels, size, size)
+        resized[index] = Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR)
+    return resized.reshape(count, channels, size, size)

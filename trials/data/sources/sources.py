@@ -1,13 +1,12 @@
-"""Which source a configuration names, and the cheap questions to it.
+"""Which source a configuration names.
 
-Every source is a small immutable object that can say whether its files are there (``locate``), how large its
-images are (``image_shape``), and read them. A new source is one file here and one line in :func:`source_of`.
+To add a source: one file in this folder, and one line in :func:`source_of`.
 """
 
 from __future__ import annotations
 
 from trials.config import DataConfig
-from trials.data.sources.arrays import Shape
+from trials.data.sources.arrays import ArraySource, Shape
 from trials.data.sources.cifar10 import Cifar10
 from trials.data.sources.digits import Digits
 from trials.data.sources.fashion_mnist import FashionMnist
@@ -15,14 +14,12 @@ from trials.data.sources.image_folder import ImageFolder
 from trials.data.sources.parquet import ParquetImages
 from trials.data.sources.resized import Resized
 
-ReadSource = Digits | FashionMnist | Cifar10 | Resized | ParquetImages
-"""Sources that are read whole."""
-
-Source = ReadSource | ImageFolder
+Source = ArraySource | ImageFolder
+"""A source of images: read into memory as a whole, or one file at a time."""
 
 
 def source_of(config: DataConfig) -> Source:
-    """Return the source that a configuration names, at the size that it asks for."""
+    """Return the source that ``config`` names, at its image size."""
     if config.name == "parquet":
         return ParquetImages(config.path, config.image_size)
     if config.name == "image_folder":
@@ -39,14 +36,20 @@ _STANDARD: dict[str, type[Digits | FashionMnist | Cifar10]] = {
 
 
 def locate(config: DataConfig) -> None:
-    """Check that the images are there, or can be fetched; cheap, and without torch.
+    """Check that the images exist or can be downloaded. Cheap, and without torch.
 
-    A standard data set that is in none of the usual places is asked for at its server (one request, no
-    download). Raises DataError that names what is looked for, where, and what to do.
+    For a standard data set that is not on disk, this sends one request to its server and downloads nothing.
+
+    Raises:
+        DataError: what is missing, where it was searched, and what to do.
     """
     source_of(config).locate()
 
 
 def image_shape(config: DataConfig) -> Shape:
-    """Return [C, H, W] of the images; at most one image is read. Raises DataError where there is none."""
+    """Return [C, H, W] of the images. Reads at most one image.
+
+    Raises:
+        DataError: there are no images.
+    """
     return source_of(config).image_shape()

@@ -1,4 +1,4 @@
-"""Standard data sets: found in the usual places, or else fetched once into the cache, their SHA-256 checked."""
+"""Standard data sets: read from disk, or else downloaded once into the cache and verified by SHA-256."""
 
 from __future__ import annotations
 
@@ -12,65 +12,80 @@ from urllib.request import Request, urlopen
 
 from results.errors import one_line
 from trials.data.sources.errors import DataError
-from trials.data.sources.places import CACHE_VARIABLE, DATA_VARIABLE, cache_folder, holding, standard_places
+from trials.data.sources.locations import (
+    CACHE_VARIABLE,
+    DATA_VARIABLE,
+    cache_folder,
+    candidate_folders,
+    find_folder,
+)
 
 MIRROR_VARIABLE = "SHRINKSWEEP_MIRROR"
-"""Environment variable: a base URL that serves NAME/FILE in place of the data sets' own servers."""
+"""Environment variable: base URL of a mirror. It serves NAME/FILE for every data set NAME."""
 ANSWER_TIMEOUT_S = 5.0
 DOWNLOAD_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Standard:
-    """One data set: its files, the folders they usually lie in, and the server that has them."""
+class StandardDataSet:
+    """Files of a data set: their names, usual folders and download server."""
 
     name: str
     files: tuple[str, ...]
-    """What a folder must hold."""
+    """Files that the folder must hold."""
     folders: tuple[str, ...]
-    """Usual names of the folder; downloads go to the first."""
-    server: str
+    """Usual names of the folder, below the data folder or the cache. Downloads go to the first."""
+    base_url: str
     """Base URL of the downloads."""
     downloads: Mapping[str, str]
-    """Files on the server and their SHA-256."""
+    """SHA-256 of every file to download."""
     unpack: Callable[[Path, Path], None] | None = None
-    """Makes ``files`` in a folder out of the one download; None: the downloads are the files."""
+    """Extracts ``files`` from the downloaded archive (first argument) into a folder. None: the downloads are
+    ``files``."""
 
     def locate(self, path: str | None) -> None:
-        """Check that the files are there, or that the server answers; DataError otherwise."""
-        places = standard_places(path, self.folders)
-        if holding(places, self.files):
+        """Check that the files exist, or that the server offers them.
+
+        Raises:
+            DataError: neither.
+        """
+        candidates = candidate_folders(path, self.folders)
+        if find_folder(candidates, self.files):
             return
         if path is not None:
-            raise self._missing(places, "")
-        fault = _unreachable(self._url(next(iter(self.downloads))))
-        if fault:
-            raise self._missing(places, f"; the server does not have it to fetch: {fault}")
+            raise self._missing(candidates, "")
+        error = _unreachable(self._url(next(iter(self.downloads))))
+        if error:
+            raise self._missing(candidates, f"; it cannot be downloaded: {error}")
 
     def folder(self, path: str | None) -> Path:
-        """Return the folder that holds the files, fetching them first where that is needed and possible."""
-        places = standard_places(path, self.folders)
-        found = holding(places, self.files)
+        """Return the folder that holds the files. Downloads them if no ``path`` is given and they are not on disk.
+
+        Raises:
+            DataError: the files are not on disk, and the download is not allowed or fails.
+        """
+        candidates = candidate_folders(path, self.folders)
+        found = find_folder(candidates, self.files)
         if found:
             return found.resolve()
         if path is not None:
-            raise self._missing(places, "")
+            raise self._missing(candidates, "")
         try:
-            return self._fetch()
-        except (OSError, ValueError) as fault:  # OSErrors of the network, ValueError for a wrong checksum
-            response = getattr(fault, "response", None)
+            return self._download()
+        except (OSError, ValueError) as error:  # OSError: network; ValueError: wrong checksum
+            response = getattr(error, "response", None)
             if response is not None:
-                response.close()  # the connection of a refused request
-            raise self._missing(places, f"; it could not be fetched: {one_line(fault)}") from fault
+                response.close()  # the error keeps the connection open
+            raise self._missing(candidates, f"; the download failed: {one_line(error)}") from error
 
-    def _fetch(self) -> Path:
+    def _download(self) -> Path:
         import pooch
         from filelock import FileLock
 
         folder = cache_folder() / self.folders[0]
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{folder.name}.lock")):  # the trials of one machine fetch it once
-            if not holding([folder], self.files):
+        with FileLock(folder.with_name(f".{folder.name}.lock")):  # trials on one machine share a download
+            if not find_folder([folder], self.files):
                 for file, sha256 in self.downloads.items():
                     downloader = pooch.HTTPDownloader(timeout=DOWNLOAD_TIMEOUT_S)
                     pooch.retrieve(self._url(file), f"sha256:{sha256}", file, folder, downloader=downloader)
@@ -80,23 +95,23 @@ class Standard:
 
     def _url(self, file: str) -> str:
         mirror = os.environ.get(MIRROR_VARIABLE)
-        return f"{mirror.rstrip('/')}/{self.name}/{file}" if mirror else self.server + file
+        return f"{mirror.rstrip('/')}/{self.name}/{file}" if mirror else self.base_url + file
 
-    def _missing(self, places: list[Path], why: str) -> DataError:
-        looked_at = ", ".join(str(place.absolute()) for place in places)
+    def _missing(self, candidates: list[Path], why: str) -> DataError:
+        searched = ", ".join(str(folder.absolute()) for folder in candidates)
         return DataError(
-            f"{self.name} needs {', '.join(self.files)} in one of: {looked_at}; put them there, or set "
+            f"{self.name} needs {', '.join(self.files)} in one of: {searched}; put them there, or set "
             f"`data.path` or {DATA_VARIABLE} (or {MIRROR_VARIABLE}, {CACHE_VARIABLE} for downloads){why}"
         )
 
 
 def _unreachable(url: str) -> str | None:
-    """Return why the server does not offer a file, or None where it does. Asks for the head only."""
+    """Return why ``url`` cannot be downloaded, or None if it can. Sends a HEAD request."""
     try:
         with urlopen(Request(url, method="HEAD"), timeout=ANSWER_TIMEOUT_S):
             return None
-    except HTTPError as fault:
-        with fault:  # it holds the connection
-            return f"{url}: {one_line(fault)}"
-    except (OSError, HTTPException, ValueError) as fault:
-        return f"{url}: {one_line(fault)}"
+    except HTTPError as error:
+        with error:  # closes the connection
+            return f"{url}: {one_line(error)}"
+    except (OSError, HTTPException, ValueError) as error:
+        return f"{url}: {one_line(error)}"

@@ -1,0 +1,110 @@
+"""Tables of points, and how numbers and times are written in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+HEADINGS = {
+    "output_node": "output\nnode",
+    "splitting": "s",
+    "regularization": "lambda",
+    "threshold": "tau",
+    "threshold_mode": "tau\nmode",
+    "weight_bits": "weight\nbits",
+    "feature_map_bits": "map\nbits",
+    "codec": "codec",
+    "seed": "seed",
+}
+"""Columns that are shown beside the objectives where points differ in them, with their headings."""
+
+
+def front_table(front: pa.Table, objectives: Mapping[str, str], rows: int | None = None) -> Table:
+    """Return the points of a front as a table, best first in the first objective; at most ``rows`` of them."""
+    first = next(iter(objectives))
+    order = "descending" if objectives[first] == "max" else "ascending"
+    return points_table(front.sort_by([(first, order)]), objectives, rows=rows)
+
+
+def points_table(
+    points: pa.Table, objectives: Iterable[str], beside: Iterable[str] = (), rows: int | None = None
+) -> Table:
+    """Return points as a table: their names, the columns in which they differ, ``beside``, the objectives.
+
+    Args:
+        points: one row a point, with a column ``point``.
+        objectives: columns on the right.
+        beside: columns that are shown whether or not the points differ in them.
+        rows: the most rows to show; None shows all.
+    """
+    objectives = list(objectives)
+    differing = [n for n in HEADINGS if n not in objectives and len(points[n].unique()) > 1]
+    columns = list(
+        dict.fromkeys(["point", *differing, *(n for n in beside if n not in objectives), *objectives])
+    )
+    table = Table(
+        title=f"front: {points.num_rows} points",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for name in columns:
+        kind = points.schema.field(name).type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        table.add_column(
+            HEADINGS.get(name) or _heading(name), justify="right" if is_number else "left", no_wrap=True
+        )
+    for row in points.select(columns).slice(0, rows).to_pylist():
+        row["point"] = short_point(row["point"])
+        table.add_row(*(format_cell(row[name]) for name in columns))
+    return table
+
+
+def short_point(point: str) -> str:
+    """Return the short name of a point, which every command accepts like the full name.
+
+    >>> short_point("342695f80345bbe6-08")
+    '342695f8-08'
+    """
+    key, _, rung = point.partition("-")
+    return f"{key[:8]}-{rung}"
+
+
+def _heading(column: str) -> str:
+    """Return a column's name in short lines, broken after underscores."""
+    lines = [""]
+    for part in column.replace("_", "_ ").split():
+        if lines[-1] and len(lines[-1] + part) > 9:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def format_cell(value: object) -> str:
+    """Return a value as a table shows it.
+
+    >>> format_cell(0.98333333), format_cell(1234567), format_cell(1e-5), format_cell(None)
+    ('0.9833', '1,234,567', '1e-05', '-')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in two units at most.
+
+    >>> format_duration(42.0), format_duration(130.0), format_duration(7500.0)
+    ('42 s', '2 min 10 s', '2 h 05 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
