@@ -1,5 +1,5 @@
-from .checkpointing.record import TrialContext as TrialContext
 from .config.trial import TrialConfig as TrialConfig
+from .context import TrialContext as TrialContext
 from .cost.cost import Cost as Cost
 from .cost.cost import count_cost as count_cost
 from .errors import CheckpointError as CheckpointError

@@ -16,8 +16,9 @@ import torch
 from results.storage.record_types import PointRow
 from search_space import Network
 from shrinksweep import __version__
-from trials.checkpointing.record import Record, TrialContext
+from trials.checkpointing.record import Record
 from trials.config import Rung, TrialConfig
+from trials.context import TrialContext
 from trials.cost.cost import count_cost
 from trials.data.batches import Batch, Batches
 from trials.data.image_set import ImageReader, Images

@@ -14,8 +14,9 @@ import torch
 from search_space import Genotype, Network
 from trials.checkpointing import checkpoint, shared_search
 from trials.checkpointing.checkpoint import State
-from trials.checkpointing.record import Phase, Record, TrialContext
+from trials.checkpointing.record import Phase, Record
 from trials.config import Rung, TrialConfig
+from trials.context import TrialContext
 from trials.data.image_set import Images
 from trials.data.loading import load_images
 from trials.device.compute import Compute

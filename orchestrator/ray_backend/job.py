@@ -12,6 +12,7 @@ from results import RunDirectory
 from results.pareto.constraints import Constraint
 from results.storage.record_types import JsonObject
 from trials.config import TrialConfig
+from trials.context import TrialContext
 
 Report = Callable[[JsonObject], None]
 """Receives the progress row of every epoch, from rank 0. An exception from it ends the trial."""
@@ -65,7 +66,6 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
     """
     if not job.resources.gpus_per_worker:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    from trials.checkpointing.record import TrialContext  # loads torch
 
     parsed = TrialConfig.model_validate_json(config)
     module, _, name = job.trial.partition(":")

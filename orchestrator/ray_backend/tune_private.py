@@ -2,7 +2,6 @@
 
 ``tests/orchestrator/ray_backend/test_tune_private.py`` fails if a version of Ray no longer has one of them.
 """
-# ruff: noqa: SLF001
 
 from __future__ import annotations
 

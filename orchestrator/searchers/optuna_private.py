@@ -10,4 +10,4 @@ CHECKED_WITH = "5.0.0"
 
 def generation_key() -> str:
     """Return the system attribute of a trial in which NSGA-II stores and looks up its generation."""
-    return str(NSGAIISampler._get_generation_key())  # noqa: SLF001 (Optuna has no public name for it)
+    return str(NSGAIISampler._get_generation_key())

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 from typing_extensions import override
 
 from orchestrator.searchers.base import Searcher
@@ -20,6 +19,8 @@ class RandomSearcher(Searcher):
     """Proposes the points of a scrambled Sobol sequence: random, but evenly spread. Depends on sweep and seed only."""
 
     def __init__(self, dimensions: Sequence[Dimension], seed: int) -> None:
+        from scipy.stats import qmc  # it takes a second to load
+
         self._dimensions = dimensions
         self._sobol = qmc.Sobol(len(dimensions), scramble=True, rng=np.random.default_rng(seed))
         self._points: NDArray[np.float64] = np.empty((0, len(dimensions)))  # drawn so far, [n, dimensions]

@@ -91,7 +91,9 @@ def test_the_cluster_file_is_one_that_ray_up_takes() -> None:
     validate_config(filled)
     starts = [*filled["head_start_ray_commands"], *filled["worker_start_ray_commands"]]
     assert all("RAY_AUTH_MODE=token" in line for line in starts if "ray start" in line)
-    assert all((ROOT / local).exists() for local in config["file_mounts"].values() if not local.startswith("~"))
+    assert all(
+        (ROOT / local).exists() for local in config["file_mounts"].values() if not local.startswith("~")
+    )
 
 
 # --- Slurm ---

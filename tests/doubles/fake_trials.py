@@ -17,8 +17,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from results.storage.record_types import PointRow, ProgressRow
-from trials.checkpointing.record import TrialContext
 from trials.config import Rung, TrialConfig
+from trials.context import TrialContext
 
 Hook = Callable[[int], None]
 """Called before every epoch, with its step (from 1)."""

@@ -20,7 +20,7 @@ from tests.doubles.stopped import StoppedError
 from tests.trials.tiny import compute_of, context_in, images_of, tiny_config
 from trials import TrialConfig, TrialError, count_cost, run_trial
 from trials.checkpointing import checkpoint
-from trials.checkpointing.record import Report
+from trials.context import Report
 from trials.data.image_set import ImageSet
 from trials.errors import CheckpointError, InfeasibleError
 from trials.trial import evaluate_ladder, load_network

@@ -12,7 +12,7 @@ from results import RunDirectory
 from results.storage.record_types import JsonObject
 from search_space import Genotype, Network
 from trials import TrialConfig, TrialContext
-from trials.checkpointing.record import Report
+from trials.context import Report
 from trials.data.loading import Images, load_images
 from trials.device.compute import Compute
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NotRequired, Protocol, TypedDict, cast
 
-from results import RunDirectory
-from results.pareto.constraints import Constraint
 from results.storage.record_types import JsonObject, ProgressRow, ProgressTap
 from trials.checkpointing import checkpoint
 from trials.checkpointing.checkpoint import State
 from trials.config import TrialConfig
+from trials.context import TrialContext
 from trials.device.parallel import Mesh
 from trials.errors import CheckpointError
 
@@ -57,38 +55,6 @@ class Phase(Protocol):
 
     def load_state_dict(self, state: State) -> None:
         """Restore a state that :meth:`state_dict` returned."""
-
-
-Report = Callable[[JsonObject], None]
-"""Receives the progress row of an epoch."""
-
-
-def _ignore(row: JsonObject) -> None:
-    """Do not report."""
-
-
-@dataclass(frozen=True)
-class TrialContext:
-    """The surroundings of a trial: where it is stored, whom it reports to, and the ranks it runs on.
-
-    Attributes:
-        directory: the run directory.
-        index: index of the trial in the ledger.
-        sweep: name of the sweep.
-        report: called by rank 0 after every epoch, once the progress row and the checkpoint are on storage. It may
-            raise an exception to stop the trial.
-        rank, world_size, address: this rank, the number of ranks, and where they meet (``tcp://host:port``).
-        constraints: of the sweep. Those on macs, flops and params are checked before the network is trained.
-    """
-
-    directory: RunDirectory
-    index: int
-    sweep: str
-    report: Report = _ignore
-    rank: int = 0
-    world_size: int = 1
-    address: str | None = None
-    constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass

@@ -16,8 +16,8 @@ from results.storage.ledger import Failure
 from tests.doubles.fake_trials import quick_trial
 from tests.doubles.stopped import StoppedError
 from tests.orchestrator.conftest import small_sweep
-from trials.checkpointing.record import TrialContext
 from trials.config import TrialConfig
+from trials.context import TrialContext
 
 SWEEP = "name: test\nsweep: {space.splitting: [1, 2, 4]}\nstrategy: {searcher: grid}\n"
 

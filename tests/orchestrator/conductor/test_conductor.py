@@ -28,8 +28,8 @@ from tests.doubles.fake_trials import (
 )
 from tests.doubles.stopped import StoppedError
 from tests.orchestrator.conftest import same_points, small_sweep
-from trials.checkpointing.record import TrialContext
 from trials.config import TrialConfig
+from trials.context import TrialContext
 
 TrialFunction = Callable[[TrialConfig, TrialContext], None]
 

@@ -12,7 +12,7 @@ from orchestrator.sweep.dimensions import Assignment
 from results import RunDirectory
 from tests.doubles.fake_trials import noop_trial
 from tests.orchestrator.conftest import small_sweep
-from trials.checkpointing.record import TrialContext
+from trials.context import TrialContext
 
 
 class Launch:

@@ -12,8 +12,8 @@ from orchestrator.conductor.time_estimate import mean_spent
 from results import RunDirectory
 from tests.doubles.fake_trials import noop_trial, write_records
 from tests.orchestrator.conftest import small_sweep
-from trials.checkpointing.record import TrialContext
 from trials.config import TrialConfig
+from trials.context import TrialContext
 
 
 class Killed(BaseException):

@@ -10,7 +10,7 @@ from results import RunDirectory
 from results.storage.record_types import PointRow
 from tests.doubles.fake_trials import point_row
 from tests.orchestrator.conftest import small_sweep
-from trials.checkpointing.record import TrialContext
+from trials.context import TrialContext
 
 
 def test_points_without_finite_objectives_are_left_out(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.trials.data import image_makers as make
 from trials.config import DataConfig
 from trials.data.sources.arrays import Arrays
+from trials.data.sources.digits import _images_and_labels
 from trials.data.sources.errors import DataError
 from trials.data.sources.fashion_mnist import FashionMnist, read_idx
 from trials.data.sources.image_folder import ImageFolder
@@ -62,6 +63,14 @@ def test_sources_load_no_torch_until_images_are_read() -> None:
         "assert not {'torch', 'ray', 'pyarrow', 'sklearn', 'PIL', 'pooch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_file_of_the_digits_holds_what_its_package_loads() -> None:
+    from sklearn.datasets import load_digits
+
+    images, labels = _images_and_labels()
+    assert np.array_equal(images, load_digits().images)
+    assert np.array_equal(labels, load_digits().target)
 
 
 def test_the_split_of_digits_is_fixed() -> None:

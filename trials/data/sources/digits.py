@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from trials.data.sources.errors import DataError
 
 TEST_IMAGES_PER_CLASS = 36
 MAX_GREY_LEVEL = 16
+FILE = "datasets/data/digits.csv.gz"
+"""Inside scikit-learn: one image a line, 64 grey levels and the label."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,26 @@ class Digits(ArraySource):
 
     @override
     def read(self) -> Arrays:
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        pixels = np.round(digits.images * (255 / MAX_GREY_LEVEL)).astype(np.uint8)[:, None]  # [N, 1, 8, 8]
-        labels = digits.target.astype(np.int64)
+        images, labels = _images_and_labels()
+        pixels = np.round(images * (255 / MAX_GREY_LEVEL)).astype(np.uint8)[:, None]  # [N, 1, 8, 8]
         test = _test_mask(labels)
         return Arrays(pixels[~test], labels[~test], pixels[test], labels[test], classes=10)
+
+
+def _images_and_labels() -> tuple[NDArray[np.float64], Labels]:
+    """Return grey levels [N, 8, 8] from 0 to ``MAX_GREY_LEVEL``, and labels [N].
+
+    The package's file is read without the package: importing scikit-learn takes every trial process two seconds.
+    """
+    package = find_spec("sklearn")
+    file = Path(package.origin).parent / FILE if package and package.origin else Path(FILE)
+    if file.exists():
+        table = np.loadtxt(file, delimiter=",")
+        return table[:, :-1].reshape(-1, 8, 8), table[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return digits.images, digits.target.astype(np.int64)
 
 
 def _test_mask(labels: Labels) -> NDArray[np.bool_]:
