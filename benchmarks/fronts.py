@@ -21,7 +21,7 @@ import results
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured
 from results.schema import POINTS
-from results.storage import parquet
+from results.storage.parquet_files import parquet
 from results.tables.where import where_mask
 
 

@@ -23,9 +23,13 @@ from .plots.plots import plot_hypervolume as plot_hypervolume
 from .plots.plots import plot_learning_curves as plot_learning_curves
 from .plots.plots import plot_parallel as plot_parallel
 from .plots.plots import plot_sparsity as plot_sparsity
+from .record_types import PointRow as PointRow
+from .record_types import ProgressRow as ProgressRow
+from .record_types import TrialRow as TrialRow
 from .report.write import write_report as write_report
 from .run import Run as Run
 from .storage.lease import Lease as Lease
+from .storage.ledger import Failure as Failure
 from .storage.ledger import LedgerEntry as LedgerEntry
 from .storage.run_directory import RunDirectory as RunDirectory
 from .tables.front_file import refresh_front as refresh_front

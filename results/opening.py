@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 
 from results.errors import NoRunError
 from results.run import Run
-from results.storage.remote_storage import split_uri
+from results.storage.backends.remote_storage import split_uri
 from results.storage.run_directory import RunDirectory
 
 PathLike = str | os.PathLike[str]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from results import RunDirectory
 from results.pareto.constraints import Constraint
-from results.storage.record_types import JsonObject
+from results.record_types import JsonObject
 
 Report = Callable[[JsonObject], None]
 """Receives the progress row of an epoch."""

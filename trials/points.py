@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 
 import torch
 
-from results.storage.record_types import PointRow
+from results.record_types import PointRow
 from search_space import Network
 from shrinksweep import __version__
 from trials.checkpointing.record import Record

@@ -149,7 +149,7 @@ def next_commands(uri: str, front: pa.Table, sweep: Sweep) -> list[str]:
         sweep: the sweep of the run.
     """
     from orchestrator.status.tables import short_point
-    from results.storage.remote_storage import split_uri
+    from results.storage.backends.remote_storage import split_uri
 
     run = uri
     if "://" not in uri and Path(uri).is_relative_to(Path.cwd()):

@@ -68,7 +68,7 @@ MLflow = Annotated[
 
 def is_pattern(run: str) -> bool:
     """Whether RUN is a pattern such as ``runs/*``. The query of a URI does not count."""
-    from results.storage.remote_storage import split_uri
+    from results.storage.backends.remote_storage import split_uri
 
     return any(character in split_uri(run)[0] for character in "*?[")
 

@@ -23,7 +23,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from orchestrator.ray_backend.job import Job, Rank, Report, run_rank
-from results.storage.record_types import JsonObject
+from results.record_types import JsonObject
 from shrinksweep import ShrinksweepError
 
 Answer = Literal["continue", "stop"]

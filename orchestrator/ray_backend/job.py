@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.sweep.sweep import ResourcesConfig
 from results import RunDirectory
 from results.pareto.constraints import Constraint
-from results.storage.record_types import JsonObject
+from results.record_types import JsonObject
 from trials.config import TrialConfig
 from trials.context import TrialContext
 

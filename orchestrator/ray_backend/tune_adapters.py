@@ -29,8 +29,8 @@ from orchestrator.ray_backend.job import Job
 from orchestrator.ray_backend.tune_private import forget_finished
 from results import LedgerEntry
 from results.errors import one_line
+from results.record_types import JsonObject
 from results.storage.ledger import Failure
-from results.storage.record_types import JsonObject
 from trials.errors import InfeasibleError
 
 OUTCOME = "outcome"

@@ -8,7 +8,7 @@ from typing import cast
 from orchestrator.schedulers.halving import Halving, Report, Rules, rules_of
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, RunDirectory
-from results.storage.record_types import ProgressRow
+from results.record_types import ProgressRow
 
 SEARCH_ONLY = frozenset({"expected_macs", "alpha_entropy", "skip_share"})
 """Progress columns that only the search measures."""

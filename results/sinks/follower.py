@@ -11,10 +11,10 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from results.record_types import PointRow, ProgressRow
 from results.schema import POINTS, PROGRESS
 from results.sinks.sink import Scalar, Sink, TagStep, Trial
 from results.storage.ledger import LedgerEntry
-from results.storage.record_types import PointRow, ProgressRow
 from results.storage.run_directory import RunDirectory, TrialVersion
 
 

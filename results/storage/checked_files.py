@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from results.errors import BrokenFileError
+from results.storage.backends.storage import Storage
 from results.storage.problems import Problems
-from results.storage.storage import Storage
 
 T = TypeVar("T")
 

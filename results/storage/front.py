@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from results.schema import POINTS
-from results.storage import parquet
 from results.storage.checked_files import CheckedFiles
-from results.storage.schema_cast import ColumnSelection, join
+from results.storage.parquet_files import parquet
+from results.storage.parquet_files.schema_cast import ColumnSelection, join
 
 PATH = "front.parquet"
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
 
 from results.errors import BrokenFileError, ResultsError
+from results.record_types import JsonObject
 from results.states import LedgerState
+from results.storage.backends.storage import map_concurrently
 from results.storage.checked_files import CheckedFiles
-from results.storage.record_types import JsonObject
-from results.storage.storage import map_concurrently
 
 FOLDER = "ledger"
 

@@ -15,19 +15,19 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from results.errors import NotStoredError, ResultsError
+from results.record_types import JsonObject, PointRow, ProgressRow
 from results.schema import POINTS, PROGRESS
 from results.storage import sweep_file
+from results.storage.backends.remote_storage import open_storage
+from results.storage.backends.retrying_storage import RETRY_FOR_S, RetryingStorage
+from results.storage.backends.storage import FileVersion, Storage
 from results.storage.checked_files import CheckedFiles
 from results.storage.checkpoints import Checkpoints
-from results.storage.compacted_file import CompactedFile
 from results.storage.front import FrontFile
 from results.storage.lease import Lease, LeaseFile
 from results.storage.ledger import Ledger, LedgerEntry
+from results.storage.parquet_files.compacted_file import CompactedFile
 from results.storage.problems import Problem, Problems
-from results.storage.record_types import JsonObject, PointRow, ProgressRow
-from results.storage.remote_storage import open_storage
-from results.storage.retrying_storage import RETRY_FOR_S, RetryingStorage
-from results.storage.storage import FileVersion, Storage
 from results.storage.sweep_file import SweepFile
 from results.storage.trial_files import Keys, TrialFiles, checked_key
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import yaml
 
 from results.errors import BrokenFileError, ResultsError, one_line
+from results.record_types import JsonObject
 from results.storage.checked_files import CheckedFiles
-from results.storage.record_types import JsonObject
 
 PATH = "sweep.yaml"
 

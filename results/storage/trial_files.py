@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results.errors import ResultsError
-from results.storage import parquet
+from results.storage.backends.storage import FileVersion, map_concurrently
 from results.storage.checked_files import CheckedFiles
-from results.storage.compacted_file import CompactedFile
 from results.storage.memory import give_back_memory
-from results.storage.rows import table_from_rows
-from results.storage.schema_cast import ColumnSelection, join, labelled_in_order, packed
-from results.storage.storage import FileVersion, map_concurrently
+from results.storage.parquet_files import parquet
+from results.storage.parquet_files.compacted_file import CompactedFile
+from results.storage.parquet_files.rows import table_from_rows
+from results.storage.parquet_files.schema_cast import ColumnSelection, join, labelled_in_order, packed
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 _SUFFIX = ".parquet"

@@ -11,8 +11,8 @@ from results.pareto import pareto
 from results.pareto.constraints import Constraint, feasible
 from results.pareto.objectives import Objectives
 from results.schema import POINTS
+from results.storage.parquet_files.schema_cast import ColumnSelection, join
 from results.storage.run_directory import RunDirectory
-from results.storage.schema_cast import ColumnSelection, join
 from results.tables.frames import to_frame
 
 

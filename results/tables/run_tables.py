@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from results.errors import ResultsError, unknown_column
 from results.pareto.constraints import Constraint, feasible, parse_all
 from results.pareto.objectives import Columns, column_list
+from results.record_types import JsonObject
 from results.schema import LABEL, POINTS, PROGRESS, column_of_path, paths_of
 from results.storage.problems import Problem
-from results.storage.record_types import JsonObject
 from results.storage.run_directory import RunDirectory
 from results.tables.frames import to_frame, with_fields
 from results.tables.trials import trials_table

@@ -9,11 +9,11 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from results.record_types import JsonObject, PointRow, ProgressRow, TrialRow
 from results.schema import TRIALS
 from results.states import TrialState
 from results.storage.ledger import LedgerEntry
-from results.storage.record_types import JsonObject, PointRow, ProgressRow, TrialRow
-from results.storage.rows import table_from_rows
+from results.storage.parquet_files.rows import table_from_rows
 from results.storage.run_directory import RunDirectory
 
 _PROGRESS = ["trial_key", "trial_index", "seed", "step", "phase", "epoch_s", "host", "at"]

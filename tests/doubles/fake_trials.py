@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from results.storage.record_types import PointRow, ProgressRow
+from results.record_types import PointRow, ProgressRow
 from trials.config import Rung, TrialConfig
 from trials.context import TrialContext
 

@@ -6,7 +6,7 @@ import json
 from typing import cast
 
 from results import LedgerEntry, Run, RunDirectory
-from results.storage.record_types import JsonObject, PointRow
+from results.record_types import JsonObject, PointRow
 from tests.results.rows import config_of, epoch_rows, key_of, point_rows
 
 SWEEP: JsonObject = {

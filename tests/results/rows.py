@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from results.storage.record_types import JsonObject, PointRow, ProgressRow
+from results.record_types import JsonObject, PointRow, ProgressRow
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ import torch
 
 from results import RunDirectory
 from results.pareto.constraints import parse_all
+from results.record_types import JsonObject
 from results.schema import POINTS, PROGRESS, volatile_columns
-from results.storage.record_types import JsonObject
 from search_space import Genotype, SpaceError
 from tests.doubles.stopped import StoppedError
 from tests.trials.tiny import compute_of, context_in, images_of, tiny_config

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from results import RunDirectory
-from results.storage.record_types import JsonObject
+from results.record_types import JsonObject
 from search_space import Genotype, Network
 from trials import TrialConfig, TrialContext
 from trials.context import Report

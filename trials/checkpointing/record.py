@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NotRequired, Protocol, TypedDict, cast
 
-from results.storage.record_types import JsonObject, ProgressRow, ProgressTap
+from results.record_types import JsonObject, ProgressRow, ProgressTap
 from trials.checkpointing import checkpoint
 from trials.checkpointing.checkpoint import State
 from trials.config import TrialConfig

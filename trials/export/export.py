@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from results import ResultsError, RunDirectory
-from results.storage.record_types import PointRow
+from results.record_types import PointRow
 from search_space import Network
 from trials.checkpointing import checkpoint
 from trials.config import Rung, TrialConfig

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import NotRequired, TypedDict
 
-from results.storage.record_types import JsonObject, PointRow
+from results.record_types import JsonObject, PointRow
 from trials.config import TrialConfig
 from trials.data.loading import Images
 from trials.export.onnx_export import OnnxCheck

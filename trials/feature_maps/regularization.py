@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from typing_extensions import override
 
-from results.storage.record_types import ProgressTap
+from results.record_types import ProgressTap
 from search_space.feature_map import Listener, listening, taps
 from trials.device.parallel import Mesh
 from trials.feature_maps.tap_patterns import matching_taps

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from results.storage.record_types import PointTap
+from results.record_types import PointTap
 from search_space.feature_map import Listener, listening, taps
 from trials import coding
 from trials.config import Rung

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from results.storage.record_types import ProgressTap
+from results.record_types import ProgressTap
 from search_space import Genotype, Supernet
 from search_space.feature_map import listening
 from search_space.normalization import share_statistics

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from typing_extensions import override
 
-from results.storage.record_types import ProgressTap
+from results.record_types import ProgressTap
 from search_space import Genotype, Network
 from search_space.network import DropPath
 from search_space.normalization import share_statistics

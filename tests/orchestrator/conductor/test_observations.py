@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.conductor.observations import read_observations
 from results import RunDirectory
-from results.storage.record_types import PointRow
+from results.record_types import PointRow
 from tests.doubles.fake_trials import point_row
 from tests.orchestrator.conftest import small_sweep
 from trials.context import TrialContext

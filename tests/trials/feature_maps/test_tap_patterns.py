@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from search_space.feature_map import taps
@@ -13,7 +11,7 @@ from trials.feature_maps.tap_patterns import TapError, matching_taps
 from trials.search.tap_check import check_taps, possible_taps
 
 
-def config_of(name: str, patterns: list[str], **changed: Any) -> TrialConfig:
+def config_of(name: str, patterns: list[str], **changed: object) -> TrialConfig:
     sizes = {} if name == "darts" else {"channels": 8}
     return tiny_config(name, space=sizes, feature_maps={"taps": patterns} | changed)
 

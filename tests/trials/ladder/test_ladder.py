@@ -34,7 +34,7 @@ def batches(count: int = 2, size: int = 6) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def rung(**changed: Any) -> Rung:
+def rung(**changed: object) -> Rung:
     return OFF.model_copy(update=changed)
 
 

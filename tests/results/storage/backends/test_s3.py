@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.conductor.lease import HeldError, holding
 from results import ResultsError, RunDirectory, open_run, open_runs
-from results.storage.remote_storage import RemoteStorage, without_credentials
-from results.storage.retrying_storage import RetryingStorage
+from results.storage.backends.remote_storage import RemoteStorage, without_credentials
+from results.storage.backends.retrying_storage import RetryingStorage
 from tests.results.rows import key_of, point_rows
 from tests.results.s3 import PASSWORD, USER, S3Server, s3_server
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from results.errors import BrokenFileError
 from results.schema import bare
-from results.storage.schema_cast import ColumnSelection, cast_to_schema
-from results.storage.storage import FileVersion, Storage, map_concurrently
+from results.storage.backends.storage import FileVersion, Storage, map_concurrently
+from results.storage.parquet_files.schema_cast import ColumnSelection, cast_to_schema
 
 MAGIC = b"PAR1"
 MANIFEST_KEY = b"shrinksweep.compacted"

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pyarrow.fs as pafs
 from typing_extensions import override
 
-from results.storage.storage import Storage, StoredFile
+from results.storage.backends.storage import Storage, StoredFile
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pytest
 
 from results import SchemaError
 from results.schema import POINTS, PROGRESS
-from results.storage.rows import table_from_rows
+from results.storage.parquet_files.rows import table_from_rows
 from tests.results.rows import epoch_rows, point_rows
 
 

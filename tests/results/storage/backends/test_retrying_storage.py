@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from results import RunDirectory
-from results.storage.retrying_storage import RetryingStorage
-from results.storage.storage import LocalStorage
+from results.storage.backends.retrying_storage import RetryingStorage
+from results.storage.backends.storage import LocalStorage
 from tests.results.rows import key_of, point_rows
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from results.storage import parquet
+from results.storage.backends.storage import FileVersion
 from results.storage.checked_files import CheckedFiles
-from results.storage.schema_cast import ColumnSelection
-from results.storage.storage import FileVersion
+from results.storage.parquet_files import parquet
+from results.storage.parquet_files.schema_cast import ColumnSelection
 
 
 @dataclass

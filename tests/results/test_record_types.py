@@ -9,8 +9,8 @@ from typing import Literal, NotRequired, Union, get_args, get_origin, get_type_h
 import pyarrow as pa
 import pytest
 
+from results.record_types import PointRow, ProgressRow, TrialRow
 from results.schema import POINTS, PROGRESS, TRIALS
-from results.storage.record_types import PointRow, ProgressRow, TrialRow
 
 ROWS = [(PointRow, POINTS), (ProgressRow, PROGRESS), (TrialRow, TRIALS)]
 

@@ -13,8 +13,8 @@ import pyarrow.fs as pafs
 import pytest
 
 from results import ResultsError, RunDirectory
-from results.storage.remote_storage import open_storage
-from results.storage.storage import LocalStorage, Storage
+from results.storage.backends.remote_storage import open_storage
+from results.storage.backends.storage import LocalStorage, Storage
 from tests.results.stores import ObjectStore, locations
 
 
@@ -75,7 +75,7 @@ def test_a_kill_between_writing_and_replacing_is_invisible(tmp_path: Path) -> No
     (tmp_path / "a").write_bytes(b"old")
     script = f"""
 import os
-from results.storage.remote_storage import open_storage
+from results.storage.backends.remote_storage import open_storage
 os.replace = lambda *_: os._exit(9)  # the process is gone before the file is replaced
 open_storage({str(tmp_path)!r}).write("a", b"new")
 """

@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 from typing_extensions import override
 
 from results.errors import ResultsError
-from results.storage.storage import TEMPORARY, LocalStorage, Storage, StoredFile, is_listed
+from results.storage.backends.storage import TEMPORARY, LocalStorage, Storage, StoredFile, is_listed
 
 OBJECT_STORES = {"s3", "s3a", "gcs", "gs", "abfs", "az"}
 """Types of file systems on which one put is atomic and a move is a copy."""
