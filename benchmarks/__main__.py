@@ -17,8 +17,8 @@ from rich.console import Console
 from benchmarks.harness import FigureJson, Report, figure_table, write_json
 
 FOLDER = Path(__file__).parent
-APART = ("faults", "feature_maps")
-"""Not benchmarks of speed, and an hour long: each is run on its own."""
+APART = ("faults", "feature_maps", "gpu_day")
+"""Run on their own: they take an hour, or need a GPU."""
 
 
 def benchmark_names(folder: Path = FOLDER) -> list[str]:

@@ -22,7 +22,7 @@ settings.load_profile("quiet")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Move caches and working directory out of the checkout, before anything is imported."""
+    """Move caches out of the checkout, before anything is imported."""
     if SESSION not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="shrinksweep-"))  # short: Ray's sockets lie below it
         os.environ |= {
@@ -32,7 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    os.chdir(os.environ[SESSION])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_working_directory() -> None:
+    """Run fixtures that outlive a test in the session's temporary folder."""
+    os.chdir(os.environ[SESSION])  # not earlier: pytest finds the tests from where it was started
 
 
 @pytest.fixture(autouse=True)

@@ -45,13 +45,13 @@ def layers(room: str) -> list[list[str]]:
 
 
 def _modules(room: str, name: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and the module of a file, or of a folder and the folders in it."""
+    """Yield the path in the room and the module of a file, or of a folder and the folders in it."""
     folder = ROOT / room / name
     if not folder.is_dir():
-        yield f"{room}/{name}.py", f"{room}.{name}"
+        yield f"{name}.py", f"{room}.{name}"
     for file in sorted(folder.rglob("__init__.py")):
-        inner = file.parent.relative_to(ROOT)
-        yield f"{inner.as_posix()}/", ".".join(inner.parts)
+        inner = file.parent.relative_to(ROOT / room)
+        yield f"{inner.as_posix()}/", ".".join((room, *inner.parts))
 
 
 def _head(module: str) -> str:

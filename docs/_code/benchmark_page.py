@@ -101,7 +101,9 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 def _cell(value: Cell) -> str:
     if value is None:
         return "–"  # noqa: RUF001
-    return f"{value:,.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("<", "&lt;")
+    return (
+        f"{value:,.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("<", "&lt;")
+    )
 
 
 def _met(met: bool | None) -> str | None:

@@ -15,10 +15,10 @@ BASE_ERROR = "ShrinksweepError"
 
 @dataclass(frozen=True)
 class PublicName:
-    """A name that a folder hands on."""
+    """A name that a folder exports."""
 
     package: str
-    """The shortest package that hands it on, such as ``results``."""
+    """The package with the shortest path that exports it, such as ``results``."""
     name: str
     module: str
     """The module that defines it, such as ``results.pareto.pareto``."""
@@ -66,7 +66,7 @@ def public_names(room: str) -> dict[str, list[PublicName]]:
     """Return the public names of a room by the folder that defines them, each name once."""
     found: dict[tuple[str, str], PublicName] = {}
     for package in sorted(packages(room), key=lambda package: (package.count("."), package)):
-        for name, module in _handed_on(package):
+        for name, module in _exported(package):
             found.setdefault((module, name), PublicName(package, name, module, _summary(module, name)))
     folders: dict[str, list[PublicName]] = {package: [] for package in packages(room)}
     for one in found.values():
@@ -99,8 +99,8 @@ def _bases(node: ast.ClassDef) -> tuple[str, ...]:
     return tuple(ast.unparse(base).rpartition(".")[2] for base in node.bases)
 
 
-def _handed_on(package: str) -> Iterator[tuple[str, str]]:
-    """Yield each name that a package imports to hand it on, and the module that defines it."""
+def _exported(package: str) -> Iterator[tuple[str, str]]:
+    """Yield each name that a package exports, and the module that defines it."""
     file = _file(package)
     stub = file.with_suffix(".pyi")
     for node in _tree(stub if stub.exists() else file).body:

@@ -211,15 +211,15 @@ def halved(study: Study, first: int, eta: int, directions: dict[str, str]) -> pd
     for index, step, *values in compared[["trial_index", "step", *directions]].itertuples(index=False):
         if index not in stopped and not halving.reported(Report(index, step, tuple(values))):
             stopped[index] = step
-    gone = points["trial_index"].isin(list(stopped))
+    is_stopped = points["trial_index"].isin(list(stopped))
     training = epochs[epochs["phase"] == "train"]
     unspent = training[training["step"] > training["trial_index"].map(stopped)]["epoch_s"].sum()
     ladders = points.groupby("trial_index")["ladder_s"].first()
     return pd.Series(
         {
             "trials": points["trial_index"].nunique(),
-            "left": points[~gone]["trial_index"].nunique(),
+            "left": points[~is_stopped]["trial_index"].nunique(),
             "saved": (unspent + ladders[list(stopped)].sum()) / (training["epoch_s"].sum() + ladders.sum()),
-            "volume": volumes(points.assign(stopped=gone), "stopped", objectives).loc[False, "mean"],
+            "volume": volumes(points.assign(stopped=is_stopped), "stopped", objectives).loc[False, "mean"],
         }
     )

@@ -29,7 +29,7 @@ PUBLIC = [
     for package in code_map.packages(room)
     if package != python_pages.COMMANDS
 ]
-"""Packages that hand on public names."""
+"""Packages that export public names."""
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 

@@ -46,14 +46,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT, sources, ignore=_not_shipped)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(sources)]
-    subprocess.run(build, check=True, cwd=folder)
+    subprocess.run(build, check=True, cwd=folder, env=clean_environment())
     [wheel] = folder.glob("shrinksweep-*.whl")
     assert wheel.name.startswith(f"shrinksweep-{shrinksweep.__version__}-")
     place = folder / "environment"
     venv.create(place, with_pip=False)
     python = place / "bin" / "python"
     subprocess.run(
-        [*pip, "--python", str(python), "install", "--no-deps", str(wheel)], check=True, cwd=folder
+        [*pip, "--python", str(python), "install", "--no-deps", str(wheel)],
+        check=True,
+        cwd=folder,
+        env=clean_environment(),
     )
     [packages] = (place / "lib").glob("python*/site-packages")
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
@@ -64,12 +67,16 @@ def _not_shipped(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if name == "__pycache__" or (folder == str(ROOT) and name not in SHIPPED)]
 
 
+def clean_environment() -> dict[str, str]:
+    """Return the environment without what leads Python to the checkout."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+
+
 def python_of(place: Path, *arguments: str) -> str:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(
         [str(place / "bin" / "python"), *arguments],
         cwd=place,
-        env=environment,
+        env=clean_environment(),
         capture_output=True,
         text=True,
     )
@@ -98,6 +105,8 @@ def test_types_and_stubs_are_in_the_wheel(installed: Path) -> None:
 @pytest.mark.slow
 def test_the_command_of_the_wheel_runs(installed: Path) -> None:
     command = installed / "bin" / "shrinksweep"
-    done = subprocess.run([str(command), "--help"], cwd=installed, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(command), "--help"], cwd=installed, env=clean_environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "plan" in done.stdout
