@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -45,12 +45,17 @@ class Cost:
     Attributes:
         params: number of parameters of the network.
         layers: all convolutions, linear layers and attention products, in execution order.
-        live_sets: the sets of maps that are alive at the same time; those that can be the largest.
+        trace: returns the live sets; called when they are first asked for, because a trace takes seconds.
     """
 
     params: int
     layers: tuple[LayerCost, ...]
-    live_sets: tuple[LiveSet, ...]
+    trace: Callable[[], tuple[LiveSet, ...]] = field(repr=False, compare=False)
+
+    @cached_property
+    def live_sets(self) -> tuple[LiveSet, ...]:
+        """The sets of maps that are alive at the same time; those that can be the largest."""
+        return self.trace()
 
     @cached_property
     def macs(self) -> int:
@@ -92,8 +97,12 @@ def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     with torch.no_grad(), _counting(meta_network, layers):
         meta_network(image)
     params = sum(parameter.numel() for parameter in network.parameters())
-    fold(meta_network)
-    return Cost(params, tuple(layers), live_sets(meta_network, image))
+
+    def trace() -> tuple[LiveSet, ...]:
+        fold(meta_network)
+        return live_sets(meta_network, image)
+
+    return Cost(params, tuple(layers), trace)
 
 
 def count_layers(module: nn.Module, x: Tensor) -> tuple[int, Tensor]:
