@@ -32,7 +32,11 @@ pytestmark = [
 
 
 def run(sweep: Sweep, run_dir: Path, trial: str = "quick_trial") -> Outcome:
-    return conduct(sweep, run_dir, trial=f"tests.doubles.fake_trials:{trial}")
+    """Launch a sweep, one trial at a time: every process that Ray starts for a trial takes seconds."""
+    resources = sweep.resources.model_copy(update={"max_concurrent": 1})
+    return conduct(
+        sweep.model_copy(update={"resources": resources}), run_dir, trial=f"tests.doubles.fake_trials:{trial}"
+    )
 
 
 @pytest.fixture(scope="module")

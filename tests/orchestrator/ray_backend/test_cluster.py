@@ -19,7 +19,7 @@ from tests.orchestrator.conftest import same_points
 from tests.orchestrator.ray_backend.four_nodes import FourNodes, four_nodes
 from trials import TrialContext, run_trial
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a busy machine takes minutes to start the nodes
 
 EPOCHS = 6
 SWEEP = {
