@@ -101,6 +101,16 @@ class MixedNode(nn.Module):
             )
         return total
 
+    def weighted_maps(
+        self, terms: Sequence[tuple[str, int]], sources: Sequence[Source], gamma: Tensor
+    ) -> Tensor:
+        """Return the weighted sum of some of the ``unfused`` terms (primitive, edge); gamma [E, P]."""
+        weights = gamma.reshape(-1).index_select(0, self.order).unbind()
+        maps = (self._unfused_map(name, edge, sources[edge]) for name, edge in terms)
+        chosen: Tensor = torch.stack([weights[self.unfused.index(term)] for term in terms])
+        total: Tensor = _WeightedSum.apply(chosen, *maps)
+        return total
+
     def _order(self) -> Tensor:
         convolutions = [
             (name, edge) for name in self.separable + self.dilated for edge in range(len(self.strides))

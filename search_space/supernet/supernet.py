@@ -20,6 +20,7 @@ from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, relu_conv_bn
 from search_space.skeleton import CellPosition, Classifier, cell_positions, stem
 from search_space.space import SPACES, check_fit
+from search_space.supernet import fused
 from search_space.supernet.mixed import MixedNode
 from search_space.supernet.sources import Source, SourceForms
 
@@ -206,19 +207,34 @@ class SuperCell(nn.Module):
 
     def _evaluate(self, before: Tensor, previous: Tensor, gamma: Tensor, shares: Tensor | None) -> Tensor:
         states = [self.preprocess0(before), self.preprocess1(previous)]
+        fused_nodes = self._fused_nodes(states[0], gamma)
+        outs: list[Tensor] = []
         sources: list[Source] = []
         first = 0
-        for mixed in self.mixed:
+        for index, mixed in enumerate(self.mixed):
             for state, forms in zip(states[len(sources) :], self.sources[len(sources) :], strict=False):
                 sources.append(forms(_first_channels(state, self.operated_channels)))
             edges = slice(first, first + len(states))
             first = edges.stop
-            total = mixed(sources, gamma[edges])
+            if fused_nodes is None:
+                total = out = mixed(sources, gamma[edges])
+            else:
+                total, out = fused_nodes.node(index, sources)
             if self.partial_channels > 1:
-                total = self._join_bypass(total, states, sources, shares, edges)
+                total = out = self._join_bypass(total, states, sources, shares, edges)
             states.append(total)
-        joined: Tensor = self.output(states[2:])
+            outs.append(out)
+        joined: Tensor = self.output(outs)
         return joined
+
+    def _fused_nodes(self, x: Tensor, gamma: Tensor) -> fused.FusedNodes | None:
+        """Return the evaluation of the nodes by fused GPU kernels; None where torch's operations are used."""
+        nodes = self.mixed_nodes()
+        if not fused.can_fuse(nodes, x):
+            return None
+        return fused.FusedNodes(
+            nodes, [form for form in self.sources if isinstance(form, SourceForms)], gamma
+        )
 
     def mixed_nodes(self) -> list[MixedNode]:
         """Return the intermediate nodes in order."""
