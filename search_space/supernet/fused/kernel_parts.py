@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 import triton
 import triton.language as tl
 
-from search_space.supernet.fused import interpreter
-
 Number: TypeAlias = tl.tensor
 """An integer argument that changes from launch to launch: a kernel is compiled once for all its values."""
 
@@ -29,6 +27,8 @@ def jit(function: Callable[..., object]) -> Any:
 INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
 """Whether kernels run in Triton's interpreter, which cannot multiply bfloat16 matrices."""
 if INTERPRETED.value:
+    from search_space.supernet.fused import interpreter
+
     interpreter.adapt()
 
 

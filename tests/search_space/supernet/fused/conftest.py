@@ -8,11 +8,10 @@ import pytest
 
 from search_space.supernet.fused import tiling
 
-pytest.importorskip("triton", reason="the kernels need Triton, which is not installed")
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _interpreter() -> Iterator[None]:
+    pytest.importorskip("triton", reason="the kernels need Triton, which is not installed")
     from search_space.supernet.fused.interpreter import interpreted
 
     with interpreted():
