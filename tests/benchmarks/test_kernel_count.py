@@ -21,11 +21,11 @@ def test_views_and_allocations_are_free_and_other_operators_move_their_inputs_an
     assert operations.bytes.total() == 4 * (32 + 8 + 32)
 
 
-def test_a_fused_step_has_a_fraction_of_the_operations_and_of_the_bytes() -> None:
-    torch_step, fused = count("torch", TINY), count("fused", TINY)
-    assert fused.calls.total() < torch_step.calls.total() / 5
-    assert fused.calls["convolve"] == 2 * fused.calls["project"] == 2 * fused.calls["pool"]
-    assert not {"_local_scalar_dense", "item", "nonzero"} & set(fused.calls), "nothing is read back"
+def test_a_fused_step_launches_its_kernels_once_a_source_and_reads_nothing_back() -> None:
+    calls = count("fused", TINY).calls
+    assert calls["convolve"] == 2 * calls["project"] == 2 * calls["pool"] == 2 * 2 * 3 * 5
+    assert calls.total() < 700
+    assert not {"_local_scalar_dense", "item", "nonzero"} & set(calls)
 
 
 @pytest.mark.slow
