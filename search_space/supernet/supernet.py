@@ -201,13 +201,16 @@ class SuperCell(nn.Module):
             gamma: weights of the primitives, [E, P].
             shares: edge weights of PC-DARTS for the bypassed channels, [E]; None: all 1.
         """
+        fuse = fused.can_fuse(self.mixed_nodes(), before)
         if self.recompute and torch.is_grad_enabled():
-            return recomputed(self._evaluate, before, previous, gamma, shares)
-        return self._evaluate(before, previous, gamma, shares)
+            return recomputed(self._evaluate, before, previous, gamma, shares, fuse)
+        return self._evaluate(before, previous, gamma, shares, fuse)
 
-    def _evaluate(self, before: Tensor, previous: Tensor, gamma: Tensor, shares: Tensor | None) -> Tensor:
+    def _evaluate(
+        self, before: Tensor, previous: Tensor, gamma: Tensor, shares: Tensor | None, fuse: bool
+    ) -> Tensor:
         states = [self.preprocess0(before), self.preprocess1(previous)]
-        fused_nodes = self._fused_nodes(states[0], gamma)
+        fused_nodes = self._fused_nodes(gamma) if fuse else None
         outs: list[Tensor] = []
         sources: list[Source] = []
         first = 0
@@ -227,14 +230,10 @@ class SuperCell(nn.Module):
         joined: Tensor = self.output(outs)
         return joined
 
-    def _fused_nodes(self, x: Tensor, gamma: Tensor) -> fused.FusedNodes | None:
-        """Return the evaluation of the nodes by fused GPU kernels; None where torch's operations are used."""
-        nodes = self.mixed_nodes()
-        if not fused.can_fuse(nodes, x):
-            return None
-        return fused.FusedNodes(
-            nodes, [form for form in self.sources if isinstance(form, SourceForms)], gamma
-        )
+    def _fused_nodes(self, gamma: Tensor) -> fused.FusedNodes:
+        """Return the evaluation of the nodes by fused GPU kernels."""
+        forms = [form for form in self.sources if isinstance(form, SourceForms)]
+        return fused.FusedNodes(self.mixed_nodes(), forms, gamma)
 
     def mixed_nodes(self) -> list[MixedNode]:
         """Return the intermediate nodes in order."""

@@ -51,8 +51,11 @@ class NodeGradients:
         first = self.nodes - edges
         if node is not None:
             _write_sum(self._maps[first], node, shape)
+        found = self._maps[first:]
         self._filled = edges
-        return self._maps[first:]
+        if node is None and first == 0:  # the first source is the last one in the backward pass
+            self._maps = None
+        return found
 
 
 def _write_sum(rows: Tensor, parts: list[Tensor | None], shape: Sequence[int]) -> None:

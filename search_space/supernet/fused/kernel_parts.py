@@ -44,7 +44,7 @@ def product(left: tl.tensor, right: tl.tensor, total: tl.tensor) -> tl.tensor:
 @jit
 def row_mask(ok: tl.tensor, c: tl.tensor, channels: tl.constexpr, block: tl.constexpr) -> tl.tensor:
     """Return the mask of a tile [P, K] whose positions are valid where ``ok`` is."""
-    mask = ok[:, None]
+    mask = tl.broadcast_to(ok[:, None], (ok.shape[0], block))
     if channels != block:
         mask = mask & (c < channels)[None, :]
     return mask

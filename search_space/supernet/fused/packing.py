@@ -7,6 +7,7 @@ tensor, and every parameter still has a gradient of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -36,8 +37,19 @@ class _Pack(torch.autograd.Function):
         ctx.pieces, ctx.shapes = pieces, [parameter.shape for parameter in parameters]
         ctx.set_materialize_grads(False)
         ctx.like = parameters[0].new_empty(0)
-        flat = [parameter.reshape(-1) for parameter in parameters]
-        packed = torch.cat([flat[p.parameter].narrow(0, p.first, p.length) for part in pieces for p in part])
+        lengths: list[list[int]] = [[] for _ in parameters]
+        for piece in sorted(piece for part in pieces for piece in part):
+            lengths[piece.parameter].append(piece.length)
+        views = {
+            (number, first): view
+            for number, parameter in enumerate(parameters)
+            for first, view in zip(
+                accumulate(lengths[number], initial=0),
+                parameter.reshape(-1).split(lengths[number]),
+                strict=False,
+            )
+        }
+        packed = torch.cat([views[piece.parameter, piece.first] for part in pieces for piece in part])
         return packed.split([sum(piece.length for piece in part) for part in pieces])
 
     @staticmethod

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from search_space.supernet.fused import operations, tiling
+from search_space.supernet.fused import backward_operators, forward_operators, tiling
 from search_space.supernet.fused.plan import Geometry, SourcePlan
 
 
@@ -61,7 +61,7 @@ def forward_pass(
     totals = weights.new_empty(plan.maps, chunks, channels)
     gram, total = weights.new_empty(plan.maps, channels, channels), weights.new_empty(plan.maps, channels)
     direct = slice(plan.first_maps)
-    operations.convolve(
+    forward_operators.convolve(
         x if source is None else source, first, maps[direct], grams[direct], totals[direct], geometry, edges,
         separable + plan.dilated_terms, plan.kernels, plan.dilations, plan.stride, source is None, True,
     )  # fmt: skip
@@ -71,14 +71,14 @@ def forward_pass(
         matrices = maps.new_empty(separable, channels, channels)
         biases = weights.new_empty(separable, channels)
         statistics = weights.new_empty(3, separable, channels)
-        operations.finish(
+        forward_operators.finish(
             grams[:separable], totals[:separable], middle, None, None, matrices, biases, gram[:separable],
             total[:separable], statistics, None, None, None, n, edges, [0] * len(plan.separable), [], 0, 0,
         )  # fmt: skip
         rectified = maps.new_empty(separable, n, channels)
-        operations.project(maps[:separable], matrices, biases, rectified)
+        forward_operators.project(maps[:separable], matrices, biases, rectified)
         inner = slice(plan.first_maps, None)
-        operations.convolve(
+        forward_operators.convolve(
             rectified, second, maps[inner], grams[inner], totals[inner], geometry.of_nodes(), edges, separable,
             plan.second_kernels, [1] * len(plan.separable), 1, False, False,
         )  # fmt: skip
@@ -88,13 +88,13 @@ def forward_pass(
     last_statistics = weights.new_empty(3, plan.last_weights, channels)
     pool_factors = [weights.new_empty(len(plan.pools), edges, channels) if plan.pools else None for _ in "ab"]
     pool_statistics = weights.new_empty(3, len(plan.pools), channels) if plan.pools else None
-    operations.finish(
+    forward_operators.finish(
         grams[inputs], totals[inputs], last, gamma, pool_parts, matrices, biases, gram[inputs], total[inputs],
         last_statistics, *pool_factors, pool_statistics, n, edges, plan.columns(plan.last_names),
         plan.columns(plan.pools), len(plan.dilated), plan.halves,
     )  # fmt: skip
     out = maps.new_empty(edges, n, channels)
-    operations.add_terms(
+    forward_operators.add_terms(
         base, maps[inputs], matrices, biases, pooled, *pool_factors, x if plan.skip_column >= 0 else None,
         gamma, out, kinds, plan.skip_column, len(plan.dilated), plan.halves,
     )  # fmt: skip
@@ -113,7 +113,7 @@ def _pooled(
     pooled = x.new_empty(len(plan.pools), n, plan.channels)
     taps = x.new_empty(n, plan.channels, dtype=torch.uint8) if any(plan.largest) else None
     parts = weights.new_empty(len(plan.pools), tiling.chunks(plan.channels, n, 1), 2, plan.channels)
-    operations.pool(x, pooled, taps, parts, geometry, plan.largest, plan.stride)
+    forward_operators.pool(x, pooled, taps, parts, geometry, plan.largest, plan.stride)
     return pooled, taps, parts
 
 
@@ -151,13 +151,13 @@ def backward_pass(
     halves = (len(plan.dilated), plan.halves)
     products = new(kinds * edges, chunks, channels, channels)
     sums = new(edges, chunks, 1 + pools + skip, channels)
-    operations.add_products(
+    backward_operators.add_products(
         g, maps[inputs], saved.pooled, saved.x if skip else None, products, sums, kinds, *halves
     )
     from_g, from_z, constants = _factors(maps, new, kinds * edges)
     pool_factors = [new(pools, edges, channels), new(2, pools, channels)] if pools else [None, None]
     d_gamma = torch.empty_like(saved.gamma)
-    operations.finish_gradient(
+    backward_operators.finish_gradient(
         products, sums, last, saved.gamma, saved.gram[inputs], saved.total[inputs], saved.last, saved.pools,
         from_g, from_z, constants, *pool_factors, d_sections[3], d_gamma, n, edges,
         plan.columns(plan.last_names), plan.columns(plan.pools), plan.skip_column, plan.other_columns, *halves,
@@ -166,7 +166,7 @@ def backward_pass(
         return Gradients(None, None, None, d_gamma)
     d_maps = torch.empty_like(maps)
     d_pooled = None if saved.pooled is None else torch.empty_like(saved.pooled)
-    operations.map_gradients(
+    backward_operators.map_gradients(
         g, maps[inputs], saved.pooled, from_g, from_z, constants, *pool_factors, d_maps[inputs], d_pooled,
         edges, kinds, True, *halves,
     )  # fmt: skip
@@ -175,7 +175,7 @@ def backward_pass(
         _separable_gradients(plan, geometry, saved, d_maps, parts, d_sections[2])
     reads = saved.x if saved.source is None else saved.source
     if parts is not None and d_weights is not None:
-        operations.kernel_gradient(
+        backward_operators.kernel_gradient(
             d_maps[: separable + plan.dilated_terms], reads, parts, geometry, edges, plan.kernels,
             plan.dilations, plan.stride, saved.source is None,
         )  # fmt: skip
@@ -184,7 +184,7 @@ def backward_pass(
     if x_needed:
         d_x = torch.empty_like(saved.x)
         d_source = None if saved.source is None else torch.empty_like(saved.source)
-        operations.source_gradient(
+        backward_operators.source_gradient(
             d_maps[: plan.first_maps], first, saved.x if saved.source is None else None, d_pooled, saved.taps,
             g if skip else None, saved.gamma, d_x, d_source, geometry, edges, separable + plan.dilated_terms,
             plan.kernels, plan.dilations, plan.halves, plan.largest, plan.skip_column, plan.stride,
@@ -222,17 +222,17 @@ def _separable_gradients(
     assert saved.middle is not None
     z, g = saved.maps[:terms], torch.empty_like(saved.rectified)
     products, sums = new(terms, chunks, channels, channels), new(terms, chunks, 1, channels)
-    operations.middle_gradient(
+    backward_operators.middle_gradient(
         d_maps[plan.first_maps :], saved.rectified, z, second, g, products, sums,
         None if parts is None else parts[:, plan.section_ends[0] :], geometry.out_height, geometry.out_width,
         edges, plan.second_kernels,
     )  # fmt: skip
     from_g, from_z, constants = _factors(saved.maps, new, terms)
-    operations.finish_gradient(
+    backward_operators.finish_gradient(
         products, sums, middle, None, saved.gram[:terms], saved.total[:terms], saved.middle, None, from_g, from_z,
         constants, None, None, d_weights, None, n, edges, [0] * len(plan.separable), [], -1, [], 0, 0,
     )  # fmt: skip
-    operations.map_gradients(
+    backward_operators.map_gradients(
         g, z, None, from_g, from_z, constants, None, None, d_maps[:terms], None, edges,
         len(plan.separable), False, 0, 0,
     )  # fmt: skip
