@@ -73,6 +73,7 @@ def _ended(code: int | None, seconds: float, lines: tuple[str, ...]) -> Outcome:
 def _call(work: Callable[[], None], log: Path) -> None:
     """Run in the new process: a process group of its own, output to ``log``."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a parent that has loaded Ray handles it
     with log.open("w") as file:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

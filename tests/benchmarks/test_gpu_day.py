@@ -202,6 +202,15 @@ def test_what_a_section_had_measured_is_kept_however_it_ends(
     assert outcome.seconds < 30
 
 
+def test_a_signal_handler_of_the_parent_does_not_hide_how_a_section_ended(tmp_path: Path) -> None:
+    handler = signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    try:
+        outcome = run(partial(measures_and, tmp_path, "crashes"), 60.0, tmp_path / "log")
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert (outcome.state, outcome.reason) == ("killed", "ended by SIGTERM")
+
+
 def leaves_a_process(pipe: int) -> None:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=[pipe])
 
