@@ -35,7 +35,7 @@ from orchestrator.preflight.placement import gang_capacity, this_machine
 from orchestrator.preflight.plan import make_plan, open_directory
 from orchestrator.ray_backend.cluster import living_nodes, ray_session
 from orchestrator.status.views import View, open_view
-from orchestrator.sweep.differences import refuse_different
+from orchestrator.sweep.differences import in_terms_of_run, refuse_different
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refresh_front
 
@@ -104,6 +104,7 @@ def conduct(
     ``console`` shows the progress (None: nothing); ``trial`` is ``module:name``.
     """
     directory = open_directory(sweep, run_dir)
+    sweep = in_terms_of_run(sweep, directory)
     check_data = trial == RUN_TRIAL
     address = address or os.environ.get("RAY_ADDRESS") or None
     if address is None:

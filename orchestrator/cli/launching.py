@@ -66,9 +66,11 @@ def plan(
     """
     from orchestrator.preflight.placement import this_machine
     from orchestrator.preflight.plan import describe, make_plan, open_directory
+    from orchestrator.sweep.differences import in_terms_of_run
 
     sweep = _read(sweep_file, overrides, trials)
     directory = open_directory(sweep, run_dir)
+    sweep = in_terms_of_run(sweep, directory)
     if address is None:
         checked = make_plan(sweep, directory, this_machine())
     else:

@@ -7,7 +7,7 @@ would run the search itself.
 from __future__ import annotations
 
 from results import LedgerEntry
-from trials.config import TrialConfig
+from trials.config import TrialConfig, of_record
 
 
 class SharedSearches:
@@ -44,6 +44,6 @@ class SharedSearches:
 
     def _key(self, entry: LedgerEntry) -> str | None:
         if entry.index not in self._key_of:
-            config = TrialConfig.model_validate(entry.config)
+            config = of_record(TrialConfig, entry.config)
             self._key_of[entry.index] = config.search_key() if config.search.epochs else None
         return self._key_of[entry.index]

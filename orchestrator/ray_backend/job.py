@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from orchestrator.sweep.sweep import ResourcesConfig
 from results import RunDirectory
 from results.pareto.constraints import Constraint
 from results.record_types import JsonObject
-from trials.config import TrialConfig
+from trials.config import TrialConfig, of_record
 from trials.context import TrialContext
 
 Report = Callable[[JsonObject], None]
@@ -67,7 +68,7 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
     if not job.resources.gpus_per_worker:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-    parsed = TrialConfig.model_validate_json(config)
+    parsed = of_record(TrialConfig, json.loads(config))
     module, _, name = job.trial.partition(":")
     if job.directory.has_points(parsed.trial_key()):  # already trained: only the ladder has grown
         if rank.rank > 0:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from orchestrator.errors import SweepError
 from orchestrator.sweep.sweep import Sweep
 from results import RunDirectory
-from trials.config import LADDER_LISTS
+from trials.config import LADDER_LISTS, continuing, with_younger_fields
 
 
 def refuse_different(sweep: Sweep, directory: RunDirectory) -> None:
@@ -18,6 +18,16 @@ def refuse_different(sweep: Sweep, directory: RunDirectory) -> None:
     """
     if faults := difference_faults(sweep, directory):
         raise SweepError(faults)
+
+
+def in_terms_of_run(sweep: Sweep, directory: RunDirectory) -> Sweep:
+    """Return ``sweep`` as it continues the run in ``directory``.
+
+    A run of an older version lacks the fields that came later. They have their former meaning there, unless the sweep
+    sets them explicitly, which makes it a different sweep.
+    """
+    stored = directory.read_sweep()
+    return sweep if stored is None else Sweep.from_mapping(continuing(sweep, stored))
 
 
 def difference_faults(sweep: Sweep, directory: RunDirectory | None) -> list[str]:
@@ -48,7 +58,7 @@ def differences(stored: Mapping[str, object], sweep: Sweep) -> list[str]:
 
 def _with_defaults(stored: Mapping[str, object]) -> Mapping[str, object]:
     try:
-        return Sweep.from_mapping(stored).model_dump(mode="json")
+        return Sweep.from_mapping(with_younger_fields(Sweep, stored)).model_dump(mode="json")
     except SweepError:  # stored by another version
         return stored
 

@@ -23,7 +23,7 @@ from results import ResultsError
 from results.errors import nearest
 from results.pareto.constraints import Constraint, parse_all
 from results.schema import POINTS, PROGRESS
-from trials.config import Config, TrialConfig
+from trials.config import Config, TrialConfig, with_younger_fields
 
 Direction = Literal["max", "min"]
 
@@ -227,7 +227,8 @@ class Sweep(Config):
         return combinations.apply_assignment(self.trial, assignment)
 
     def assignment(self, config: Mapping[str, object]) -> Assignment:
-        """Return the values at the swept paths of a trial configuration in its JSON form."""
+        """Return the values at the swept paths of a recorded trial configuration."""
+        config = with_younger_fields(TrialConfig, config)
         return {
             d.path: tuple(_at(config, path) for path in d.paths) if len(d.paths) > 1 else _at(config, d.path)
             for d in self.dimensions
@@ -244,7 +245,7 @@ def _at(config: Mapping[str, object], path: str) -> FieldValue:
 def _with_trial_seed(fields: dict[str, object]) -> dict[str, object]:
     trial, seed = fields.get("trial", {}), fields.get("seed", 0)
     if isinstance(trial, TrialConfig) and "seed" not in trial.model_fields_set:
-        return {**fields, "trial": {**trial.model_dump(), "seed": seed}}
+        return {**fields, "trial": {**trial.model_dump(exclude_unset=True), "seed": seed}}
     if isinstance(trial, Mapping) and "seed" not in trial and isinstance(seed, int):
         return {**fields, "trial": {**trial, "seed": seed}}
     return fields

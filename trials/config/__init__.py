@@ -13,9 +13,11 @@ from trials.config.search import SearchConfig
 from trials.config.space import SpaceConfig
 from trials.config.train import TrainConfig
 from trials.config.trial import TrialConfig
+from trials.config.younger_fields import Added, continuing, of_record, with_younger_fields
 
 __all__ = [
     "LADDER_LISTS",
+    "Added",
     "Config",
     "DataConfig",
     "DeviceConfig",
@@ -26,4 +28,7 @@ __all__ = [
     "SpaceConfig",
     "TrainConfig",
     "TrialConfig",
+    "continuing",
+    "of_record",
+    "with_younger_fields",
 ]

@@ -18,6 +18,7 @@ from trials.config.ladder import LADDER_LISTS, LadderConfig
 from trials.config.search import SearchConfig
 from trials.config.space import NetworkSizes, SpaceConfig
 from trials.config.train import TrainConfig
+from trials.config.younger_fields import identity
 
 
 class TrialConfig(Config):
@@ -73,15 +74,18 @@ class TrialConfig(Config):
 
         The rungs are left out: they do not change the trained network, so a longer ladder is still the same trial.
         """
-        return _digest(self.model_dump(mode="json", exclude={"ladder": LADDER_LISTS}))
+        ladder = identity(self.ladder)
+        fixed = {name: ladder[name] for name in ladder.keys() - LADDER_LISTS}
+        return _digest({**identity(self), "ladder": fixed})
 
     def search_key(self) -> str:
         """Return the key of this trial's search. Trials that differ only in what follows the search share it."""
-        content = self.model_dump(mode="json", include={"seed", "space", "data", "search", "device"})
+        whole = identity(self)
+        content = {name: whole[name] for name in ("seed", "space", "data", "search", "device")}
         if self.feature_maps.regularization and (
             self.feature_maps.in_search or self.search.regularize_alphas
         ):
-            content["feature_maps"] = self.feature_maps.model_dump(mode="json")
+            content["feature_maps"] = whole["feature_maps"]
         return f"search-{_digest(content)}"
 
 

@@ -22,7 +22,7 @@ from results import ResultsError, RunDirectory
 from results.record_types import PointRow
 from search_space import Network
 from trials.checkpointing import checkpoint
-from trials.config import Rung, TrialConfig
+from trials.config import Rung, TrialConfig, of_record
 from trials.data.batches import Batches
 from trials.data.loading import Images, load_images
 from trials.device.compute import Compute
@@ -147,7 +147,7 @@ def images_of_test(card: Card) -> Batches:
 
 
 def _config(row: Mapping[str, object]) -> TrialConfig:
-    return TrialConfig.model_validate_json(str(row["config"]))
+    return of_record(TrialConfig, json.loads(str(row["config"])))
 
 
 def _rung(row: Mapping[str, object]) -> Rung:

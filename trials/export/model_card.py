@@ -6,7 +6,7 @@ import json
 from typing import NotRequired, TypedDict
 
 from results.record_types import JsonObject, PointRow
-from trials.config import TrialConfig
+from trials.config import TrialConfig, of_record
 from trials.data.loading import Images
 from trials.export.onnx_export import OnnxCheck
 
@@ -39,7 +39,7 @@ class Card(TypedDict):
 
 def card_of(row: PointRow, images: Images) -> Card:
     """Return the card of the point ``row``, trained on ``images``."""
-    config = TrialConfig.model_validate_json(row["config"])
+    config = of_record(TrialConfig, json.loads(row["config"]))
     exact = config.device.precision == "float64"
     return {
         "point": {**row, "finished_at": str(row["finished_at"])},
