@@ -18,11 +18,10 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from rich.console import Console
 
@@ -37,7 +36,7 @@ from orchestrator.ray_backend.cluster import living_nodes, ray_session
 from orchestrator.status.views import View, open_view
 from orchestrator.sweep.differences import in_terms_of_run, refuse_different
 from orchestrator.sweep.sweep import Sweep
-from results import LedgerEntry, ResultsError, Run, RunDirectory, open_run, refresh_front
+from results import LedgerEntry, LostLeaseError, Run, RunDirectory, open_run, refresh_front
 
 logger = logging.getLogger(__name__)
 
@@ -123,13 +122,13 @@ def conduct(
             if address is not None:
                 node_checks.check_nodes(sweep, check_data=check_data)
             with _lease(directory, view) as holder:
-                _store_sweep(directory, sweep)
+                refuse_different(sweep, directory)  # since the plan, another launch may have come and gone
+                _store_sweep(holder.directory, sweep)
                 if address is not None:
                     node_checks.check_run_directory(directory)
-                retrying = directory.retrying(holder.check)
-                conductor = Conductor(sweep, retrying, monitor, retry_failed=retry_failed)
-                _run_trials(conductor, directory.retrying(), trial, view)
-                return _finish(sweep, directory, conductor)
+                conductor = Conductor(sweep, holder.directory.retrying(), monitor, retry_failed=retry_failed)
+                _run_trials(conductor, trial, holder.check, view.refresh)
+                return _finish(sweep, holder.directory, conductor)
     finally:
         view.close()
 
@@ -152,7 +151,7 @@ def _lease(directory: RunDirectory, view: View) -> Iterator[Holder]:
     """Create the run directory and hold its lease.
 
     Raises:
-        LaunchError: another launch holds it, or the directory cannot be written to.
+        LaunchError: another launch holds it or takes it over, or the directory cannot be written to, or is gone.
     """
     with ExitStack() as stack:
         try:
@@ -160,7 +159,10 @@ def _lease(directory: RunDirectory, view: View) -> Iterator[Holder]:
             holder = stack.enter_context(holding(directory, view.say))
         except OSError as error:
             raise LaunchError(f"the run directory must be writable, but {directory.uri}: {error}") from None
-        yield holder
+        try:
+            yield holder
+        except LostLeaseError:
+            raise holder.why_lost() from None
 
 
 def _store_sweep(directory: RunDirectory, sweep: Sweep) -> None:
@@ -170,8 +172,8 @@ def _store_sweep(directory: RunDirectory, sweep: Sweep) -> None:
     directory.write_sweep(sweep.model_dump(mode="json"), versions())
 
 
-def _run_trials(conductor: Conductor, directory: RunDirectory, trial: str, view: View) -> None:
-    """Let Ray Tune run the conductor's trials until none is left.
+def _run_trials(conductor: Conductor, trial: str, *often: Callable[[], None]) -> None:
+    """Let Ray Tune run the conductor's trials until none is left, and call ``often`` several times a second.
 
     Raises:
         LaunchError: storage failed for too long.
@@ -183,22 +185,22 @@ def _run_trials(conductor: Conductor, directory: RunDirectory, trial: str, view:
     from orchestrator.ray_backend.job import Job
 
     sweep = conductor.sweep
-    job = Job(directory, sweep.name, sweep.resources, trial, sweep.bounds)
+    job = Job(conductor.directory, sweep.name, sweep.resources, trial, sweep.bounds)
     search = adapters.LedgerSearch(
         conductor, Capacity(lambda: gang_capacity(sweep.resources, living_nodes()))
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the conductor reports failures
-    with _scratch(job.directory) as scratch:
+    with tempfile.TemporaryDirectory(prefix="shrinksweep-", ignore_cleanup_errors=True) as scratch:
         tune.run(
             adapters.trainable(job),
             name="tune",
-            storage_path=str(scratch),
+            storage_path=scratch,
             resources_per_trial=adapters.placement(job),
             num_samples=-1,
             search_alg=search,
             scheduler=adapters.LedgerScheduler(conductor, search),
             stop=adapters.Halt(conductor),
-            callbacks=[adapters.Housekeeping(conductor, search, view.refresh)],
+            callbacks=[adapters.Housekeeping(conductor, search, *often)],
             reuse_actors=True,
             raise_on_failed_trial=False,
             verbose=0,
@@ -210,18 +212,6 @@ def _run_trials(conductor: Conductor, directory: RunDirectory, trial: str, view:
         if isinstance(failure, OSError):
             raise LaunchError(f"storage must take what is written, but {failure}; launch again") from failure
         raise failure
-
-
-@contextmanager
-def _scratch(directory: RunDirectory) -> Iterator[Path]:
-    """Yield an empty folder for Tune's own files. It is deleted afterwards."""
-    try:
-        parent = directory.scratch
-        parent.mkdir(parents=True, exist_ok=True)
-    except ResultsError:  # the run directory is not on a local disk
-        parent = Path(tempfile.gettempdir())
-    with tempfile.TemporaryDirectory(dir=parent, prefix="tune-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 def _finish(sweep: Sweep, directory: RunDirectory, conductor: Conductor) -> Outcome:

@@ -1,4 +1,5 @@
 from .errors import BrokenFileError as BrokenFileError
+from .errors import LostLeaseError as LostLeaseError
 from .errors import NoRunError as NoRunError
 from .errors import NotStoredError as NotStoredError
 from .errors import ResultsError as ResultsError

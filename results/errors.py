@@ -32,6 +32,10 @@ class NotStoredError(ResultsError):
     """The run did not store something, such as the network of a trial."""
 
 
+class LostLeaseError(ResultsError):
+    """A process may not change a run any more: another launch has taken it over, its own has ended, or it is gone."""
+
+
 class BrokenFileError(ResultsError):
     """A file of the run does not hold what its name says."""
 

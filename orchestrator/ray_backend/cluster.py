@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's new output cannot be switched off
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # keeps the working directory, so that relative paths in a sweep work
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # the launch tells in one line why it ends
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's snapshots are never read

@@ -192,16 +192,21 @@ class Halt(Stopper):  # type: ignore[misc]
 
 
 class Housekeeping(TrialProgressCallback):  # type: ignore[misc]
-    """Shows the progress of the launch, and removes finished trials from Tune's memory.
+    """Does what has to be done often, and removes finished trials from Tune's memory.
 
     Tune adds a ``TrialProgressCallback`` of its own unless there is one. That one would keep every trial.
+
+    Args:
+        conductor: the course of the launch.
+        search: Tune's trials.
+        often: called several times a second; an exception ends the launch.
     """
 
-    def __init__(self, conductor: Conductor, search: LedgerSearch, refresh: Callable[[], None]) -> None:
+    def __init__(self, conductor: Conductor, search: LedgerSearch, *often: Callable[[], None]) -> None:
         super().__init__()
         self.conductor = conductor
         self._search = search
-        self._refresh = refresh
+        self._often = often
 
     @override
     @_guarded
@@ -219,9 +224,10 @@ class Housekeeping(TrialProgressCallback):  # type: ignore[misc]
     @override
     @_guarded
     def on_step_end(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        for do in self._often:
+            do()
         self._search.capacity.recount()
         self.conductor.keep_front()
-        self._refresh()
         if self._search.controller is not None:
             forget_finished(self._search.controller)
 

@@ -1,3 +1,4 @@
+from .backends.fence import Fence as Fence
 from .backends.remote_storage import open_storage as open_storage
 from .backends.retrying_storage import RetryingStorage as RetryingStorage
 from .backends.storage import LocalStorage as LocalStorage

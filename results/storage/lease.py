@@ -1,4 +1,7 @@
-"""The lease of a run: which launch may write to it, and where that launch runs."""
+"""The lease of a run: which launch may write to it, and where that launch runs.
+
+The file stays when the launch ends, and then says so: the tokens of a run never start again.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ class Lease(BaseModel):
 
     nonce: str
     """Random text that identifies the launch."""
+    token: int = 0
+    """Grows with every lease of the run; 0 in a lease that was stored without one."""
+    released: bool = False
+    """Whether the launch has ended, and given the lease back."""
     host: str
     """Name of the host that the launch runs on."""
     machine: str
@@ -58,18 +65,14 @@ class Lease(BaseModel):
 
 @dataclass(frozen=True)
 class LeaseFile:
-    """``lease.json``: it exists while a launch writes to the run."""
+    """``lease.json``: the lease of the launch that writes to the run, or that was the last to do so."""
 
     files: CheckedFiles
 
     def write(self, lease: Lease) -> None:
-        """Store the lease of the launch that writes to the run."""
+        """Store a lease."""
         self.files.replace(PATH, lease.to_json())
 
     def read(self) -> Lease | None:
         """Return the stored lease; None if there is none, or a broken one."""
         return self.files.read(PATH, lambda: Lease.from_json(self.files.storage.read(PATH)))
-
-    def remove(self) -> None:
-        """Delete the lease: no launch writes to the run."""
-        self.files.storage.remove(PATH)

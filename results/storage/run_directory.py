@@ -1,7 +1,8 @@
 """The run directory: the only code that opens a run's files.
 
-Every file has one writer and is replaced atomically, so a run can be killed and read at any time. Files that cannot be
-read are logged, listed by ``problems()`` and skipped by readers; only writers move them into ``quarantine/``.
+Every file has one writer and is replaced atomically, so a run can be killed and read at any time. A launch and its
+trials write inside a fence, and nothing any more once it is gone. Files that cannot be read are logged, listed by
+``problems()`` and skipped by readers; only writers move them into ``quarantine/``.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from results.errors import NotStoredError, ResultsError
+from results.errors import NotStoredError
 from results.record_types import JsonObject, PointRow, ProgressRow
 from results.schema import POINTS, PROGRESS
 from results.storage import sweep_file
+from results.storage.backends.fence import FOLDER as FENCES
+from results.storage.backends.fence import Fence
 from results.storage.backends.remote_storage import open_storage
 from results.storage.backends.retrying_storage import RETRY_FOR_S, RetryingStorage
 from results.storage.backends.storage import FileVersion, Storage
@@ -32,6 +34,7 @@ from results.storage.sweep_file import SweepFile
 from results.storage.trial_files import Keys, TrialFiles, checked_key
 
 FOLDERS = ("ledger", "progress", "points", "checkpoints", "networks")
+CLOSE_ATTEMPTS = 100
 STALE_S = 86_400
 """Age at which a temporary file is taken for that of a killed writer."""
 
@@ -46,6 +49,7 @@ class RunDirectory:
         path: a local path, a URI such as ``s3://bucket/runs/digits``, or a path in ``filesystem``.
         create: make the folders at once, so that a directory that cannot be written to fails early.
         filesystem: the file system of ``path``.
+        problems: what has been found broken; default: nothing yet.
 
     Raises:
         ResultsError: ``pyarrow.fs`` cannot open the URI.
@@ -57,11 +61,12 @@ class RunDirectory:
         *,
         create: bool = False,
         filesystem: pafs.FileSystem | None = None,
+        problems: Problems | None = None,
     ) -> None:
         self.storage: Storage = (
             open_storage(path, filesystem) if isinstance(path, (str, os.PathLike)) else path
         )
-        self._files = CheckedFiles(self.storage, Problems(self.uri))
+        self._files = CheckedFiles(self.storage, problems or Problems(self.uri))
         self._sweep = SweepFile(self._files)
         self._ledger = Ledger(self._files)
         self._lease = LeaseFile(self._files)
@@ -81,26 +86,37 @@ class RunDirectory:
         """An absolute path, or a URI without credentials."""
         return self.storage.uri
 
-    @property
-    def scratch(self) -> Path:
-        """Folder for Tune's scratch files, which may be deleted at any time.
-
-        Raises:
-            ResultsError: the run directory is not local.
-        """
-        if self.storage.local is None:
-            raise ResultsError(f"scratch files need a local run directory, but got {self.uri}")
-        return self.storage.local / "ray"
-
     def retrying(
-        self,
-        before_change: Callable[[], None] | None = None,
-        *,
-        retry_for_s: float = RETRY_FOR_S,
-        sleep: Callable[[float], object] = time.sleep,
+        self, *, retry_for_s: float = RETRY_FOR_S, sleep: Callable[[float], object] = time.sleep
     ) -> RunDirectory:
         """Return the same directory on a storage that retries, see ``RetryingStorage``."""
-        return RunDirectory(RetryingStorage(self.storage, before_change, retry_for_s, sleep))
+        return RunDirectory(RetryingStorage(self.storage, retry_for_s, sleep), problems=self._files.problems)
+
+    # --- fences ---
+
+    def fences(self) -> set[str]:
+        """Return the folders of all fences."""
+        return {f"{FENCES}/{name}" for name in self.storage.folders(FENCES)}
+
+    def within(self, fence: Fence) -> RunDirectory:
+        """Return the same directory inside a fence: it and its copies change nothing unless the fence exists."""
+        return RunDirectory(self.storage.within(fence), problems=self._files.problems)
+
+    def open_fence(self, fence: Fence) -> None:
+        """Set up a fence."""
+        self.storage.write(fence.mark, b"")
+
+    def close_fence(self, path: str) -> None:
+        """Remove a fence. Afterwards nothing that happens inside it changes the run.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        for _ in range(CLOSE_ATTEMPTS):  # meanwhile its holder may write into it
+            if path not in self.fences():
+                return
+            self.storage.remove_folder(path)
+        raise OSError(f"the folder {self.uri}/{path} must be removed before another launch, but it cannot be")
 
     def make_folders(self) -> None:
         """Make the folders of a run.
@@ -147,16 +163,12 @@ class RunDirectory:
         return self._ledger.read_all()
 
     def write_lease(self, lease: Lease) -> None:
-        """Store the lease of the launch that writes to the run."""
+        """Store the lease of a launch."""
         self._lease.write(lease)
 
     def read_lease(self) -> Lease | None:
-        """Return the lease of the launch that writes to the run; None if there is none, or a broken one."""
+        """Return the lease of the last launch, perhaps a released one; None if there is none, or a broken one."""
         return self._lease.read()
-
-    def remove_lease(self) -> None:
-        """Delete the lease: no launch writes to the run."""
-        self._lease.remove()
 
     # --- progress and points ---
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.errors import ResultsError
-from results.storage.backends.storage import FileVersion, map_concurrently
+from results.errors import BrokenFileError, ResultsError
+from results.storage.backends.storage import FileVersion, lost_fence, map_concurrently, token_of
 from results.storage.checked_files import CheckedFiles
 from results.storage.memory import give_back_memory
 from results.storage.parquet_files import parquet
@@ -63,18 +63,31 @@ class TrialFiles:
         Raises:
             ResultsError: there is no row, or a row of another trial.
             SchemaError: a row does not fit the schema.
+            LostLeaseError: a later launch has written the file.
         """
         others = {row.get("trial_key") for row in rows} - {key}
         if not rows or others:
             raise ResultsError(
                 f"{self.folder} of trial {key} must be rows of that trial, but got {others or 'none'}"
             )
-        content = parquet.small_file(table_from_rows(self.schema, rows))
+        content = parquet.small_file(table_from_rows(self.schema, rows), token_of(self.files.storage))
         path = self.path(key)
-        if self.files.storage.exists(path) and not self.is_readable(key):
-            self.files.quarantine(path)
+        self._make_way(path)
         self.files.storage.write(path, content)
         self.files.problems.clear(path)
+
+    def _make_way(self, path: str) -> None:
+        """Quarantine the file that is to be replaced if it is broken; refuse to replace that of a later launch."""
+        storage = self.files.storage
+        try:
+            table = parquet.read_small(storage, path, ColumnSelection(self.schema))
+        except FileNotFoundError:
+            return
+        except BrokenFileError:
+            self.files.quarantine(path)
+            return
+        if 0 < token_of(storage) < parquet.written_with(table):
+            raise lost_fence(storage)
 
     def read(self, keys: Keys = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of one trial, several or all, by trial_index and ``order``."""

@@ -48,7 +48,7 @@ def counted_trial(config: TrialConfig, context: TrialContext) -> None:
     """Take a tenth of a second an epoch, and write a file when an epoch begins."""
 
     def hook(step: int) -> None:
-        context.directory.storage.write(f"begun/{config.trial_key()}-{step:03d}-{uuid.uuid4().hex}", b"")
+        mark(context, "begun", f"{config.trial_key()}-{step:03d}-{uuid.uuid4().hex}")
         time.sleep(0.1)
 
     write_records(config, context, _epochs(config), hook)
@@ -75,7 +75,7 @@ def dying_trial(config: TrialConfig, context: TrialContext) -> None:
     def hook(step: int) -> None:
         first_attempt = not context.directory.storage.exists(f"died/{config.trial_key()}")
         if config.space.splitting == 2 and step == 3 and first_attempt:
-            context.directory.storage.write(f"died/{config.trial_key()}", b"")
+            mark(context, "died", config.trial_key())
             os.kill(os.getpid(), signal.SIGKILL)
 
     write_records(config, context, _epochs(config), hook)
@@ -100,7 +100,7 @@ def gang_trial(config: TrialConfig, context: TrialContext) -> None:
         marker = f"died/{config.trial_key()}"
         doomed = config.space.splitting == 2 and step == 2 and context.rank == 1
         if doomed and not context.directory.storage.exists(marker):
-            context.directory.storage.write(marker, b"")
+            mark(context, "died", config.trial_key())
             os.kill(os.getpid(), signal.SIGKILL)
         total = torch.tensor([float(context.rank + 1)])
         dist.all_reduce(total)
@@ -116,6 +116,12 @@ def gang_trial(config: TrialConfig, context: TrialContext) -> None:
 def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
     """Replace the points of a finished trial by those of the ladder of ``config``."""
     context.directory.write_points(config.trial_key(), _points(config, context, None))
+
+
+def mark(context: TrialContext, folder: str, name: str) -> None:
+    """Leave an empty file in a folder of the run directory."""
+    context.directory.storage.make_folder(folder)
+    context.directory.storage.write(f"{folder}/{name}", b"")
 
 
 def _epochs(config: TrialConfig) -> int:

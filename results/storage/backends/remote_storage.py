@@ -6,7 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,7 +15,15 @@ import pyarrow.fs as pafs
 from typing_extensions import override
 
 from results.errors import ResultsError
-from results.storage.backends.storage import TEMPORARY, LocalStorage, Storage, StoredFile, is_listed
+from results.storage.backends.fence import Fence, RecentCheck
+from results.storage.backends.storage import (
+    TEMPORARY,
+    LocalStorage,
+    Storage,
+    StoredFile,
+    is_listed,
+    lost_fence,
+)
 
 OBJECT_STORES = {"s3", "s3a", "gcs", "gs", "abfs", "az"}
 """Types of file systems on which one put is atomic and a move is a copy."""
@@ -85,6 +93,8 @@ class RemoteStorage(Storage):
     filesystem: pafs.FileSystem
     root: str
     shown: str
+    fence: Fence | None = None
+    _recent: RecentCheck = field(default_factory=RecentCheck, repr=False, compare=False)
 
     @property
     @override
@@ -97,20 +107,42 @@ class RemoteStorage(Storage):
         return None
 
     @override
+    def within(self, fence: Fence) -> RemoteStorage:
+        return replace(self, fence=fence, _recent=RecentCheck())
+
+    @override
     def write(self, path: str, *parts: bytes) -> None:
+        self._check_fence()
         target = self._absolute(path)
         if _puts_atomically(self.filesystem):
             self._put(target, parts)
             return
-        temporary = str(PurePosixPath(target).parent / f"{TEMPORARY}{uuid.uuid4().hex}")
-        self._put(temporary, parts)
-        self.filesystem.move(temporary, target)
+        folder = PurePosixPath(target).parent
+        if self.fence is not None and str(folder.parent) != self.root:
+            self.filesystem.create_dir(str(folder))
+        elsewhere = folder if self.fence is None else PurePosixPath(self._absolute(self.fence.path))
+        temporary = str(elsewhere / f"{TEMPORARY}{uuid.uuid4().hex}")
+        try:
+            self._put(temporary, parts)
+            self.filesystem.move(temporary, target)
+        except FileNotFoundError:
+            if self.fence is None:
+                raise
+            raise lost_fence(self) from None
+
+    def _check_fence(self) -> None:
+        """Raise ``LostLeaseError`` if there was a fence, and it is gone."""
+        fence = self.fence
+        if fence is not None and not self._recent.exists(lambda: self.exists(fence.mark)):
+            raise lost_fence(self)
 
     def _put(self, target: str, parts: Iterable[bytes]) -> None:
         content = b"".join(parts)  # a single write: only the store can fail half-way
         try:
             stream = self.filesystem.open_output_stream(target)
         except FileNotFoundError:  # a folder is missing, on a file system that has folders
+            if self.fence is not None:
+                raise
             self.filesystem.create_dir(str(PurePosixPath(target).parent), recursive=True)
             stream = self.filesystem.open_output_stream(target)
         with stream:
@@ -139,22 +171,31 @@ class RemoteStorage(Storage):
         return sorted(found, key=lambda file: file.name)
 
     @override
+    def folders(self, folder: str) -> set[str]:
+        selector = pafs.FileSelector(self._absolute(folder), allow_not_found=True)
+        found = self.filesystem.get_file_info(selector)
+        return {info.base_name for info in found if info.type == pafs.FileType.Directory}
+
+    @override
     def exists(self, path: str) -> bool:
         kind = self.filesystem.get_file_info(self._absolute(path)).type
         return bool(kind != pafs.FileType.NotFound)
 
     @override
     def make_folder(self, folder: str) -> None:
+        self._check_fence()
         if not _puts_atomically(self.filesystem):
             self.filesystem.create_dir(self._absolute(folder), recursive=True)
 
     @override
     def remove(self, path: str) -> None:
+        self._check_fence()
         if self.exists(path):
             self.filesystem.delete_file(self._absolute(path))
 
     @override
     def remove_folder(self, folder: str) -> None:
+        self._check_fence()
         if self.exists(folder):
             self.filesystem.delete_dir(self._absolute(folder))
 

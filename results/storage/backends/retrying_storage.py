@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import pyarrow.fs as pafs
 from typing_extensions import override
 
+from results.storage.backends.fence import Fence
 from results.storage.backends.storage import Storage, StoredFile
 
 logger = logging.getLogger(__name__)
@@ -32,14 +33,11 @@ T = TypeVar("T")
 class RetryingStorage(Storage):
     """Wraps a storage and retries what fails: a full disk, a server that restarts, a lost connection.
 
-    ``before_change`` is called before every attempt to write, move or remove; an error that it raises ends the attempt.
-
     Raises:
         OSError: that of the last attempt, after ``retry_for_s``.
     """
 
     inner: Storage
-    before_change: Callable[[], None] | None = None
     retry_for_s: float = RETRY_FOR_S
     sleep: Callable[[float], object] = time.sleep
 
@@ -53,9 +51,18 @@ class RetryingStorage(Storage):
     def local(self) -> Path | None:
         return self.inner.local
 
+    @property
+    @override
+    def fence(self) -> Fence | None:
+        return self.inner.fence
+
+    @override
+    def within(self, fence: Fence) -> RetryingStorage:
+        return replace(self, inner=self.inner.within(fence))
+
     @override
     def write(self, path: str, *parts: bytes) -> None:
-        self._change(path, lambda: self.inner.write(path, *parts))
+        self._retry(path, lambda: self.inner.write(path, *parts))
 
     @override
     def read(self, path: str) -> bytes:
@@ -70,20 +77,24 @@ class RetryingStorage(Storage):
         return self._retry(folder, lambda: self.inner.list(folder, temporary=temporary))
 
     @override
+    def folders(self, folder: str) -> set[str]:
+        return self._retry(folder, lambda: self.inner.folders(folder))
+
+    @override
     def exists(self, path: str) -> bool:
         return self._retry(path, lambda: self.inner.exists(path))
 
     @override
     def make_folder(self, folder: str) -> None:
-        self._change(folder, lambda: self.inner.make_folder(folder))
+        self._retry(folder, lambda: self.inner.make_folder(folder))
 
     @override
     def remove(self, path: str) -> None:
-        self._change(path, lambda: self.inner.remove(path))
+        self._retry(path, lambda: self.inner.remove(path))
 
     @override
     def remove_folder(self, folder: str) -> None:
-        self._change(folder, lambda: self.inner.remove_folder(folder))
+        self._retry(folder, lambda: self.inner.remove_folder(folder))
 
     @override
     def move(self, path: str, target: str) -> None:
@@ -94,19 +105,11 @@ class RetryingStorage(Storage):
                 if not self.inner.exists(target):  # otherwise an attempt moved it, and its answer was lost
                     raise
 
-        self._change(path, move)
+        self._retry(path, move)
 
     @override
     def arrow(self, path: str) -> tuple[pafs.FileSystem, str]:
         return self.inner.arrow(path)
-
-    def _change(self, path: str, operation: Callable[[], T]) -> T:
-        def guarded() -> T:
-            if self.before_change is not None:
-                self.before_change()
-            return operation()
-
-        return self._retry(path, guarded)
 
     def _retry(self, path: str, operation: Callable[[], T]) -> T:
         waited, pause = 0.0, FIRST_PAUSE_S

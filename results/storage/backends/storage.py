@@ -1,7 +1,7 @@
 """Whole files, replaced atomically, on a local or NFS disk.
 
 A reader sees the old file or the new one, never a part of one, whenever the writer dies. Nothing is appended to.
-``remote_storage`` does the same on any ``pyarrow.fs`` file system.
+``remote_storage`` does the same on any ``pyarrow.fs`` file system. Inside a fence, nothing is changed once it is gone.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pyarrow.fs as pafs
 from typing_extensions import override
+
+from results.errors import LostLeaseError
+from results.storage.backends.fence import Fence
 
 TEMPORARY = ".tmp-"
 """Prefix of files that are not complete yet."""
@@ -44,7 +47,11 @@ class StoredFile:
 
 
 class Storage(Protocol):
-    """What a run directory needs of a disk. Paths are relative, with forward slashes."""
+    """What a run directory needs of a disk. Paths are relative, with forward slashes.
+
+    Inside a fence, every change raises ``LostLeaseError`` once the fence is gone, and ``write`` does not create folders
+    directly below the root: one that is missing was removed.
+    """
 
     @property
     def uri(self) -> str:
@@ -53,6 +60,13 @@ class Storage(Protocol):
     @property
     def local(self) -> Path | None:
         """The folder on this machine's file system; None for remote storage."""
+
+    @property
+    def fence(self) -> Fence | None:
+        """The fence inside which this storage changes files; None: no one else writes."""
+
+    def within(self, fence: Fence) -> Storage:
+        """Return the same storage inside a fence."""
 
     def write(self, path: str, *parts: bytes) -> None:
         """Atomically replace the content of ``path`` by the concatenated ``parts``; creates folders."""
@@ -73,6 +87,9 @@ class Storage(Protocol):
 
     def list(self, folder: str, *, temporary: bool = False) -> list[StoredFile]:
         """Return the files in ``folder`` by name: the visible ones, or with ``temporary`` the incomplete ones."""
+
+    def folders(self, folder: str) -> set[str]:
+        """Return the names of the folders in ``folder``, hidden ones included."""
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder exists."""
@@ -102,6 +119,7 @@ class LocalStorage(Storage):
     """A folder on a local or NFS disk. A write is: temporary file, fsync, rename, fsync of the folder."""
 
     root: Path
+    fence: Fence | None = None
 
     @property
     @override
@@ -114,10 +132,13 @@ class LocalStorage(Storage):
         return self.root
 
     @override
+    def within(self, fence: Fence) -> LocalStorage:
+        return replace(self, fence=fence)
+
+    @override
     def write(self, path: str, *parts: bytes) -> None:
         target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+        temporary = self._beside(target) / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
             with temporary.open("xb") as file:
                 for part in parts:
@@ -125,10 +146,34 @@ class LocalStorage(Storage):
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
+            if isinstance(error, FileNotFoundError) and self.fence is not None:
+                raise lost_fence(self) from None
             raise
         _sync_folder(target.parent)
+
+    def _beside(self, target: Path) -> Path:
+        """Return the folder in which ``target`` is written before it is renamed: the fence, if there is one.
+
+        The parent of ``target`` exists afterwards. It may be a link to another disk, onto which nothing can be renamed.
+        """
+        if self.fence is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return target.parent
+        inside = self.root / self.fence.path
+        try:
+            disk = inside.stat().st_dev
+            if not target.parent.exists() and target.parent.parent != self.root:
+                target.parent.mkdir(exist_ok=True)
+            return inside if target.parent.stat().st_dev == disk else target.parent
+        except FileNotFoundError:
+            raise lost_fence(self) from None
+
+    def _check_fence(self) -> None:
+        """Raise ``LostLeaseError`` if there was a fence, and it is gone."""
+        if self.fence is not None and not (self.root / self.fence.path).exists():
+            raise lost_fence(self)
 
     @override
     def read(self, path: str) -> bytes:
@@ -165,23 +210,34 @@ class LocalStorage(Storage):
         return found
 
     @override
+    def folders(self, folder: str) -> set[str]:
+        try:
+            return {entry.name for entry in os.scandir(self.root / folder) if entry.is_dir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+
+    @override
     def exists(self, path: str) -> bool:
         return (self.root / path).exists()
 
     @override
     def make_folder(self, folder: str) -> None:
+        self._check_fence()
         (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     @override
     def remove(self, path: str) -> None:
+        self._check_fence()
         (self.root / path).unlink(missing_ok=True)
 
     @override
     def remove_folder(self, folder: str) -> None:
+        self._check_fence()
         shutil.rmtree(self.root / folder, ignore_errors=True)
 
     @override
     def move(self, path: str, target: str) -> None:
+        self._check_fence()
         (self.root / target).parent.mkdir(parents=True, exist_ok=True)
         os.replace(self.root / path, self.root / target)
         _sync_folder((self.root / path).parent)
@@ -189,6 +245,18 @@ class LocalStorage(Storage):
     @override
     def arrow(self, path: str) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), str(self.root / path)
+
+
+def token_of(storage: Storage) -> int:
+    """Return the token of the fence inside which a storage changes files; 0 without a fence."""
+    return 0 if storage.fence is None else storage.fence.token
+
+
+def lost_fence(storage: Storage) -> LostLeaseError:
+    """Return the error of a change outside of an existing fence."""
+    return LostLeaseError(
+        f"a process must hold the lease of a run to change it, but that of {storage.uri} is gone"
+    )
 
 
 def map_concurrently(storage: Storage, function: Callable[[Item], T], items: Iterable[Item]) -> list[T]:

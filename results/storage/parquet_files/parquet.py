@@ -23,9 +23,15 @@ MANIFEST_KEY = b"shrinksweep.compacted"
 """Metadata key in ``points.parquet``: the version of the file that each trial's rows were copied from, as JSON."""
 
 
-def small_file(table: pa.Table) -> bytes:
+TOKEN_KEY = b"shrinksweep.token"
+"""Metadata key in a trial's file: the token of the launch that has written it."""
+
+
+def small_file(table: pa.Table, token: int = 0) -> bytes:
     """Return a table of a few rows as Parquet, without anything that a reader of milliseconds does not need."""
     table = pa.Table.from_arrays(table.columns, schema=bare(table.schema))
+    if token:
+        table = table.replace_schema_metadata({**table.schema.metadata, TOKEN_KEY: str(token).encode()})
     return _encode(table, compression="none", write_statistics=False, store_schema=False)
 
 
@@ -75,6 +81,12 @@ def read_small(storage: Storage, path: str, selection: ColumnSelection) -> pa.Ta
     if table.num_rows == 0 or not pc.all(pc.equal(table["trial_key"], key)).as_py():
         raise BrokenFileError(f"its rows must be those of trial {key}")
     return table
+
+
+def written_with(table: pa.Table) -> int:
+    """Return the token of the launch that has written a trial's file, as read by ``read_small``; 0 without one."""
+    text = (table.schema.metadata or {}).get(TOKEN_KEY, b"")
+    return int(text) if text.isdigit() else 0
 
 
 def _decode(content: bytes, selection: ColumnSelection, labels: Sequence[str]) -> pa.Table:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from orchestrator.conductor import lease as leases
 from orchestrator.conductor.lease import HeldError, Holder, holding, refuse_held
-from results import Lease, RunDirectory
+from results import Lease, LostLeaseError, RunDirectory
 from tests.doubles.waiting import wait_for
 
 
 def quietly(text: str) -> None:
     """Say nothing."""
+
+
+def quickly(seconds: float) -> None:
+    """Do not wait."""
 
 
 @pytest.fixture
@@ -40,8 +46,10 @@ def test_a_second_launch_is_refused_by_name_and_the_first_goes_on(directory: Run
             with pytest.raises(HeldError, match=f"held by process {os.getpid()} on "):
                 take(directory)
         holder.check()
-        assert directory.read_lease() is not None
-    assert directory.read_lease() is None
+    lease = directory.read_lease()
+    assert lease is not None
+    assert lease.released
+    assert directory.fences() == set()
     refuse_held(directory)
 
 
@@ -89,7 +97,7 @@ def test_a_lease_that_another_host_renews_is_respected(directory: RunDirectory, 
 def test_of_two_launches_that_write_at_the_same_time_one_is_refused(
     directory: RunDirectory, elsewhere: Lease
 ) -> None:
-    directory.remove_lease()
+    directory.storage.remove("lease.json")
 
     def overwritten(seconds: float) -> None:
         directory.write_lease(elsewhere)
@@ -103,16 +111,19 @@ def test_of_many_launches_that_start_at_the_same_time_one_gets_the_lease(directo
     barrier, outcomes = threading.Barrier(8), list[str]()
     over = threading.Event()
 
+    def note(outcome: str) -> None:
+        outcomes.append(outcome)
+        if len(outcomes) == 8:
+            over.set()
+
     def attempt() -> None:
         barrier.wait()
         try:
             with holding(directory, quietly):
-                outcomes.append("held")
+                note("held")
                 over.wait(10)
         except HeldError:
-            outcomes.append("refused")
-        if len(outcomes) == 8:
-            over.set()
+            note("refused")
 
     threads = [threading.Thread(target=attempt) for _ in range(8)]
     for thread in threads:
@@ -122,29 +133,110 @@ def test_of_many_launches_that_start_at_the_same_time_one_gets_the_lease(directo
     assert sorted(outcomes) == ["held"] + ["refused"] * 7
 
 
-def test_a_launch_that_was_suspended_too_long_stops_writing(
-    directory: RunDirectory, elsewhere: Lease
-) -> None:
-    now = 0.0
-    holder = Holder(directory, clock=lambda: now)
-    directory.write_lease(holder.lease)
-    retrying = directory.retrying(holder.check)
-    retrying.storage.write("file", b"1")
-    directory.write_lease(elsewhere)
-    now = holder.lease.lasts_s + 1
-    with pytest.raises(HeldError, match="on far"):
-        retrying.storage.write("file", b"2")
-    assert directory.storage.read("file") == b"1"
-    holder.release()
-    assert directory.read_lease() == elsewhere
-
-
 def test_an_overdue_lease_is_renewed_if_no_other_launch_took_it(directory: RunDirectory) -> None:
     now = 0.0
     holder = Holder(directory, clock=lambda: now)
+    holder.take(quickly)
     now = holder.lease.lasts_s + 1
     holder.check()
     assert directory.read_lease() == holder.lease
+
+
+def test_a_launch_that_wakes_up_after_another_took_the_run_over_changes_nothing(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    sleeper = Holder(directory, clock=lambda: now)
+    sleeper.take(quickly)
+    directory.storage.write("ledger/file", b"1")
+    monkeypatch.setattr(leases, "_machine", lambda: "another host")
+    with holding(directory, quietly, sleep=quickly) as successor:
+        successor.directory.storage.write("ledger/file", b"2")
+        now = 66.0
+        with pytest.raises(LostLeaseError):
+            sleeper.directory.storage.write("ledger/file", b"1 again")
+        with pytest.raises(LostLeaseError):
+            sleeper.check()
+        assert "was taken over by process" in str(sleeper.why_lost())
+        sleeper.release()
+        successor.check()
+        assert directory.read_lease() == successor.lease
+    assert successor.lease.token == sleeper.lease.token + 1
+    now = 666.0  # the successor has left, and still the run is not the sleeper's
+    for attempt in (
+        sleeper.renew,
+        sleeper.check,
+        lambda: sleeper.directory.storage.write("ledger/file", b""),
+    ):
+        with suppress(LostLeaseError):
+            attempt()
+    assert directory.read_lease() == successor.lease
+    assert directory.storage.read("ledger/file") == b"2"
+
+
+def test_a_renewal_that_was_on_its_way_for_minutes_does_not_arrive(
+    directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper = Holder(directory)
+    sleeper.take(quickly)
+    successor = Holder(directory)
+    read = RunDirectory.read_lease
+
+    def slow(reading: RunDirectory) -> Lease | None:
+        found = read(reading)
+        monkeypatch.setattr(RunDirectory, "read_lease", read)
+        successor.take(quickly)  # while the sleeper is between reading the lease and writing it
+        return found
+
+    monkeypatch.setattr(RunDirectory, "read_lease", slow)
+    sleeper.renew()
+    with pytest.raises(LostLeaseError):
+        sleeper.check()
+    assert directory.read_lease() == successor.lease
+
+
+@pytest.mark.parametrize("what", ["the lease", "the folder", "the lease of another run"])
+def test_a_launch_whose_lease_is_gone_ends(directory: RunDirectory, what: str) -> None:
+    holder = Holder(directory)
+    holder.take(quickly)
+    if what == "the lease":
+        directory.storage.remove("lease.json")
+    elif what == "the folder":
+        shutil.rmtree(directory.uri)
+    else:
+        stranger = RunDirectory(Path(directory.uri).parent / "stranger", create=True)
+        Holder(stranger).take(quickly)
+        shutil.rmtree(directory.uri)
+        Path(stranger.uri).rename(directory.uri)
+    holder.renew()
+    with pytest.raises(LostLeaseError):
+        holder.check()
+    holder.release()
+    assert Path(directory.uri).exists() == (what != "the folder")
+
+
+def test_a_late_lease_of_an_earlier_launch_is_replaced(directory: RunDirectory) -> None:
+    earlier, holder = Holder(directory), Holder(directory)
+    earlier.take(quickly)
+    holder = Holder(directory)
+    holder.take(quickly)
+    directory.write_lease(earlier.lease)  # its put reached the object store after the takeover
+    holder.renew()
+    holder.check()
+    assert directory.read_lease() == holder.lease
+
+
+def test_tokens_grow_even_if_the_lease_was_deleted(directory: RunDirectory) -> None:
+    tokens = []
+    for _ in range(2):
+        with holding(directory, quietly, sleep=quickly) as holder:
+            tokens.append(holder.lease.token)
+    directory.write_sweep({"name": "x"}, {})
+    directory.storage.remove("lease.json")
+    with holding(directory, quietly, sleep=quickly) as holder:
+        tokens.append(holder.lease.token)
+    assert tokens[:2] == [1, 2]
+    assert tokens[2] > 1_000_000_000
 
 
 def test_the_lease_is_renewed_while_it_is_held(

@@ -495,14 +495,6 @@ def test_a_directory_can_be_pickled(local: RunDirectory) -> None:
     assert local.finished_keys() == {key_of(0), key_of(1)}
 
 
-def test_only_a_local_directory_has_scratch(directory: RunDirectory) -> None:
-    if directory.uri.startswith("/"):
-        assert directory.scratch == Path(directory.uri) / "ray"
-    else:
-        with pytest.raises(ResultsError, match="need a local run directory"):
-            _ = directory.scratch
-
-
 def test_the_front_is_read_as_it_was_written(directory: RunDirectory) -> None:
     directory.write_points(key_of(0), point_rows(0))
     directory.write_front(directory.read_points())

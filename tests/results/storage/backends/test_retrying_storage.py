@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -67,38 +67,12 @@ def test_a_move_whose_answer_was_lost_succeeds(tmp_path: Path) -> None:
     assert (tmp_path / "quarantine" / "file").read_bytes() == b"content"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda storage: storage.write("file", b"new"),
-        lambda storage: storage.move("file", "other"),
-        lambda storage: storage.remove("file"),
-        lambda storage: storage.remove_folder("folder"),
-        lambda storage: storage.make_folder("more"),
-    ],
-)
-def test_before_change_can_forbid_every_change(
-    tmp_path: Path, change: Callable[[RetryingStorage], None]
-) -> None:
-    (tmp_path / "file").write_bytes(b"old")
-    (tmp_path / "folder").mkdir()
-
-    def refuse() -> None:
-        raise ValueError("not yours any more")
-
-    with pytest.raises(ValueError, match="not yours"):
-        change(RetryingStorage(LocalStorage(tmp_path), refuse, sleep=never))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
-    assert RetryingStorage(LocalStorage(tmp_path), refuse).read("file") == b"old"
-
-
 def test_a_run_directory_on_a_disk_that_is_full_for_some_time(tmp_path: Path) -> None:
     waits: list[float] = []
     directory = RunDirectory(failing(tmp_path, 2)).retrying(sleep=waits.append)
     directory.write_points(key_of(0), point_rows(0))
     assert len(waits) == 2
     assert directory.finished_keys() == {key_of(0)}
-    assert directory.scratch == tmp_path / "ray"
 
 
 def test_a_failing_storage_does_not_make_a_finished_trial_unfinished(tmp_path: Path) -> None:

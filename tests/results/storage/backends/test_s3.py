@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from orchestrator.conductor.lease import HeldError, holding
-from results import ResultsError, RunDirectory, open_run, open_runs
+from results import LostLeaseError, ResultsError, RunDirectory, open_run, open_runs
 from results.storage.backends.remote_storage import RemoteStorage, without_credentials
 from results.storage.backends.retrying_storage import RetryingStorage
 from tests.results.rows import key_of, point_rows
@@ -107,13 +107,17 @@ def test_the_lease_holds_on_s3(directory: RunDirectory) -> None:
         holder.renew()
         with pytest.raises(HeldError, match="held by"), holding(directory, lambda text: None):
             pass
-    assert directory.read_lease() is None
+    lease = directory.read_lease()
+    assert lease is not None
+    assert lease.released
+    assert directory.fences() == set()
+    with pytest.raises(LostLeaseError):
+        RunDirectory(directory.storage).within(holder.fence).storage.write("file", b"")
 
 
 def test_credentials_are_used_and_never_shown(directory: RunDirectory) -> None:
     texts = [directory.uri, repr(directory), repr(directory.storage), repr(directory.retrying().storage)]
     asks: list[Callable[[], object]] = [
-        lambda: directory.scratch,
         lambda: directory.read_network("abc"),
         lambda: open_run(directory),
     ]
