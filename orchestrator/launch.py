@@ -30,6 +30,7 @@ from orchestrator.conductor.conductor import Conductor, is_finished
 from orchestrator.conductor.lease import Holder, holding, refuse_held
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.errors import LaunchError
+from orchestrator.preflight.gpu_sharing import mps_runs, sharing_note
 from orchestrator.preflight.placement import gang_capacity, this_machine
 from orchestrator.preflight.plan import make_plan, open_directory
 from orchestrator.ray_backend.cluster import living_nodes, ray_session
@@ -121,6 +122,9 @@ def conduct(
             make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
             if address is not None:
                 node_checks.check_nodes(sweep, check_data=check_data)
+            if sweep.resources.shares_gpus:
+                here = [("this machine", mps_runs())]
+                view.say(sharing_note(here if address is None else node_checks.ask_every_node(mps_runs)))
             with _lease(directory, view) as holder:
                 refuse_different(sweep, directory)  # since the plan, another launch may have come and gone
                 _store_sweep(holder.directory, sweep)

@@ -83,6 +83,7 @@ class PointRow(TypedDict):
     config: str
     taps: list[PointTap]
     versions: str
+    numerics: NotRequired[str | None]
     device: str
     host: str
     search_s: float

@@ -125,7 +125,13 @@ POINTS = _table(
         null=True,
         volatile=True,
     ),
-    _column("search_peak_bytes", LONG, "peak accelerator memory in the search", unit="bytes", null=True),
+    _column(
+        "search_peak_bytes",
+        LONG,
+        "most memory that torch had allocated on the GPU in the search, without the CUDA context",
+        unit="bytes",
+        null=True,
+    ),
     _column("skip_share", REAL, "share of skip connections among the genotype's edges", unit="fraction"),
     _column("genotype", LABEL, "the derived architecture, as JSON"),
     _column("config", LABEL, "the complete trial configuration, as canonical JSON"),
@@ -133,6 +139,12 @@ POINTS = _table(
         "taps", pa.list_(pa.field("item", _POINT_TAP, nullable=False)), "measurements of each feature-map tap"
     ),
     _column("versions", LABEL, "versions of the software that computed the point, as JSON"),
+    _column(
+        "numerics",
+        LABEL,
+        "number format, with the settings of a GPU: such as `float32`, `float32+tf32`, `bf16+deterministic`",
+        null=True,
+    ),
     _column("device", LABEL, "device the trial ran on", volatile=True),
     _column("host", LABEL, "host of the trial's first worker", volatile=True),
     _column("search_s", REAL, "wall time of the search", unit="s", volatile=True),
@@ -181,7 +193,7 @@ PROGRESS = _table(
     _column(
         "peak_bytes",
         LONG,
-        "peak accelerator memory so far in the phase",
+        "most memory that torch had allocated on the GPU so far in the phase, without the CUDA context",
         unit="bytes",
         null=True,
         volatile=True,

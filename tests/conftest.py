@@ -1,4 +1,8 @@
-"""What all tests share: a folder of their own, and nothing of the checkout but its sources."""
+"""What all tests share: a folder of their own, nothing of the checkout but its sources, and the device.
+
+``pytest --device cuda`` runs the tests that are marked ``device`` on the GPU, and no others. They create their tensors
+on torch's default device.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +26,19 @@ settings.register_profile("quiet", deadline=None, database=None)
 settings.load_profile("quiet")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        choices=["cpu", "cuda"],
+        default="cpu",
+        help="cpu (default): all tests, no GPU is seen; cuda: only the tests marked `device`, on the GPU",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Move caches out of the checkout, before anything is imported."""
+    """Hide GPUs unless they are asked for, and move caches out of the checkout, before anything is imported."""
+    if config.getoption("--device") == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if SESSION not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="shrinksweep-"))  # short: Ray's sockets lie below it
         os.environ |= {
@@ -46,7 +62,29 @@ def own_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(autouse=True)
+def default_device(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test that is marked ``device`` create its tensors on that device, without TF32."""
+    if request.config.getoption("--device") == "cpu":
+        yield
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU that torch can use")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.set_default_device("cuda")
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the files with the most slow tests first: of several workers none is left alone with them at the end."""
+    if config.getoption("--device") != "cpu":
+        chosen = [item for item in items if item.get_closest_marker("device")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        items[:] = chosen
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])

@@ -123,6 +123,7 @@ def trial_columns(config: TrialConfig, context: TrialContext, record: Record, ne
         "config": config.canonical(),
         "versions": json.dumps(versions(), sort_keys=True),
         "device": device_name(),
+        "numerics": config.device.numerics(),
         "host": socket.gethostname(),
         "search_s": record.seconds("search"),
         "train_s": record.seconds("train"),

@@ -16,7 +16,7 @@ from trials.data.augmentation import Augmentation
 from trials.data.batches import Batch, Batches, split_halves
 from trials.data.image_set import Images
 from trials.device.compute import Compute
-from trials.train.objective import cosine, set_rate
+from trials.train.optimizers import cosine, set_rate
 
 
 class PlainSearch:

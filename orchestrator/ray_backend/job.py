@@ -85,4 +85,8 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
         world_size=rank.world_size,
         address=rank.address,
     )
+    if job.resources.limit_gpu_memory:
+        from trials.device.memory import limit_gpu_memory
+
+        limit_gpu_memory(job.resources.gpus_per_worker)
     function(parsed, context)

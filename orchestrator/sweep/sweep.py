@@ -81,6 +81,9 @@ class ResourcesConfig(Config):
     """CPUs reserved for each worker."""
     gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
     """GPUs reserved for each worker. With a fraction, several workers share a GPU."""
+    limit_gpu_memory: bool = False
+    """Limit each worker that shares a GPU to its share of the memory: a trial that needs more fails alone, instead of
+    the others."""
     max_concurrent: PositiveInt | None = None
     """Maximum number of trials that run at the same time. `null`: as many as fit on the cluster."""
 
@@ -90,6 +93,20 @@ class ResourcesConfig(Config):
         if gpus > 1 and not gpus.is_integer():
             raise ValueError(f"a worker must reserve whole GPUs or a fraction of one, but got {gpus:g}")
         return gpus
+
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether several workers share a GPU."""
+        return 0 < self.gpus_per_worker < 1
+
+    @model_validator(mode="after")
+    def _has_a_share_to_limit(self) -> ResourcesConfig:
+        if self.limit_gpu_memory and not self.shares_gpus:
+            raise ValueError(
+                "`limit_gpu_memory` needs workers that share a GPU, such as gpus_per_worker: 0.25, but got "
+                f"gpus_per_worker={self.gpus_per_worker:g}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _not_empty(self) -> ResourcesConfig:

@@ -9,7 +9,8 @@ Shapes: B batch, C channels, H height, W width; n = B H W positions, k terms in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -39,22 +40,38 @@ def add_products(out: Tensor, rows: Tensor, matrices: Tensor) -> Tensor:
 
 
 def inner_products(left: Tensor, right: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
-    """Return left_t^T right_t for every term t, accumulated in ``dtype``: [k, C, C]."""
+    """Return left_t^T right_t for every term t, accumulated in ``dtype``: [k, C, C]. Never rounded to TF32."""
     width = channels * _terms_per_product(left.shape[1] // channels, channels)
     if width == left.shape[1]:
         products = product(left, right, dtype)[None]
     else:
-        products = torch.bmm(_split_terms(left, width).mT.to(dtype), _split_terms(right, width).to(dtype))
+        with _without_tf32(left):
+            products = torch.bmm(_split_terms(left, width).mT.to(dtype), _split_terms(right, width).to(dtype))
     return _diagonal_blocks(products, channels)
 
 
 def product(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return left^T right, accumulated in ``dtype``."""
+    """Return left^T right, accumulated in ``dtype``. Never rounded to TF32."""
     if left.dtype == dtype:
-        return left.T @ right
+        with _without_tf32(left):
+            return left.T @ right
     if left.is_cuda:
         return torch.mm(left.T, right, out_dtype=dtype)
     return left.T.to(dtype) @ right.to(dtype)
+
+
+@contextmanager
+def _without_tf32(x: Tensor) -> Iterator[None]:
+    """Forbid TF32 within the ``with`` block: a variance is the small difference of two large moments."""
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    if not (allowed and x.is_cuda):
+        yield
+        return
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def stack_rows(matrices: Tensor) -> Tensor:

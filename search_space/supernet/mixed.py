@@ -25,7 +25,7 @@ from torch.autograd.function import FunctionCtx
 from typing_extensions import override
 
 from search_space.primitives import FactorizedReduce, edge_module, halves, kernel_size
-from search_space.supernet.block_products import concatenated
+from search_space.supernet.block_products import concatenated, product
 from search_space.supernet.depthwise import batch_to_space, depthwise_conv, space_to_batch
 from search_space.supernet.projection import ProjectNorm
 from search_space.supernet.sources import Source
@@ -259,13 +259,20 @@ class _WeightedSum(torch.autograd.Function):
         flat = _flat(gradient)
         d_gamma = None
         if ctx.needs_input_grad[0]:
-            d_gamma = torch.stack([torch.dot(flat, _flat(x)) for x in maps]).to(gamma.dtype)
+            d_gamma = torch.stack([_dot(flat, _flat(x), gamma.dtype) for x in maps])
         scalars = gamma.to(gradient.dtype).unbind()
         needed = ctx.needs_input_grad[1:]
         return (
             d_gamma,
             *(gradient * s if needs_grad else None for s, needs_grad in zip(scalars, needed, strict=True)),
         )
+
+
+def _dot(left: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the inner product of two vectors, accumulated in ``dtype``: a scalar."""
+    if left.dtype == dtype:
+        return torch.dot(left, right)
+    return product(left[:, None], right[:, None], dtype).view(())
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -122,6 +122,7 @@ class Moments:
     Attributes:
         gram: z^T z of each term, [T, C, C].
         total: sum of z over the positions, [T, C].
+        mean_z: mean of z over all ranks, [T, C].
         mean: mean of y over all ranks, [T, C].
         var: biased variance of y over all ranks, [T, C].
         count: positions on all ranks.
@@ -129,6 +130,7 @@ class Moments:
 
     gram: Tensor
     total: Tensor
+    mean_z: Tensor
     mean: Tensor
     var: Tensor
     count: int
@@ -145,7 +147,7 @@ def _moments(rows: Sequence[Tensor], weight: Tensor, group: dist.ProcessGroup | 
     mean_z = all_total / count
     covariance = torch.baddbmm(all_gram, mean_z[:, :, None], mean_z[:, None, :], beta=1 / count, alpha=-1)
     var = (weight.bmm(covariance) * weight).sum(-1).clamp_min_(0)
-    return Moments(gram, total, (weight * mean_z[:, None, :]).sum(-1), var, count)
+    return Moments(gram, total, mean_z, (weight * mean_z[:, None, :]).sum(-1), var, count)
 
 
 class _Context(FunctionCtx):
@@ -183,7 +185,14 @@ class _ProjectNorm(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:  # fmt: skip
         inverse = (moments.var + EPS).rsqrt()
         scale = gamma[:, None] * inverse
-        outs = _multiply(maps, scale[..., None] * weight, -(scale * moments.mean), base, sums)
+        matrices = scale[..., None] * weight
+        bias = -(scale * moments.mean)
+        if (
+            maps[0].dtype != weight.dtype
+        ):  # b = -A mean(z), with A as it will be rounded: no channel is shifted
+            matrices = matrices.to(maps[0].dtype)
+            bias = -(matrices.to(weight.dtype) * moments.mean_z[:, None, :]).sum(-1)
+        outs = _multiply(maps, matrices, bias, base, sums)
         rectified = () if sums else outs
         ctx.save_for_backward(
             weight, moments.gram, moments.total, moments.mean, inverse, scale, *maps, *rectified

@@ -14,6 +14,8 @@ from search_space.primitives import primitive
 from tests.oracles.matching import module_matches
 from tests.oracles.plain_attention import PlainSelfAttention, attention_primitive
 
+pytestmark = pytest.mark.device
+
 NAMES = ["self_attention", "self_attention_2h", "self_attention_4h", "window_attention", "mlp_2x", "mlp_4x"]
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from search_space import OutputNode, SplittingError
 from search_space.splitting import OUTPUT_NODES, output_channels
 
+pytestmark = pytest.mark.device
+
 
 def mean(channels: list[Tensor]) -> Tensor:
     return sum(channels) / len(channels)  # type: ignore[return-value]

@@ -68,8 +68,11 @@ class EffectiveMacs:
         def listen(x: Tensor) -> Tensor:
             x = x if listener is None else listener(x)
             value = self._values.pop(product)
-            channels = (value != 0).sum(-1, keepdim=True).to(value.dtype)  # non-zero ones: [..., T, 1]
-            self._add(((x != 0).to(value.dtype) @ channels).double())  # exact: the sums are small integers
+            # Exact in float32: the sums are integers below 2^24. bf16 holds those up to 256 only.
+            exact = torch.promote_types(value.dtype, torch.float32)
+            channels = (value != 0).sum(-1, keepdim=True).to(exact)  # non-zero ones: [..., T, 1]
+            with torch.autocast(x.device.type, enabled=False):
+                self._add(((x != 0).to(exact) @ channels).double())
             return x
 
         return listen

@@ -55,6 +55,11 @@ class Augmentation:
             draws[:, CUTOUT_COLUMN] = generator.integers(0, width, count)
         return torch.from_numpy(draws)
 
+    @staticmethod
+    def no_draws(count: int, device: torch.device) -> Tensor:
+        """Return random numbers for ``count`` images that are still to be filled in: int64 [count, 5]."""
+        return torch.zeros((count, 5), dtype=torch.int64, device=device)
+
     def crop_and_flip(self, pixels: Tensor, draws: Tensor) -> Tensor:
         """Crop and flip uint8 images [B, C, H, W] according to ``draws`` [B, 5]."""
         if not (self.crop_padding or self.flip):

@@ -18,6 +18,9 @@ from trials.data.seeds import RandomStream, generator
 Batch = tuple[Tensor, Tensor]
 """Images [B, C, H, W] and labels int64 [B]."""
 
+RawBatch = tuple[Tensor, Tensor, Tensor | None]
+"""Images uint8 [B, C, H, W], labels int64 [B], and the random numbers of their augmentation int64 [B, 5], if any."""
+
 
 class Batches:
     """The batches of one rank, like a ``DataLoader`` with a distributed sampler.
@@ -72,18 +75,31 @@ class Batches:
         Raises:
             ValueError: ``start`` is not a step of the epoch, or ``epoch`` is negative.
         """
+        return map(self.finish, self.raw(epoch, start))
+
+    def raw(self, epoch: int = 0, start: int = 0) -> Iterator[RawBatch]:
+        """Yield this rank's batches like :meth:`epoch`, before augmentation and normalization."""
         if not 0 <= start <= len(self):
             raise ValueError(f"`start` must be 0 to the {len(self)} steps of an epoch, but got {start}")
         order = self._order(epoch)
         steps = [self._slice(step) for step in range(start, len(self))]
         return self._batches(order, self._draws(epoch), steps)
 
-    def _batches(self, order: Tensor, draws: Tensor | None, steps: list[slice]) -> Iterator[Batch]:
+    def finish(self, raw: RawBatch) -> Batch:
+        """Augment and normalize the images of a batch."""
+        pixels, labels, draws = raw
+        if draws is None or self.augmentation is None:
+            return self._normalize(pixels), labels
+        return augment(pixels, draws, self.augmentation, self._normalize), labels
+
+    @property
+    def local_batch_size(self) -> int:
+        """This rank's images of a full batch."""
+        return self.batch_size // self.world_size
+
+    def _batches(self, order: Tensor, draws: Tensor | None, steps: list[slice]) -> Iterator[RawBatch]:
         for step, (pixels, labels) in zip(steps, self.images.stream(order, steps), strict=True):
-            if draws is None or self.augmentation is None:
-                yield self._normalize(pixels), labels
-            else:
-                yield augment(pixels, draws[step], self.augmentation, self._normalize), labels
+            yield pixels, labels, None if draws is None else draws[step]
 
     def _order(self, epoch: int) -> Tensor:
         """Return the indices of all images in the order of the epoch: int64 [n]."""

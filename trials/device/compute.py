@@ -1,7 +1,8 @@
-"""Device, precision and CPU threads of a worker."""
+"""Device, numeric policy and CPU threads of a worker."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -12,10 +13,11 @@ from trials.config import DeviceConfig
 
 @dataclass(frozen=True)
 class Compute:
-    """Device and precision of a worker."""
+    """Device and precision of a worker, and whether its steps are captured as CUDA graphs."""
 
     device: torch.device
     precision: str
+    graph: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -36,6 +38,19 @@ class Compute:
 
     @staticmethod
     def of(config: DeviceConfig, device: torch.device) -> Compute:
-        """Return the device and precision of ``config``; also set the number of CPU threads of this process."""
+        """Return device and precision of ``config``; also set CPU threads and numeric policy of this process."""
         torch.set_num_threads(config.threads)
-        return Compute(device, config.precision)
+        _set_numeric_policy(tf32=config.tf32, deterministic=config.deterministic)
+        return Compute(device, config.precision, config.graph and device.type == "cuda")
+
+
+def _set_numeric_policy(*, tf32: bool, deterministic: bool) -> None:
+    """Allow or forbid TF32, and demand deterministic algorithms or not. A worker process runs many trials."""
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = False
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    torch.use_deterministic_algorithms(
+        deterministic, warn_only=True
+    )  # warns where torch has no such algorithm

@@ -32,6 +32,15 @@ def giving_back_memory(function: Callable[P, T]) -> Callable[P, T]:
     return wrapped
 
 
+def limit_gpu_memory(share: float) -> None:
+    """Let this process allocate at most ``share`` of its GPU's memory; an allocation beyond it is out of memory.
+
+    Only what torch allocates counts. The CUDA context, some hundred MB a process, comes on top.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(share)
+
+
 def give_back_memory() -> None:
     """Return free CPU and cached GPU memory to the system. Takes tens of milliseconds."""
     if torch.cuda.is_initialized():

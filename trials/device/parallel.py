@@ -30,6 +30,11 @@ class Mesh:
     world_size: int = 1
     group: dist.ProcessGroup | None = None
 
+    @property
+    def can_be_recorded(self) -> bool:
+        """Whether a CUDA graph can hold this rank's collective operations: those of gloo run on the CPU."""
+        return self.group is None or dist.get_backend(self.group) == "nccl"
+
     def batch_size(self, wanted: int, images: int) -> int:
         """Return the global batch size: ``wanted``, but at most the largest multiple of the ranks within ``images``.
 

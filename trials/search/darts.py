@@ -30,7 +30,7 @@ class AlphaStep:
     Attributes:
         alpha_loss, weight_loss: the losses that the alphas and the weights minimize.
         training, validation: a batch of each half of the training images.
-        learning_rate: current learning rate of the weights.
+        learning_rate: current learning rate of the weights; on a GPU, a scalar on the device.
         mesh: the ranks of the trial.
     """
 
@@ -39,7 +39,7 @@ class AlphaStep:
     weight_loss: Loss
     training: Batch
     validation: Batch
-    learning_rate: float
+    learning_rate: float | Tensor
     mesh: Mesh = field(default_factory=Mesh)
 
 

@@ -57,15 +57,14 @@ class SecondOrder(SearchAlgorithm):
     ) -> list[Tensor]:  # fmt: skip
         """Return d2L/(dalpha dw) times ``vector``, as a central difference along ``vector``."""
         norm = torch.stack([part.square().sum() for part in vector]).sum().sqrt()
-        if not norm > 0:
-            return [torch.zeros_like(alpha) for alpha in alphas]
-        epsilon = float(self.radius / norm)
+        epsilon = torch.where(norm > 0, self.radius / norm, 0.0)
         with frozen(weights):
             _move(weights, vector, epsilon)
             above = _gradients(loss(batch), alphas)
             _move(weights, vector, -2 * epsilon)
             below = _gradients(loss(batch), alphas)
-        return [(plus - minus) / (2 * epsilon) for plus, minus in zip(above, below, strict=True)]
+        width = torch.where(norm > 0, 2 * epsilon, 1.0)  # of a vector of zeros, the product is zero
+        return [(plus - minus) / width for plus, minus in zip(above, below, strict=True)]
 
 
 def _gradients(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
@@ -75,8 +74,12 @@ def _gradients(loss: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]
 
 
 @torch.no_grad()
-def _move(weights: Sequence[nn.Parameter], direction: Sequence[Tensor], length: float) -> None:
-    torch._foreach_add_(list(weights), list(direction), alpha=length)
+def _move(weights: Sequence[nn.Parameter], direction: Sequence[Tensor], length: float | Tensor) -> None:
+    if isinstance(length, Tensor) and length.is_cuda:  # its value is on the GPU, and stays there
+        for weight, part in zip(weights, direction, strict=True):
+            weight.addcmul_(part, length)
+    else:
+        torch._foreach_add_(list(weights), list(direction), alpha=float(length))
 
 
 @contextmanager

@@ -39,13 +39,15 @@ class ExpectedMacs:
 
     def __call__(self) -> Tensor:
         """Return the expected macs for the current alphas."""
-        total = torch.zeros((), dtype=torch.float64)
+        total: Tensor | float = 0.0
         for kind, table in self.tables.items():
             weights = self.supernet.edge_weights(kind)
             if kind in self.supernet.betas:
                 weights = EDGES_PER_NODE * weights
-            total = total.to(weights.device) + (weights.double() * table.to(weights.device)).sum()
-        return total + self.fixed
+            if table.device != weights.device:  # once: a step copies nothing from the host
+                table = self.tables[kind] = table.to(weights.device)
+            total = total + (weights.double() * table).sum()
+        return torch.as_tensor(total + self.fixed)
 
 
 def mac_tables(supernet: Supernet, input_shape: tuple[int, int, int]) -> tuple[int, dict[str, Tensor]]:

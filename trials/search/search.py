@@ -22,14 +22,17 @@ from trials.config import SearchConfig, TrialConfig
 from trials.data.augmentation import Augmentation
 from trials.data.batches import Batch, Batches, split_halves
 from trials.data.image_set import Images
+from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
+from trials.device.graph import ReplayedStep
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
 from trials.search.darts import AlphaStep, FirstOrder, SearchAlgorithm, frozen
 from trials.search.darts_second_order import SecondOrder
 from trials.search.expected_macs import ExpectedMacs
 from trials.search.pc_darts import PartialChannels
-from trials.train.objective import Meter, Objective, cosine, set_rate
+from trials.train.objective import Meter, Objective
+from trials.train.optimizers import adam, cosine, load_state, rate_of, set_rate, sgd
 
 ALGORITHMS: dict[str, type[SearchAlgorithm]] = {
     "darts": FirstOrder,
@@ -60,16 +63,17 @@ class Search(Phase):
         compute.place(self.supernet)
         if config.device.sync_batch_norm:
             share_statistics(self.supernet, mesh.group)
-        self.weight_optimizer = torch.optim.SGD(
+        self.weight_optimizer = sgd(
             self.supernet.weight_parameters(),
-            lr=self.settings.learning_rate,
+            compute.device,
+            self.settings.learning_rate,
             momentum=self.settings.momentum,
             weight_decay=self.settings.weight_decay,
         )
-        self.alpha_optimizer = torch.optim.Adam(
+        self.alpha_optimizer = adam(
             self.supernet.architecture_parameters(),
-            lr=self.settings.alpha_learning_rate,
-            betas=(0.5, 0.999),
+            compute.device,
+            self.settings.alpha_learning_rate,
             weight_decay=self.settings.alpha_weight_decay,
         )
         maps = config.feature_maps
@@ -80,6 +84,14 @@ class Search(Phase):
         self.alpha_loss = Objective(*shared, maps.regularization if self.settings.regularize_alphas else 0.0)
         self.expected_macs = ExpectedMacs(self.supernet, images.shape)
         self.training_batches, self.validation_batches = self._split_batches(images)
+        self.training_batch, self.validation_batch = (
+            StaticBatch(self.training_batches),
+            StaticBatch(self.validation_batches),
+        )
+        self.training_meter, self.validation_meter = Meter(compute.device), Meter(compute.device)
+        record = compute.graph and mesh.can_be_recorded
+        self.step = ReplayedStep(self._step, record=record)
+        self.warmup_step = ReplayedStep(self._warmup_step, record=record)
 
     def _split_batches(self, images: Images) -> tuple[Batches, Batches]:
         """Return batches of the two halves of the training images: for the weights, and for the alphas."""
@@ -108,19 +120,30 @@ class Search(Phase):
         self.supernet.train()
         rate = cosine(self.settings.learning_rate, self.settings.learning_rate_min, epoch, self.epochs)
         set_rate(self.weight_optimizer, rate)
-        training_meter, validation_meter = Meter(self.compute.device), Meter(self.compute.device)
+        self.training_meter.clear()
+        self.validation_meter.clear()
         warmup = epoch < self.settings.alpha_warmup_epochs
-        batches = zip(self.training_batches.epoch(epoch), self.validation_batches.epoch(epoch), strict=False)
+        step = self.warmup_step if warmup else self.step
+        batches = zip(self.training_batches.raw(epoch), self.validation_batches.raw(epoch), strict=False)
         with self.regularizer.collecting() if self.regularizer else nullcontext():
             for training, validation in batches:
-                if not warmup:
-                    self._alpha_step(training, validation, rate, validation_meter)
-                self._weight_step(training, training_meter)
-        return self._epoch_columns(rate, training_meter, None if warmup else validation_meter)
+                self.training_batch.fill(training)
+                self.validation_batch.fill(validation)
+                step()
+        return self._epoch_columns(rate, self.training_meter, None if warmup else self.validation_meter)
 
-    def _alpha_step(self, training: Batch, validation: Batch, rate: float, meter: Meter) -> None:
+    def _step(self) -> None:
+        """Take a step of the alphas, then one of the weights, on the current batches."""
+        training = self.training_batch.batch()
+        self._alpha_step(training, self.validation_batch.batch())
+        self._weight_step(training)
+
+    def _warmup_step(self) -> None:
+        self._weight_step(self.training_batch.batch())
+
+    def _alpha_step(self, training: Batch, validation: Batch) -> None:
         def alpha_loss(batch: Batch) -> Tensor:
-            loss = self.alpha_loss.evaluate(batch, meter)
+            loss = self.alpha_loss.evaluate(batch, self.validation_meter)
             if self.settings.cost_pressure:
                 loss = loss + self.settings.cost_pressure * self.expected_macs().log()
             return loss
@@ -129,17 +152,17 @@ class Search(Phase):
         self.algorithm.alpha_gradients(
             AlphaStep(
                 supernet=self.supernet, alpha_loss=alpha_loss, weight_loss=self.weight_loss, training=training,
-                validation=validation, learning_rate=rate, mesh=self.mesh,
+                validation=validation, learning_rate=rate_of(self.weight_optimizer), mesh=self.mesh,
             )
         )  # fmt: skip
         self.mesh.average_gradients(self.supernet.architecture_parameters())
         self.alpha_optimizer.step()
 
-    def _weight_step(self, batch: Batch, meter: Meter) -> None:
+    def _weight_step(self, batch: Batch) -> None:
         weights = self.supernet.weight_parameters()
         self.weight_optimizer.zero_grad(set_to_none=True)
         with frozen(self.supernet.architecture_parameters()):
-            self.weight_loss.evaluate(batch, meter).backward()
+            self.weight_loss.evaluate(batch, self.training_meter).backward()
         self.mesh.average_gradients(weights)
         torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
         self.weight_optimizer.step()
@@ -204,8 +227,10 @@ class Search(Phase):
     @override
     def load_state_dict(self, state: State) -> None:
         self.supernet.load_state_dict(state["supernet"])
-        self.weight_optimizer.load_state_dict(state["weight_optimizer"])
-        self.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        load_state(self.weight_optimizer, state["weight_optimizer"])
+        load_state(self.alpha_optimizer, state["alpha_optimizer"])
+        self.step.forget()
+        self.warmup_step.forget()
         self.stopped = state["stopped"]
 
 

@@ -1,4 +1,4 @@
-"""The loss with the lambda term, its running mean, and the learning-rate schedule, for both search and training."""
+"""The loss with the lambda term, and its running mean, for both search and training."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ class Meter:
 
     def __post_init__(self) -> None:
         self._sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+
+    def clear(self) -> None:
+        """Forget all batches. The sums keep their address."""
+        self._sums.zero_()
 
     @torch.no_grad()
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor, term: Tensor | None) -> None:
@@ -100,14 +104,3 @@ class Objective:
         if meter:
             meter.add(loss, logits, labels, term)
         return loss if term is None else loss + self.weight * term
-
-
-def cosine(peak: float, floor: float, epoch: int, epochs: int) -> float:
-    """Return the learning rate of ``epoch`` (from 0): cosine annealing from ``peak`` to ``floor``, without restarts."""
-    return floor + (peak - floor) * (1 + math.cos(math.pi * epoch / epochs)) / 2
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameter groups."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate

@@ -17,12 +17,15 @@ from trials.checkpointing.record import EpochColumns, Phase
 from trials.config import TrialConfig
 from trials.cost.effective import EffectiveMacs
 from trials.data.augmentation import Augmentation
-from trials.data.batches import Batch, Batches
+from trials.data.batches import Batches
 from trials.data.image_set import Images
+from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
+from trials.device.graph import ReplayedStep
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
-from trials.train.objective import Meter, Objective, cosine, set_rate
+from trials.train.objective import Meter, Objective
+from trials.train.optimizers import cosine, load_state, set_rate, sgd
 
 
 class Training(Phase):
@@ -48,9 +51,10 @@ class Training(Phase):
         compute.place(self.network)
         if config.device.sync_batch_norm:
             share_statistics(self.network, mesh.group)
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = sgd(
             self.network.parameters(),
-            lr=config.train.learning_rate,
+            compute.device,
+            config.train.learning_rate,
             momentum=config.train.momentum,
             weight_decay=config.train.weight_decay,
         )
@@ -59,6 +63,8 @@ class Training(Phase):
         self.regularizer = Regularizer(self.network, maps.measure, maps.taps) if regularized else None
         self.objective = Objective(self.network, compute, self.regularizer, maps.regularization)
         self.batches, self.validation_batches = self._split_batches(images)
+        self.batch, self.meter = StaticBatch(self.batches), Meter(compute.device)
+        self.step = ReplayedStep(self._step, record=compute.graph and mesh.can_be_recorded)
 
     def _split_batches(self, images: Images) -> tuple[Batches, Batches | None]:
         """Return the batches of the training images, and of those that are held out for validation, if any."""
@@ -90,14 +96,18 @@ class Training(Phase):
     def run_epoch(self, epoch: int) -> EpochColumns:
         self.network.train()
         probability = self.config.train.drop_path * epoch / self.epochs
-        self.network.drop_path = DropPath(probability, self.mesh.rank, self.mesh.world_size)
+        drop_path = DropPath(probability, self.mesh.rank, self.mesh.world_size)
+        if drop_path != self.network.drop_path:
+            self.network.drop_path = drop_path
+            self.step.forget()
         rate = cosine(self.config.train.learning_rate, 0.0, epoch, self.epochs)
         set_rate(self.optimizer, rate)
-        meter = Meter(self.compute.device)
+        self.meter.clear()
         with self.regularizer.collecting() if self.regularizer else nullcontext():
-            for batch in self.batches.epoch(epoch):
-                self._step(batch, meter)
-        loss, accuracy, term, images = meter.means(self.mesh, "training")
+            for raw in self.batches.raw(epoch):
+                self.batch.fill(raw)
+                self.step()
+        loss, accuracy, term, images = self.meter.means(self.mesh, "training")
         taps, effective_macs = self._measure_taps()
         columns: EpochColumns = {
             "loss": loss,
@@ -115,9 +125,10 @@ class Training(Phase):
             )
         return columns
 
-    def _step(self, batch: Batch, meter: Meter) -> None:
+    def _step(self) -> None:
+        """Take a step of the weights on the current batch."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.objective.evaluate(batch, meter).backward()
+        self.objective.evaluate(self.batch.batch(), self.meter).backward()
         self.mesh.average_gradients(self.network.parameters())
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.gradient_clip)
         self.optimizer.step()
@@ -158,7 +169,8 @@ class Training(Phase):
     @override
     def load_state_dict(self, state: State) -> None:
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_state(self.optimizer, state["optimizer"])
+        self.step.forget()
 
 
 def build_network(config: TrialConfig, genotype: Genotype, images: Images) -> Network:

@@ -267,7 +267,7 @@ def test_fields_swept_together_have_only_the_given_combinations() -> None:
 
 
 def test_values_of_fields_swept_together_are_recognized_in_the_ledger() -> None:
-    sweep = Sweep(name="a", sweep={READINGS: [["concat", 1], ["partial", 4]]})
+    sweep = Sweep(name="a", sweep={READINGS: [["concat", 1], ["partial", 4]]}, strategy={"searcher": "grid"})
     for assignment in make_searcher(sweep).candidates(0):
         stored = json.loads(json.dumps(sweep.config(assignment).model_dump(mode="json")))
         assert as_text(sweep.assignment(stored)) == as_text(assignment)

@@ -16,6 +16,8 @@ from tests.oracles.matching import copy_to_plain, matches, shuffle_parameters
 from tests.oracles.plain_darts import PlainSupernet, Sizes
 from tests.oracles.plain_pc_darts import PlainPartialSupernet
 
+pytestmark = pytest.mark.device
+
 OUTPUT_NODES = [("concat", 1), ("node_groups", 1), ("node_groups", 2), ("channel_groups", 2), ("partial", 4)]
 CLASSES = 5
 

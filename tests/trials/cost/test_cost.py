@@ -21,6 +21,8 @@ from trials import count_cost
 from trials.cost.effective import EffectiveMacs, conv_effective_macs
 from trials.cost.liveness import live_sets
 
+pytestmark = pytest.mark.device
+
 
 def macs_of(module: nn.Module, *shape: int) -> int:
     return count_cost(module, shape).macs
@@ -177,6 +179,25 @@ def test_effective_macs_of_attention_by_brute_force() -> None:
         expected += int(dropped[0][b, h, i, j] != 0 and value[b, h, j, d] != 0)
     assert (dropped[0] == 0).any()
     assert effective.total() == expected
+
+
+def test_effective_macs_of_attention_are_exact_in_bf16() -> None:
+    network = Attending()
+    inputs = torch.stack(
+        [sparse(2, 2, 301, 5) for _ in range(3)]
+    )  # sums beyond 256, where bf16 skips integers
+    totals = []
+    for dtype in (torch.float32, torch.bfloat16):
+        effective = EffectiveMacs(network)
+
+        def drop(p: Tensor) -> Tensor:
+            kept = torch.arange(p.shape[-1], device=p.device) % 7 > 0
+            return torch.where(kept, torch.ones_like(p), torch.zeros_like(p))
+
+        with torch.no_grad(), effective.counting({"product.probabilities": drop}):
+            network(inputs.to(dtype))
+        totals.append(effective.total())
+    assert totals[0] == totals[1]
 
 
 def test_effective_macs_of_a_map_without_zeros_exclude_only_padding() -> None:

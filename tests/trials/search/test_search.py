@@ -26,7 +26,8 @@ from trials.search.darts import AlphaStep, FirstOrder
 from trials.search.darts_second_order import SecondOrder
 from trials.search.expected_macs import ExpectedMacs
 from trials.search.search import Search
-from trials.train.objective import Objective, cosine
+from trials.train.objective import Objective
+from trials.train.optimizers import cosine
 from trials.train.training import Training
 
 Choice = tuple[int, int]
@@ -102,7 +103,7 @@ def test_second_order_gradients_are_those_of_autograd_through_the_step(
     supernet = small_supernet("smooth", cells=1)
     step = alpha_step(supernet, learning_rate=0.05)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        expected = unrolled(supernet, step.training, step.validation, step.learning_rate)
+        expected = unrolled(supernet, step.training, step.validation, float(step.learning_rate))
         direct = torch.autograd.grad(step.alpha_loss(step.validation), supernet.architecture_parameters())
         before = {name: value.clone() for name, value in supernet.state_dict().items()}
         SecondOrder(radius=1e-4).alpha_gradients(step)

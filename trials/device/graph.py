@@ -1,0 +1,72 @@
+"""A step that is recorded as a CUDA graph and replayed: one launch in place of thousands.
+
+A recorded step repeats the same kernels on the same addresses. So it reads and writes fixed tensors only, copies
+nothing from the host and reads nothing back. Whatever Python decides in it is decided once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+EAGER_STEPS = 3
+"""Steps before the recording: libraries choose their algorithms in them, and optimizers allocate their states."""
+
+
+class ReplayedStep:
+    """Callable that runs ``step``. On a GPU, its first calls run eagerly, later ones replay a recorded CUDA graph.
+
+    A recording runs nothing, so every call is one step, with the results of an eager one. A step that cannot be
+    recorded runs eagerly, which is logged once.
+
+    Args:
+        step: a function of fixed tensors.
+        record: whether to record; False: every call is eager.
+    """
+
+    def __init__(self, step: Callable[[], None], *, record: bool) -> None:
+        self._step, self._record = step, record
+        self._eager_steps = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self) -> None:
+        """Take one step."""
+        if self._record and self._eager_steps >= EAGER_STEPS and self._graph is None:
+            self._graph = self._recorded()
+        if self._graph is not None:
+            self._graph.replay()
+        elif self._record:
+            self._eager_steps += 1
+            self._on_side_stream()
+        else:
+            self._step()
+
+    def forget(self) -> None:
+        """Discard the recording: something that it holds has changed, such as a tensor or a number of the step."""
+        self._graph, self._eager_steps = None, 0
+
+    def _on_side_stream(self) -> None:
+        """Run the step on a side stream, as torch asks for before a recording."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self._step()
+        torch.cuda.current_stream().wait_stream(stream)
+
+    def _recorded(self) -> torch.cuda.CUDAGraph | None:
+        graph = torch.cuda.CUDAGraph()
+        torch.cuda.synchronize()
+        try:
+            # thread_local: trials run in a thread of an actor, and others of its threads may use the GPU.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self._step()
+        except RuntimeError as error:
+            self._record = False
+            reason = str(error).strip().splitlines()[0]
+            logger.warning("steps run eagerly: this one cannot be recorded as a CUDA graph: %s", reason)
+            return None
+        return graph
