@@ -21,14 +21,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 
 from rich.console import Console
 
 from orchestrator.conductor.capacity import Capacity
 from orchestrator.conductor.conductor import Conductor, is_finished
-from orchestrator.conductor.lease import Holder, holding, refuse_held
+from orchestrator.conductor.lease import Holder, holding, refuse_held, shows_life
 from orchestrator.conductor.monitor import Monitor
+from orchestrator.conductor.standing import Standing
 from orchestrator.errors import LaunchError
 from orchestrator.preflight.gpu_sharing import mps_runs, sharing_note
 from orchestrator.preflight.placement import gang_capacity, this_machine
@@ -144,9 +146,11 @@ def versions() -> dict[str, str]:
 
 def _nothing_to_run(sweep: Sweep, directory: RunDirectory) -> Outcome:
     refuse_different(sweep, directory)
-    if directory.finished_keys():  # the last launch may have been killed before it wrote the front
+    evidence, lease = Standing.read(sweep, directory).evidence, directory.read_lease()
+    if evidence.usable and not (lease is not None and shows_life(lease, datetime.now(UTC))):
+        # The last launch may have been killed before it wrote the front.
         refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
-    failed = [entry for entry in directory.read_ledger() if entry.state == "failed"]
+    failed = [entry for entry in directory.read_ledger() if evidence.state(entry) == "failed"]
     return Outcome(directory, failed, complete=True, started=False)
 
 

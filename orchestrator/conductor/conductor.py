@@ -14,7 +14,7 @@ from orchestrator.conductor.front_keeper import FrontKeeper
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.observations import Observation, read_observations
 from orchestrator.conductor.shared_searches import SharedSearches
-from orchestrator.conductor.short_ladders import short_ladders
+from orchestrator.conductor.standing import Standing
 from orchestrator.conductor.time_estimate import Spent, mean_spent, search_share
 from orchestrator.schedulers.early_stopping import EarlyStopping
 from orchestrator.searchers.base import Searcher
@@ -22,7 +22,9 @@ from orchestrator.searchers.proposals import Proposals, make_searcher
 from orchestrator.sweep.dimensions import as_text
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, RunDirectory
+from results.states import UNUSABLE, state_of
 from results.storage.ledger import Failure
+from results.tables.evidence import Evidence
 
 LOOK_AHEAD = 32
 """Trials that may be proposed and wait for a search, in order to find one that can start."""
@@ -51,18 +53,24 @@ class Conductor:
         self.monitor = monitor
         self.failure: Exception | None = None  # why this launch cannot continue
         self._entries = {entry.index: entry for entry in directory.read_ledger()}
-        self._finished = directory.finished_keys() - short_ladders(sweep, directory)
+        standing = Standing.read(sweep, directory)
+        self._finished = standing.finished
         self._running: dict[int, LedgerEntry] = {}
         self._searches = SharedSearches()
         self._front_keeper = FrontKeeper(sweep, directory, monitor.clock, finished=len(self._finished))
+        self._give_up_unusable(standing)
         if retry_failed:
-            self._revive_failed()
+            self._revive_failed(standing.evidence)
         self._next_index = self._first_new_index = transitions.next_index(self._entries.values())
         self._exhausted = False  # the searcher has nothing new to propose
         self._proposals = self._resumed_proposals()
         self._stopping = self._resumed_stopping() if sweep.strategy.scheduler == "halving" else None
         self._queue = deque(transitions.unfinished(self._entries.values(), self._finished))
-        monitor.begin(sweep, self._entries.values(), self._finished, self._earlier_times())
+        states = [
+            state_of(e.state, progress=False, points=False, usable=e.key in self._finished)
+            for e in self._entries.values()
+        ]
+        monitor.begin(sweep, states, self._earlier_times())
         for entry in self._entries.values():
             self._forget_config(entry)
 
@@ -101,12 +109,10 @@ class Conductor:
         if observation is None:
             self._retry_or_give_up(entry, Failure(message="the trial ended without points"))
             return
-        self._finished.add(entry.key)
         if not observation.objectives:
-            self._record_failure(
-                transitions.given_up(entry, Failure(message="no point has finite objectives"))
-            )
+            self._record_failure(transitions.given_up(entry, Failure(message=UNUSABLE)))
             return
+        self._finished.add(entry.key)
         self._tell(self._proposals.searcher, entry, observation)
         self._forget_config(entry)
         self._front_keeper.add(entry.key)
@@ -146,13 +152,21 @@ class Conductor:
 
     def failed_trials(self) -> list[LedgerEntry]:
         """Return the trials that were given up, by index."""
-        given_up = [entry for entry in self._entries.values() if entry.state == "failed"]
+        given_up = [e for e in self._entries.values() if e.state == "failed" and e.key not in self._finished]
         return sorted(given_up, key=lambda entry: entry.index)
 
     # The state at the start, from the run directory
 
-    def _revive_failed(self) -> None:
-        for entry in [entry for entry in self._entries.values() if entry.state == "failed"]:
+    def _give_up_unusable(self, standing: Standing) -> None:
+        """Record the failures of trials without a usable point: a kill may have come before that."""
+        for entry in [e for e in self._entries.values() if e.state == "proposed"]:
+            if standing.evidence.state(entry) == "failed" and entry.key not in standing.short:
+                self._record(transitions.given_up(entry, Failure(message=UNUSABLE)))
+
+    def _revive_failed(self, evidence: Evidence) -> None:
+        failed = [entry for entry in self._entries.values() if evidence.state(entry) == "failed"]
+        self.directory.set_aside_points({entry.key for entry in failed} & evidence.unusable)
+        for entry in failed:
             self._record(transitions.revived(entry))
 
     def _resumed_proposals(self) -> Proposals:
@@ -229,7 +243,7 @@ class Conductor:
         return self._running.pop(index)
 
     def _has_all_points(self, key: str) -> bool:
-        return self.directory.has_points(key) and key not in short_ladders(self.sweep, self.directory, key)
+        return self.directory.has_points(key) and not Standing.read(self.sweep, self.directory, key).short
 
     def _retry_or_give_up(self, entry: LedgerEntry, failure: Failure) -> None:
         entry = transitions.after_failure(entry, failure, self._epochs_done(entry), self.sweep.retries)
@@ -254,6 +268,9 @@ class Conductor:
 def is_finished(sweep: Sweep, directory: RunDirectory, *, retry_failed: bool = False) -> bool:
     """Return whether nothing is left to run and, judging by the number of entries, nothing to propose."""
     entries = directory.read_ledger()
-    if len(entries) < sweep.budget or (retry_failed and any(e.state == "failed" for e in entries)):
+    if len(entries) < sweep.budget:
         return False
-    return not transitions.unfinished(entries, directory.finished_keys() - short_ladders(sweep, directory))
+    standing = Standing.read(sweep, directory)
+    if retry_failed and any(standing.evidence.state(entry) == "failed" for entry in entries):
+        return False
+    return not transitions.unfinished(entries, standing.finished)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from orchestrator.conductor.time_estimate import Spent, seconds_left
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry
+from results.states import TrialState
 
 
 @dataclass
@@ -70,31 +72,25 @@ class Monitor:
     _trial_s: Mean = field(default_factory=Mean)
     _ladder_s: Mean = field(default_factory=Mean)
 
-    def begin(
-        self,
-        sweep: Sweep,
-        entries: Iterable[LedgerEntry],
-        finished: Collection[str],
-        spent: Spent | None = None,
-    ) -> None:
+    def begin(self, sweep: Sweep, states: Iterable[TrialState], spent: Spent | None = None) -> None:
         """Record the state at the start of a launch.
 
         Args:
             sweep: the sweep.
-            entries: the ledger.
-            finished: keys of the finished trials.
+            states: of the trials of the ledger.
             spent: mean seconds of trials that finished in earlier launches.
         """
-        entries = list(entries)
+        counts = Counter(states)
         self.name, self.objectives = sweep.name, dict(sweep.objectives)
-        self.total = max(sweep.budget, len(entries))
-        self.finished_count = sum(e.key in finished and e.state != "failed" for e in entries)
-        self.failed_count = sum(e.state == "failed" for e in entries)
-        self.stopped_count = sum(e.state == "stopped" and e.key not in finished for e in entries)
-        self.infeasible_count = sum(e.state == "infeasible" for e in entries)
+        self.total = max(sweep.budget, counts.total())
+        self.finished_count = counts["finished"]
+        self.failed_count = counts["failed"]
+        self.stopped_count = counts["stopped"]
+        self.infeasible_count = counts["infeasible"]
         self._epochs = sweep.trial.search.epochs + sweep.trial.train.epochs
         if spent is not None:
-            self._trial_s, self._ladder_s = Mean(sum(spent), len(finished)), Mean(spent.ladder, len(finished))
+            finished = self.finished_count
+            self._trial_s, self._ladder_s = Mean(sum(spent), finished), Mean(spent.ladder, finished)
 
     def started(self, entry: LedgerEntry, epochs_done: int = 0) -> None:
         """Record an attempt that was handed to the cluster, and continues after ``epochs_done`` epochs."""

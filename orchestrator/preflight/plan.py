@@ -16,7 +16,9 @@ from orchestrator.sweep.combinations import apply_assignment
 from orchestrator.sweep.differences import difference_faults
 from orchestrator.sweep.dimensions import Dimension, FieldValue, Range
 from orchestrator.sweep.sweep import Sweep
-from results import ResultsError, RunDirectory
+from results import LedgerEntry, ResultsError, RunDirectory
+from results.states import SETTLED
+from results.tables.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,8 @@ def make_plan(
     if faults:
         raise SweepError(faults)
     entries = directory.read_ledger() if directory is not None else []
-    finished = directory.finished_keys() if directory is not None else set()
     trials = max(sweep.budget, len(entries))
-    to_run = trials - sum(entry.key in finished or entry.state != "proposed" for entry in entries)
+    to_run = trials - _settled(sweep, directory, entries)
     searches = count_searches(sweep, trials)
     at_a_time = min(gang_capacity(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
     search_epochs, training_epochs = mean_epochs(sweep)
@@ -83,6 +84,13 @@ def make_plan(
             *constraints.notes,
         ],
     )
+
+
+def _settled(sweep: Sweep, directory: RunDirectory | None, entries: Sequence[LedgerEntry]) -> int:
+    if directory is None or not entries:
+        return 0
+    evidence = Evidence.of(directory.read_points(columns=["trial_key", *sweep.objectives]), sweep.objectives)
+    return sum(evidence.state(entry) in SETTLED for entry in entries)
 
 
 def describe(plan: Plan) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.errors import SweepError
 from orchestrator.sweep.sweep import Sweep
-from results import RunDirectory
+from results import LedgerEntry, RunDirectory
 from trials.config import LADDER_LISTS, continuing, with_younger_fields
 
 
@@ -31,10 +31,35 @@ def in_terms_of_run(sweep: Sweep, directory: RunDirectory) -> Sweep:
 
 
 def difference_faults(sweep: Sweep, directory: RunDirectory | None) -> list[str]:
-    """Return one line for each field in which ``sweep`` differs from the stored sweep, if there is one."""
-    if directory is None or (stored := directory.read_sweep()) is None:
+    """Return one line for each field in which ``sweep`` differs from the stored sweep.
+
+    Without a stored sweep, the trials tell whether the run is one of ``sweep``.
+    """
+    if directory is None:
         return []
-    return [f"{directory.uri} holds a different sweep: {line}" for line in differences(stored, sweep)]
+    stored = directory.read_sweep()
+    if stored is not None:
+        return [f"{directory.uri} holds a different sweep: {line}" for line in differences(stored, sweep)]
+    strangers = [entry for entry in directory.read_ledger()[:COMPARED_TRIALS] if not _proposes(sweep, entry)]
+    return [
+        f"{directory.uri} must hold the sweep.yaml of its trials, but it is missing or broken, and trial {entry.index} "
+        "is not one of this sweep"
+        for entry in strangers[:1]
+    ]
+
+
+COMPARED_TRIALS = 100
+"""Trials that are compared with a sweep where the stored sweep is gone."""
+
+
+def _proposes(sweep: Sweep, entry: LedgerEntry) -> bool:
+    """Whether ``sweep`` could have proposed a recorded trial."""
+    try:
+        assignment = sweep.assignment(entry.config)
+        same = sweep.config(assignment).trial_key() == entry.key
+    except (KeyError, TypeError, ValueError):  # not a configuration of this version
+        return False
+    return same and all(assignment[dimension.path] in dimension for dimension in sweep.dimensions)
 
 
 _CHANGEABLE = ("strategy.trials", "retries", "resources.")

@@ -53,6 +53,9 @@ class Values:
         numbers = [v for v in self.choices if isinstance(v, int | float) and not isinstance(v, bool)]
         return len(numbers) == self.size and numbers == sorted(numbers)
 
+    def __contains__(self, value: object) -> bool:
+        return as_text(value) in map(as_text, self.choices)
+
     def value(self, index: int) -> FieldValue:
         """Return the value at ``index``."""
         return self.choices[index]
@@ -84,6 +87,9 @@ class Range:
         if self.step is None:
             return None
         return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
     def value(self, index: int) -> float:
         """Return the value at ``index`` of the grid."""

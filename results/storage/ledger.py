@@ -35,7 +35,7 @@ class Failure(BaseModel):
 
 
 class LedgerEntry(BaseModel):
-    """One proposed trial. Whether it is finished is not recorded here: that depends on its points file alone."""
+    """One proposed trial. Whether it is finished is not recorded here, see ``results.states.state_of``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -207,6 +207,10 @@ class RunDirectory:
     def finished_keys(self) -> set[str]:
         """Return the keys of all trials that have points; truncated files do not count."""
         return self._points.keys()
+
+    def set_aside_points(self, keys: Collection[str]) -> None:
+        """Move the points of trials into ``quarantine/``: the trials are not finished any more."""
+        self._points.set_aside(keys)
 
     def versions(self) -> dict[str, TrialVersion]:
         """Return {trial key: its version}, from listings alone."""

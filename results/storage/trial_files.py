@@ -129,11 +129,20 @@ class TrialFiles:
         """Return how many trials' own files have changed since the last compaction."""
         return len(self._changed())
 
-    def compact(self) -> None:
-        """Write the compacted file."""
+    def set_aside(self, keys: Collection[str]) -> None:
+        """Move the files of trials into ``quarantine/``, and remove their rows from the compacted file."""
+        for key in keys:
+            self.files.quarantine(self.path(key))
+        if not set(keys).isdisjoint(self._manifest()):
+            self.compact(without=keys)
+
+    def compact(self, without: Collection[str] = ()) -> None:
+        """Write the compacted file, without the rows of the trials ``without``."""
         assert self.compacted is not None
         versions = self._versions()  # before reading: a file that is replaced meanwhile counts as changed
         table = self.read()
+        if without:
+            table = table.filter(pc.invert(_is_among(table, without)))
         keys = sorted(set(pc.unique(table["trial_key"]).to_pylist()))
         self.compacted.write(table, {key: versions.get(key, (0, 0)) for key in keys})
         del table

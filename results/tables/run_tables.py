@@ -56,7 +56,7 @@ class RunTables:
         Raises:
             ResultsError: the runs have different objectives.
         """
-        found = [dict(sweep.get("objectives") or DEFAULT_OBJECTIVES) for sweep in self._sweeps()]
+        found = [_objectives(directory) for directory in self.directories]
         if any(other != found[0] for other in found):
             raise ResultsError(f"runs of different objectives need maximize and minimize, but got {found}")
         return found[0]
@@ -142,7 +142,8 @@ class RunTables:
 
         ``state`` is one of ``results.states.STATES``.
         """
-        return with_fields(to_frame(self._joined(trials_table)), self.swept())
+        table = self._joined(lambda directory: trials_table(directory, _objectives(directory)))
+        return with_fields(to_frame(table), self.swept())
 
     def problems(self) -> list[Problem]:
         """Return the files that were broken or foreign when they were last read."""
@@ -170,6 +171,11 @@ class RunTables:
             run = pa.DictionaryArray.from_arrays(codes, pa.array([name], pa.string()))
             labelled.append(table.add_column(0, pa.field("run", LABEL, nullable=False), run))
         return pa.concat_tables(labelled, promote_options="permissive")
+
+
+def _objectives(directory: RunDirectory) -> dict[str, str]:
+    stored = (directory.read_sweep() or {}).get("objectives")
+    return dict(stored) if stored and isinstance(stored, dict) else DEFAULT_OBJECTIVES
 
 
 def _stored(names: Iterable[str], schema: pa.Schema) -> list[str]:

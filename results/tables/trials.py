@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results.record_types import JsonObject, PointRow, ProgressRow, TrialRow
-from results.schema import TRIALS
-from results.states import TrialState
+from results.schema import POINTS, TRIALS
+from results.states import UNUSABLE
 from results.storage.ledger import LedgerEntry
 from results.storage.parquet_files.rows import table_from_rows
 from results.storage.run_directory import RunDirectory
+from results.tables.evidence import Evidence
 
 _PROGRESS = ["trial_key", "trial_index", "seed", "step", "phase", "epoch_s", "host", "at"]
 _POINTS = ["trial_key", "trial_index", "seed", "rung", "config", "search_epochs", "train_epochs"]
@@ -36,52 +38,47 @@ class _Last:
     config: str = "{}"
 
 
-def trials_table(directory: RunDirectory) -> pa.Table:
+def trials_table(directory: RunDirectory, objectives: Iterable[str]) -> pa.Table:
     """Return the trials of a run, of the schema ``TRIALS``, by index.
 
-    The state of a trial is ``finished`` if it has points. Otherwise it is that of the ledger, if the ledger says
-    ``failed``, ``stopped`` or ``infeasible``. Otherwise it is ``running`` if it has progress, even if its process has
-    died (see ``last_at``), and else ``proposed``. A trial whose ledger entry is missing or broken is listed if it has
-    progress or points.
+    A trial whose ledger entry is missing or broken is listed if it has progress or points.
+
+    Args:
+        directory: the run.
+        objectives: columns of the points that must be finite in one point of a finished trial.
     """
+    objectives = [name for name in objectives if name in POINTS.names]  # not those of a later version
     entries = directory.read_ledger()
-    last = _last_points(directory.read_points(columns=_POINTS))
+    points = directory.read_points(columns=list(dict.fromkeys([*_POINTS, *objectives])))
+    last = _last_points(points)
     unfinished = directory.progress_keys() - last.keys()  # the points of finished trials tell the same
     last |= _last_epochs(directory.read_progress(unfinished, columns=_PROGRESS))
+    evidence = Evidence.of(points, objectives, last.keys())
     listed = {entry.key for entry in entries}
     entries += [_lost_entry(key, last[key]) for key in last.keys() - listed]
-    rows = [_row(entry, last.get(entry.key)) for entry in entries]
+    rows = [_row(entry, last.get(entry.key), evidence) for entry in entries]
     return table_from_rows(TRIALS, sorted(rows, key=lambda row: (row["trial_index"], row["trial_key"])))
 
 
-def _row(entry: LedgerEntry, last: _Last | None) -> TrialRow:
-    state = _state(entry, last)
+def _row(entry: LedgerEntry, last: _Last | None, evidence: Evidence) -> TrialRow:
     last = last or _Last(entry.index, entry.seed)
     return {
         "trial_index": entry.index,
         "trial_key": entry.key,
         "seed": entry.seed,
-        "state": state,
+        "state": evidence.state(entry),
         "phase": last.phase,
         "epochs_done": last.epochs_done,
         "epochs": _epochs(entry.config),
         "points": last.points,
         "attempts_failed": len(entry.failures),
-        "reason": entry.reason,
+        "reason": entry.reason or (UNUSABLE if entry.key in evidence.unusable else None),
         "failures": [str(failure) for failure in entry.failures],
         "config": json.dumps(entry.config, sort_keys=True, separators=(",", ":")),
         "elapsed_s": last.elapsed_s,
         "host": last.host,
         "last_at": last.at,
     }
-
-
-def _state(entry: LedgerEntry, last: _Last | None) -> TrialState:
-    if last is not None and last.points:
-        return "finished"
-    if entry.state != "proposed":
-        return entry.state
-    return "running" if last is not None else "proposed"
 
 
 def _epochs(config: JsonObject) -> int | None:

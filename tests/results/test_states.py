@@ -10,7 +10,7 @@ import pytest
 
 from results import Run, RunDirectory, write_report
 from results.schema import TRIALS
-from results.states import MEANINGS, SETTLED, STATES, LedgerState, TrialState
+from results.states import MEANINGS, SETTLED, STATES, LedgerState, TrialState, state_of
 from tests.results.trial_states import EPOCHS, REASONS, write_every_state
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "schema.md"
@@ -41,6 +41,22 @@ def test_every_state_has_a_meaning_in_the_schema_and_its_document(state: TrialSt
 def test_a_state_is_in_the_ledger_or_follows_from_the_files(state: TrialState) -> None:
     assert (state in get_args(LedgerState)) != (state in ("running", "finished"))
     assert (state in SETTLED) != (state in ("proposed", "running"))
+
+
+def test_the_state_follows_from_the_ledger_and_the_files() -> None:
+    def derived(recorded: LedgerState, files: str) -> TrialState:
+        usable = files == "usable points"
+        points = usable or files == "points"
+        return state_of(recorded, progress=points or files == "progress", points=points, usable=usable)
+
+    table = {
+        "nothing": ("proposed", "stopped", "infeasible", "failed"),
+        "progress": ("running", "stopped", "infeasible", "failed"),
+        "points": ("failed", "stopped", "infeasible", "failed"),
+        "usable points": ("finished", "finished", "finished", "finished"),
+    }
+    for files, expected in table.items():
+        assert tuple(derived(recorded, files) for recorded in get_args(LedgerState)) == expected
 
 
 @every_state

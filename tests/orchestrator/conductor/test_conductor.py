@@ -136,6 +136,53 @@ def test_a_trial_without_finite_points_fails_and_does_not_hang(tmp_path: Path) -
     assert [str(failure) for failure in failed[0].failures] == ["no point has finite objectives"]
 
 
+def states_of(path: Path) -> list[str]:
+    return list(open_run(path).trials()["state"].astype(str))
+
+
+def test_a_kill_between_the_points_and_the_ledger_does_not_make_a_trial_without_finite_points_finished(
+    tmp_path: Path,
+) -> None:
+    drive(small_sweep(), tmp_path / "run", infinite_trial)
+    directory = RunDirectory(tmp_path / "run")
+    killed = directory.read_ledger()[1]
+    directory.write_entry(killed.model_copy(update={"state": "proposed", "failures": []}))
+    for path in ("run", "run"):
+        assert states_of(tmp_path / path) == ["finished", "failed", "finished"]
+        assert open_run(tmp_path / path).trials()["reason"][1] == "no point has finite objectives"
+        conductor = drive(small_sweep(), tmp_path / path, infinite_trial)
+        assert [entry.index for entry in conductor.failed_trials()] == [1]
+        assert (conductor.monitor.finished_count, conductor.monitor.failed_count) == (2, 1)
+    assert is_finished(small_sweep(), directory)
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_trial_without_finite_points_runs_again_with_retry_failed(tmp_path: Path, compacted: bool) -> None:
+    drive(small_sweep(), tmp_path / "run", infinite_trial)
+    directory = RunDirectory(tmp_path / "run")
+    if compacted:
+        directory.compact()
+    assert not is_finished(small_sweep(), directory, retry_failed=True)
+    before = directory.read_points().num_rows
+    conductor = drive(small_sweep(), tmp_path / "run", retry_failed=True)
+    assert conductor.failed_trials() == []
+    assert states_of(tmp_path / "run") == ["finished"] * 3
+    assert directory.read_points().num_rows == before
+    assert directory.read_points(directory.read_ledger()[1].key, ["accuracy"])["accuracy"][0].as_py() > 0.5
+    assert len(directory.storage.list("quarantine/points")) == 1
+
+
+def test_a_trial_that_failed_for_good_but_has_finite_points_is_finished_for_everybody(tmp_path: Path) -> None:
+    drive(small_sweep(), tmp_path / "run")
+    directory = RunDirectory(tmp_path / "run")
+    failed = transitions.given_up(directory.read_ledger()[1], Failure(message="its node was cut off"))
+    directory.write_entry(failed)
+    conductor = drive(small_sweep(), tmp_path / "run", retry_failed=True)
+    assert conductor.failed_trials() == []
+    assert conductor.monitor.finished_count == 3
+    assert states_of(tmp_path / "run") == ["finished"] * 3
+
+
 def test_a_trial_that_fails_at_the_same_epoch_is_given_up(tmp_path: Path) -> None:
     conductor = drive(small_sweep(retries=2), tmp_path / "run", failing_trial)
     assert [len(entry.failures) for entry in conductor.failed_trials()] == [3]
