@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,9 +32,10 @@ from orchestrator.conductor.lease import Holder, holding, refuse_held, shows_lif
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.standing import Standing
 from orchestrator.errors import LaunchError
+from orchestrator.preflight.data_checks import recorded_fingerprints, refuse_changed_data
 from orchestrator.preflight.gpu_sharing import mps_runs, sharing_note
 from orchestrator.preflight.placement import gang_capacity, this_machine
-from orchestrator.preflight.plan import make_plan, open_directory
+from orchestrator.preflight.plan import Plan, make_plan, open_directory
 from orchestrator.ray_backend.cluster import living_nodes, ray_session
 from orchestrator.status.views import View, open_view
 from orchestrator.sweep.differences import in_terms_of_run, refuse_different
@@ -109,8 +110,10 @@ def conduct(
     sweep = in_terms_of_run(sweep, directory)
     check_data = trial == RUN_TRIAL
     address = address or os.environ.get("RAY_ADDRESS") or None
+    data: dict[str, str] = {}
     if address is None:
-        make_plan(sweep, directory, this_machine(), check_data=check_data)
+        plan = make_plan(sweep, directory, this_machine(), check_data=check_data)
+        data = _announced(plan, console)
     refuse_held(directory)
     if directory.read_sweep() is not None and is_finished(sweep, directory, retry_failed=retry_failed):
         return _nothing_to_run(sweep, directory)
@@ -121,15 +124,17 @@ def conduct(
         with ray_session(address) as nodes:
             from orchestrator.ray_backend import nodes as node_checks  # loads Ray
 
-            make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
+            plan = make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
             if address is not None:
-                node_checks.check_nodes(sweep, check_data=check_data)
+                data = _announced(plan, console)
+                node_checks.check_nodes(sweep, data, check_data=check_data)
             if sweep.resources.shares_gpus:
                 here = [("this machine", mps_runs())]
                 view.say(sharing_note(here if address is None else node_checks.ask_every_node(mps_runs)))
             with _lease(directory, view) as holder:
                 refuse_different(sweep, directory)  # since the plan, another launch may have come and gone
-                _store_sweep(holder.directory, sweep)
+                refuse_changed_data(directory, data)
+                _store_sweep(holder.directory, sweep, data)
                 if address is not None:
                     node_checks.check_run_directory(directory)
                 conductor = Conductor(sweep, holder.directory.retrying(), monitor, retry_failed=retry_failed)
@@ -137,6 +142,14 @@ def conduct(
                 return _finish(sweep, holder.directory, conductor)
     finally:
         view.close()
+
+
+def _announced(plan: Plan, console: Console | None) -> dict[str, str]:
+    """Say what is to be known before the trials start, and return the fingerprints of the data sets."""
+    if console is not None:
+        for note in plan.notes:
+            console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    return plan.fingerprints
 
 
 def versions() -> dict[str, str]:
@@ -173,11 +186,15 @@ def _lease(directory: RunDirectory, view: View) -> Iterator[Holder]:
             raise holder.why_lost() from None
 
 
-def _store_sweep(directory: RunDirectory, sweep: Sweep) -> None:
-    """Write ``sweep.yaml``, and move broken files to ``quarantine/``: their trials run again."""
+def _store_sweep(directory: RunDirectory, sweep: Sweep, data: Mapping[str, str]) -> None:
+    """Write ``sweep.yaml``, and move broken files to ``quarantine/``: their trials run again.
+
+    The versions include ``data``, the fingerprint of each data set: the trials of a run share their images.
+    """
     for problem in directory.quarantine_broken():
         logger.warning("%s was moved to quarantine/: %s", problem.path, problem.reason)
-    directory.write_sweep(sweep.model_dump(mode="json"), versions())
+    known = {**recorded_fingerprints(directory), **data}
+    directory.write_sweep(sweep.model_dump(mode="json"), {**versions(), **({"data": known} if known else {})})
 
 
 def _run_trials(conductor: Conductor, trial: str, *often: Callable[[], None]) -> None:

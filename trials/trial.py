@@ -14,7 +14,7 @@ import torch
 from search_space import Genotype, Network
 from trials.checkpointing import checkpoint, shared_search
 from trials.checkpointing.checkpoint import State
-from trials.checkpointing.record import Phase, Record
+from trials.checkpointing.record import Phase, Record, same_images
 from trials.config import Rung, TrialConfig
 from trials.context import TrialContext
 from trials.data.image_set import Images
@@ -22,6 +22,7 @@ from trials.data.loading import load_images
 from trials.device.compute import Compute
 from trials.device.memory import giving_back_memory
 from trials.device.parallel import Mesh, local_device, process_group
+from trials.errors import TrialError
 from trials.points import Columns, measure_points, point_rows, trial_columns
 from trials.search.feasibility import check_cost, check_reach
 from trials.search.search import Search
@@ -51,13 +52,13 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
     config.check_images(images.shape)
     with process_group(context.rank, context.world_size, context.address, device) as mesh:
         mesh.require_agreement("images", images.identity)
-        record = Record.open(config, context, mesh)
+        record = Record.open(config, context, mesh, images.fingerprint)
         check_reach(config, images.shape, images.classes, context.constraints)
         genotype = _search(config, images, compute, mesh, record)
         check_cost(config, genotype, images, context.constraints)
         network = _train(config, genotype, images, compute, mesh, record)
     if context.rank == 0:
-        context.directory.write_network(key, checkpoint.pack(_network_state(network)))
+        context.directory.write_network(key, checkpoint.pack(_network_state(network, images)))
         shared = trial_columns(config, context, record, network)
         rungs = config.ladder.rungs()
         measured = measure_points(config, rungs, network, images, compute)
@@ -88,7 +89,16 @@ def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
 
 
 def load_network(config: TrialConfig, stored: State, images: Images) -> Network:
-    """Return the trained network of a trial from its stored state, in evaluation mode."""
+    """Return the trained network of a trial from its stored state, in evaluation mode.
+
+    Raises:
+        TrialError: it was trained on other images.
+    """
+    if not same_images(stored, images.fingerprint):
+        raise TrialError(
+            f"a trained network must be used with the images of its training, but they or their labels have changed: "
+            f"fingerprint {images.fingerprint}, and {stored['data']} at the training"
+        )
     network = build_network(config, Genotype.from_json(stored["genotype"]), images)
     network.load_state_dict(stored["network"])
     return network.eval()
@@ -135,5 +145,12 @@ def _by_rung(rungs: Sequence[Rung], rows: Sequence[Columns]) -> dict[Rung, Colum
     return dict(zip(rungs, rows, strict=True))
 
 
-def _network_state(network: Network) -> State:
-    return {"genotype": network.genotype.to_json(), "network": network.state_dict()}
+def _network_state(network: Network, images: Images) -> State:
+    """Return what a network is, and what using it takes: its input, and the names of its outputs."""
+    return {
+        "genotype": network.genotype.to_json(),
+        "network": network.state_dict(),
+        "class_names": list(images.class_names),
+        "input": {"shape": list(images.shape), "mean": images.mean.tolist(), "std": images.std.tolist()},
+        "data": images.fingerprint,
+    }

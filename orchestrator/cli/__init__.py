@@ -77,13 +77,9 @@ def _fault_lines(error: Exception) -> list[str] | None:
     """Return one line for each mistake of the user, or None if the error is a bug."""
     if hasattr(error, "format_message"):  # an error of the parser, click's own or the copy inside typer
         return [" ".join(error.format_message().split()) or "a command must be given; see shrinksweep --help"]
-    if isinstance(error, ValueError):
-        from orchestrator.errors import OrchestratorError
-        from results import ResultsError
+    from shrinksweep import ShrinksweepError
 
-        if isinstance(error, OrchestratorError | ResultsError):
-            return str(error).splitlines()
-    return None
+    return str(error).splitlines() if isinstance(error, ShrinksweepError) else None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Checks of a sweep before any of it runs.
 
-They find missing data, networks and images that do not fit together, tap patterns that match no feature map, and
-constraints that no network can satisfy.
+They find tap patterns that match no feature map, and constraints that no network can satisfy. ``data_checks.py`` checks
+the data.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from orchestrator.sweep.combinations import apply_assignment
 from orchestrator.sweep.dimensions import Assignment, Dimension, FieldValue
 from orchestrator.sweep.sweep import Sweep
 from results.pareto.constraints import Constraint
-from search_space.space import SpaceError
-from search_space.splitting import SplittingError
-from trials.config import DataConfig, TrialConfig
+from trials.config import TrialConfig
 from trials.data import sources
 from trials.errors import InfeasibleError
 
@@ -31,24 +29,10 @@ _MACS_FIELDS = ("space.", "train.cells", "train.channels", "data.name", "data.pa
 """The fields (or blocks) that macs depend on."""
 
 
-def data_faults(sweep: Sweep) -> list[str]:
-    """Return one line for each data set that is missing, and for images that are too small for a network."""
-    lines: list[str] = []
-    for data in _data_configs(sweep):
-        try:
-            sources.locate(data)
-            shape = sources.image_shape(data)
-        except (ValueError, OSError) as error:
-            lines.append(" ".join(str(error).split()))
-            continue
-        lines += _shape_faults(sweep, shape)
-    return list(dict.fromkeys(lines))
-
-
 def tap_faults(sweep: Sweep) -> list[str]:
     """Return one line for the first tap pattern that matches no feature map. Imports torch only if there are any."""
     fields = ("feature_maps.", "space.", "search.algorithm", "train.cells")
-    for assignment in _assignments(sweep, fields):
+    for assignment in assignments(sweep, fields):
         config = apply_assignment(sweep.trial, assignment)
         if config.feature_maps.taps == ("*",):
             continue
@@ -80,7 +64,7 @@ def check_constraints(sweep: Sweep) -> ConstraintCheck:
     bounds = [bound for bound in sweep.bounds if bound.at_most and bound.column in ("macs", "flops")]
     if not bounds:
         return ConstraintCheck()
-    sizes = list(itertools.islice(_assignments(sweep, _MACS_FIELDS), MAX_SIZES + 1))
+    sizes = list(itertools.islice(assignments(sweep, _MACS_FIELDS), MAX_SIZES + 1))
     if len(sizes) > MAX_SIZES:
         return ConstraintCheck()
     image_shape = functools.cache(sources.image_shape)  # it may read an image
@@ -93,26 +77,6 @@ def check_constraints(sweep: Sweep) -> ConstraintCheck:
         return ConstraintCheck()
     note = f"{len(reasons)} of {len(sizes)} sizes of network are not searched: {reasons[0]}"
     return ConstraintCheck(notes=[note])
-
-
-def _data_configs(sweep: Sweep) -> list[DataConfig]:
-    """Return the different data sets of the sweep."""
-    found = [apply_assignment(sweep.trial, a).data for a in _assignments(sweep, ("data.",))]
-    return list(
-        {data.model_dump_json(include={"name", "path", "image_size"}): data for data in found}.values()
-    )
-
-
-def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
-    """Return the first fault of a network on images of ``shape`` [C, H, W]."""
-    sizes = ("space.name", "space.cells", "space.patch_size", "train.cells")
-    for assignment in _assignments(sweep, sizes):
-        config = apply_assignment(sweep.trial, assignment)
-        try:
-            config.check_images(shape)
-        except (SpaceError, SplittingError) as error:
-            return [str(error)]
-    return []
 
 
 def _infeasibility(
@@ -128,7 +92,7 @@ def _infeasibility(
     return None
 
 
-def _assignments(sweep: Sweep, prefixes: tuple[str, ...]) -> Iterator[Assignment]:
+def assignments(sweep: Sweep, prefixes: tuple[str, ...]) -> Iterator[Assignment]:
     """Yield the combinations of the swept fields that start with one of ``prefixes``, see ``_extremes``."""
     dims = [d for d in sweep.dimensions if any(path.startswith(prefixes) for path in d.paths)]
     for values in itertools.islice(itertools.product(*map(_extremes, dims)), MAX_ASSIGNMENTS):

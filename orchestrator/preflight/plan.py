@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from orchestrator.errors import SweepError
-from orchestrator.preflight.checks import ConstraintCheck, check_constraints, data_faults, tap_faults
+from orchestrator.preflight.checks import ConstraintCheck, assignments, check_constraints, tap_faults
+from orchestrator.preflight.data_checks import DataCheck, changed_data
+from orchestrator.preflight.data_checks import check_data as find_data
 from orchestrator.preflight.placement import Node, gang_capacity, gang_fault, placement_notes
 from orchestrator.schedulers.early_stopping import compared_epochs
 from orchestrator.sweep.combinations import apply_assignment
@@ -40,6 +42,8 @@ class Plan:
     """Trials that fit on the nodes at the same time."""
     notes: list[str] = field(default_factory=list)
     """Remarks that are worth reading before the launch."""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """Digest of images and labels by name of the data set, as far as they are on disk."""
 
 
 def make_plan(
@@ -56,7 +60,12 @@ def make_plan(
     Raises:
         SweepError: every fault at once.
     """
-    faults = [*tap_faults(sweep), *data_faults(sweep)] if check_data else []
+    data = find_data(sweep) if check_data else DataCheck()
+    faults = [
+        *(tap_faults(sweep) if check_data else []),
+        *data.faults,
+        *changed_data(directory, data.fingerprints),
+    ]
     if fault := gang_fault(sweep.resources, nodes):
         faults.append(fault)
     faults += difference_faults(sweep, directory)
@@ -79,10 +88,12 @@ def make_plan(
         epochs=round(min(searches, to_run) * search_epochs + to_run * training_epochs),
         at_a_time=at_a_time,
         notes=[
+            *data.notes,
             *_strategy_notes(sweep, at_a_time),
             *placement_notes(sweep.resources, nodes),
             *constraints.notes,
         ],
+        fingerprints=data.fingerprints,
     )
 
 
@@ -130,7 +141,7 @@ def _shown(value: FieldValue) -> str:
 
 
 def _strategy_notes(sweep: Sweep, at_a_time: int) -> list[str]:
-    notes = []
+    notes = list(dict.fromkeys(_warmup_notes(sweep)))
     if sweep.strategy.searcher in ("nsga2", "tpe") and at_a_time > 1:
         notes.append(
             f"{sweep.strategy.searcher} learns from results as they arrive: with {at_a_time} trials at a "
@@ -148,6 +159,16 @@ def _strategy_notes(sweep: Sweep, at_a_time: int) -> list[str]:
     if wanted is not None and sweep.combinations is not None and wanted > sweep.combinations:
         notes.append(f"{wanted} trials are requested, but there are only {sweep.combinations} combinations")
     return notes
+
+
+def _warmup_notes(sweep: Sweep) -> Iterator[str]:
+    for assignment in assignments(sweep, ("search.epochs", "search.alpha_warmup_epochs")):
+        search = apply_assignment(sweep.trial, assignment).search
+        if search.epochs and search.alpha_warmup_epochs >= search.epochs:
+            yield (
+                f"`search.alpha_warmup_epochs` is {search.alpha_warmup_epochs}, and the search has {search.epochs} "
+                "epochs: no alpha ever moves, and the architecture is random"
+            )
 
 
 def _halving_note(sweep: Sweep) -> str:

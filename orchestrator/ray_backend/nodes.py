@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata, util
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
@@ -15,7 +15,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import LaunchError, SweepError
-from orchestrator.preflight.checks import data_faults
+from orchestrator.preflight.data_checks import data_faults
 from orchestrator.sweep.sweep import Sweep
 from results import RunDirectory
 from results.errors import one_line
@@ -29,8 +29,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def check_nodes(sweep: Sweep, *, check_data: bool = True) -> None:
-    """Check that all nodes have this process's versions, and the data of the sweep.
+def check_nodes(sweep: Sweep, fingerprints: Mapping[str, str], *, check_data: bool = True) -> None:
+    """Check that all nodes have this process's versions, and the data of the sweep with these fingerprints.
 
     Raises:
         SweepError: nodes differ, or lack data; one line for each difference.
@@ -45,7 +45,9 @@ def check_nodes(sweep: Sweep, *, check_data: bool = True) -> None:
     ]
     if check_data and not faults:
         faults = [
-            f"{line} (on {node})" for node, lines in ask_every_node(data_faults, sweep) for line in lines
+            f"{line} (on {node})"
+            for node, lines in ask_every_node(data_faults, sweep, dict(fingerprints))
+            for line in lines
         ]
     if faults:
         raise SweepError(list(dict.fromkeys(faults)))

@@ -269,6 +269,38 @@ def test_a_checkpoint_of_another_trial_is_refused(tmp_path: Path) -> None:
         run_trial(CONFIG, context)
 
 
+def test_a_checkpoint_and_a_network_of_other_images_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, context = tiny_config(), context_in(tmp_path, stopping_at(1))
+    with pytest.raises(StoppedError):
+        run_trial(config, context)
+    finished = context_in(tmp_path / "finished")
+    run_trial(config, finished)
+    changed = replace(images_of(config), fingerprint="0123456789abcdef")
+    monkeypatch.setattr("trials.trial.load_images", lambda *_: changed)
+    with pytest.raises(
+        CheckpointError, match="must go on with its images, but they or their labels have changed"
+    ):
+        run_trial(config, context)
+    longer = config.model_copy(
+        update={"ladder": config.ladder.model_copy(update={"threshold": (0.0, 0.1, 0.2)})}
+    )
+    with pytest.raises(TrialError, match="must be used with the images of its training"):
+        evaluate_ladder(longer, finished)
+
+
+def test_a_search_on_other_images_is_not_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, context = tiny_config(), context_in(tmp_path)
+    run_trial(config, context)
+    changed = replace(images_of(config), fingerprint="0123456789abcdef")
+    monkeypatch.setattr("trials.trial.load_images", lambda *_: changed)
+    monkeypatch.setattr("trials.trial.Search", None)
+    sibling = tiny_config(feature_maps={"regularization": 0.01})
+    with pytest.raises(TypeError):  # it would search again
+        run_trial(sibling, context)
+
+
 def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         run_trial(CONFIG, context_in(tmp_path, stopping_at(1)))

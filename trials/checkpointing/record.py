@@ -62,6 +62,7 @@ class Record:
     """The epochs of a trial so far, and the checkpoint that it resumes from.
 
     Attributes:
+        fingerprint: of the images of the trial; None if unknown.
         state: the newest checkpoint when the record was opened; None for a trial that starts.
         rows: a progress row per epoch; times are ISO text, because checkpoints hold plain values only.
     """
@@ -69,23 +70,31 @@ class Record:
     config: TrialConfig
     context: TrialContext
     mesh: Mesh
+    fingerprint: str | None = None
     state: State | None = None
     rows: list[JsonObject] = field(default_factory=list)
 
     @staticmethod
-    def open(config: TrialConfig, context: TrialContext, mesh: Mesh) -> Record:
+    def open(
+        config: TrialConfig, context: TrialContext, mesh: Mesh, fingerprint: str | None = None
+    ) -> Record:
         """Read the newest checkpoint of the trial.
 
         Raises:
-            CheckpointError: it belongs to another trial.
+            CheckpointError: it belongs to another trial, or was trained on other images.
             TrialError: the ranks have read different checkpoints.
         """
         key = config.trial_key()
         state = checkpoint.newest(context.directory, key)
         if state is not None and state["trial_key"] != key:
             raise CheckpointError(f"a checkpoint must be of trial {key}, but got one of {state['trial_key']}")
+        if state is not None and not same_images(state, fingerprint):
+            raise CheckpointError(
+                f"a trial must go on with its images, but they or their labels have changed: fingerprint "
+                f"{fingerprint}, and {state['data']} at the last checkpoint"
+            )
         mesh.require_agreement("checkpoint", lambda: str(state["step"] if state else 0).encode())
-        return Record(config, context, mesh, state, state["rows"] if state else [])
+        return Record(config, context, mesh, fingerprint, state, state["rows"] if state else [])
 
     def restore(self, phase: Phase) -> int:
         """Restore ``phase`` from the checkpoint, if it is of that phase, and return the number of epochs done.
@@ -155,6 +164,7 @@ class Record:
         key = self.config.trial_key()
         state = {
             "trial_key": key,
+            "data": self.fingerprint,
             "phase": phase.name,
             "epoch": epochs_done,
             "step": len(self.rows),
@@ -176,3 +186,9 @@ class Record:
             if row["phase"] == "search" and row["peak_bytes"] is not None
         ]
         return max(peaks, default=None)
+
+
+def same_images(state: State, fingerprint: str | None) -> bool:
+    """Whether a checkpoint was trained on the images with ``fingerprint``, as far as both are known."""
+    trained_on = state.get("data")
+    return trained_on is None or fingerprint is None or trained_on == fingerprint

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from search_space import Genotype
 from trials.checkpointing import checkpoint
-from trials.checkpointing.record import Record
+from trials.checkpointing.record import Record, same_images
 
 
 def load(record: Record) -> Genotype | None:
     """Return the genotype of a finished search with the same key, and add its epochs to ``record``.
 
-    None if there is no such search, or if not all ranks can read it.
+    None if there is no such search, if it saw other images, or if not all ranks can read it.
     """
     found = checkpoint.newest(record.context.directory, record.config.search_key())
+    if found is not None and not same_images(found, record.fingerprint):
+        found = None
     if not record.mesh.all_true(found is not None) or found is None:
         return None
     for row in found["rows"][len(record.rows) :]:
@@ -29,7 +31,7 @@ def load(record: Record) -> Genotype | None:
 def store(record: Record, genotype: Genotype) -> None:
     """Store the finished search of ``record`` and its genotype for other trials."""
     if record.context.rank == 0:
-        state = {"genotype": genotype.to_json(), "rows": record.rows}
+        state = {"genotype": genotype.to_json(), "data": record.fingerprint, "rows": record.rows}
         record.context.directory.write_checkpoint(
             record.config.search_key(), len(record.rows), checkpoint.pack(state)
         )

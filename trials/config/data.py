@@ -4,20 +4,48 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from trials.config.base import Config
+from trials.config.younger_fields import Added
+
+_CHOSEN_COLUMNS = ("parquet", "csv")
+"""Sources whose columns may have other names."""
+_ENCODED = ("parquet", "image_folder", "csv")
+"""Sources whose images are PNG, JPEG, ... files."""
+
+
+class ColumnsConfig(Config):
+    """Names of the columns of a table of images."""
+
+    image: str = "image"
+    """The images: encoded files, or structs with a field ``bytes`` (parquet); paths relative to the table (csv)."""
+    label: str = "label"
+    """The classes: numbers from 0 or from 1 without gaps, or names."""
+    split: str = "split"
+    """``train``, ``test`` or ``validation``. Not needed if the names of files or folders say it, such as
+    ``train-00000-of-00002.parquet``."""
+
+
+STANDARD_COLUMNS = ColumnsConfig()
 
 
 class DataConfig(Config):
     """Images: source, size, number, batches and augmentation."""
 
-    name: Literal["digits", "fashion_mnist", "cifar10", "parquet", "image_folder"] = "digits"
+    name: Literal["digits", "fashion_mnist", "cifar10", "parquet", "image_folder", "csv"] = "digits"
     """Image source. ``digits`` comes with scikit-learn: 1,797 images of 8x8 pixels, no download."""
     path: str | None = None
-    """File (parquet) or folder (fashion_mnist, cifar10, image_folder) of the images. A relative path may also be
-    relative to ``$SHRINKSWEEP_DATA``. null: search that folder and the download cache, then download (fashion_mnist,
-    cifar10)."""
+    """Folder of the images, or file or pattern such as ``data/train-*.parquet`` (parquet, csv). A relative path may
+    also be relative to ``$SHRINKSWEEP_DATA``. null: search that folder and the download cache, then download
+    (fashion_mnist, cifar10)."""
+    columns: Annotated[
+        ColumnsConfig, Added(before={"image": "image", "label": "label", "split": "split"})
+    ] = STANDARD_COLUMNS
+    """Names of the columns (parquet, csv)."""
+    channels: Annotated[Literal[1, 3] | None, Added(before=None)] = None
+    """Channels to which image files are converted: 1 is grey, 3 is colour. null: 3 if any image of the data set has
+    colour."""
     batch_size: PositiveInt = 64
     """Images per step, summed over all workers of the trial; a multiple of ``resources.workers``."""
     train_images: PositiveInt | None = None
@@ -35,4 +63,12 @@ class DataConfig(Config):
     """Side of the images after resizing, in pixels; null: original size. Images that are not square are cropped at the
     centre first."""
     loader_workers: Annotated[int, Field(ge=0)] = 2
-    """Processes per worker that decode image files (image_folder only); 0: the worker decodes them itself."""
+    """Processes per worker that decode image files (image_folder and csv); 0: the worker decodes them itself."""
+
+    @model_validator(mode="after")
+    def _check_source(self) -> DataConfig:
+        if self.columns != STANDARD_COLUMNS and self.name not in _CHOSEN_COLUMNS:
+            raise ValueError(f"`data.columns` must be left out for {self.name}, which has no table")
+        if self.channels is not None and self.name not in _ENCODED:
+            raise ValueError(f"`data.channels` must be null for {self.name}, but got {self.channels}")
+        return self

@@ -97,6 +97,10 @@ class Images:
     train: ImageReader
     test: ImageReader
     classes: int
+    class_names: tuple[str, ...] = ()
+    """Names of the classes in the order of the logits."""
+    fingerprint: str | None = None
+    """Digest of all images and labels of the data set, whichever of them are used; None if unknown."""
 
     @property
     def shape(self) -> Shape:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,9 +14,10 @@ from trials.data.batches import Batches, split_halves
 from trials.data.image_files import ImageFiles
 from trials.data.image_set import ImageReader, Images, ImageSet, statistics
 from trials.data.seeds import RandomStream, generator
-from trials.data.sources.arrays import Arrays, ArraySource
+from trials.data.sources.arrays import Shape
 from trials.data.sources.errors import DataError
-from trials.data.sources.image_folder import FileList, ImageFolder
+from trials.data.sources.file_list import FileSource
+from trials.data.sources.held import HeldImages, Indices, held_images
 from trials.data.sources.readers import decode_batches
 from trials.data.sources.sources import source_of
 
@@ -29,15 +28,12 @@ STATISTICS_IMAGES = 2048
 TEST_SEED = 0
 """Seed of the test subset: all trials of a sweep are evaluated on the same test images."""
 
-Indices = NDArray[np.int64]
-"""Indices of a subset of images, [n]."""
-
 
 def load_images(config: DataConfig, seed: int, device: torch.device) -> Images:
     """Return the training and test images of a trial.
 
-    Images of an ``image_folder`` stay in files. All others are held on ``device``; what was read from disk is kept for
-    later trials of the process.
+    Images of an ``image_folder`` or a ``csv`` stay in files. All others are held on ``device``; what was read from disk
+    is kept for later trials of the process.
 
     Args:
         config: source and number of images.
@@ -48,43 +44,50 @@ def load_images(config: DataConfig, seed: int, device: torch.device) -> Images:
         DataError: images are missing or invalid, or fewer than ``config`` asks for.
     """
     source = source_of(config)
-    if isinstance(source, ImageFolder):
-        return _images_in_files(source.list_files(), config, seed, device)
-    return _images_on_device(_read(source, _file_versions(source.files())), config, seed, device)
+    if isinstance(source, FileSource):
+        return _images_in_files(source, config, seed, device)
+    return _images_on_device(held_images(source), config, seed, device)
 
 
-def _images_on_device(arrays: Arrays, config: DataConfig, seed: int, device: torch.device) -> Images:
-    train, test = _subsets(len(arrays.train_labels), len(arrays.test_labels), config, seed)
-    pixels = _select(arrays.train_pixels, train, device)
+def _images_on_device(held: HeldImages, config: DataConfig, seed: int, device: torch.device) -> Images:
+    labels = held.labels
+    train, test = _subsets(len(labels["train"]), len(labels["test"]), config, seed)
+    pixels = torch.from_numpy(held.pixels("train", train)).to(device)
     mean, std = statistics(pixels)
+    test_pixels = torch.from_numpy(held.pixels("test", test)).to(device)
     return Images(
-        ImageSet(pixels, _select(arrays.train_labels, train, device), mean, std),
-        ImageSet(
-            _select(arrays.test_pixels, test, device), _select(arrays.test_labels, test, device), mean, std
-        ),
-        arrays.classes,
+        ImageSet(pixels, _select(labels["train"], train, device), mean, std),
+        ImageSet(test_pixels, _select(labels["test"], test, device), mean, std),
+        len(held.survey.class_names),
+        held.survey.class_names,
+        held.survey.fingerprint,
     )
 
 
-def _images_in_files(files: FileList, config: DataConfig, seed: int, device: torch.device) -> Images:
-    train, test = _subsets(len(files.train_files), len(files.test_files), config, seed)
-    names = _select_names(files.train_files, train)
-    labels = _select(files.train_labels, train, device)
-    mean, std = (value.to(device) for value in _sampled_statistics(names, files, config.loader_workers))
-    images = ImageFiles(names, labels, mean, std, files.shape, files.image_size, config.loader_workers)
+def _images_in_files(source: FileSource, config: DataConfig, seed: int, device: torch.device) -> Images:
+    listing = source.list_files()
+    survey, all_labels = source.survey_of(listing), listing.classes.labels
+    train, test = _subsets(len(all_labels["train"]), len(all_labels["test"]), config, seed)
+    names = _select_names(listing.files["train"], train)
+    labels = _select(all_labels["train"], train, device)
+    readers = (config.image_size, survey.shape, config.loader_workers)
+    mean, std = (value.to(device) for value in _sampled_statistics(names, *readers))
+    images = ImageFiles(names, labels, mean, std, survey.shape, config.image_size, config.loader_workers)
     test_images = replace(
         images,
-        files=_select_names(files.test_files, test),
-        labels=_select(files.test_labels, test, device),
+        files=_select_names(listing.files["test"], test),
+        labels=_select(all_labels["test"], test, device),
     )
-    return Images(images, test_images, files.classes)
+    return Images(images, test_images, len(survey.class_names), survey.class_names, survey.fingerprint)
 
 
-def _sampled_statistics(names: tuple[str, ...], files: FileList, workers: int) -> tuple[Tensor, Tensor]:
+def _sampled_statistics(
+    names: tuple[str, ...], image_size: int | None, shape: Shape, workers: int
+) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation, float64 [C] each, of a fixed sample of the training images."""
     sample = generator(0, RandomStream.STATISTICS).permutation(len(names))[:STATISTICS_IMAGES]
     batches = ([names[i] for i in part] for part in np.array_split(sample, max(1, len(sample) // 64)))
-    pixels = np.concatenate(list(decode_batches(batches, files.image_size, files.shape, workers)))
+    pixels = np.concatenate(list(decode_batches(batches, image_size, shape, workers)))
     return statistics(torch.from_numpy(pixels))
 
 
@@ -112,14 +115,3 @@ def _select(
 
 def _select_names(files: tuple[str, ...], indices: Indices | None) -> tuple[str, ...]:
     return files if indices is None else tuple(files[i] for i in indices)
-
-
-def _file_versions(files: tuple[Path, ...]) -> tuple[tuple[str, int, int], ...]:
-    """Return path, size in bytes and modification time in ns of each file: a changed file is read again."""
-    stats = [(file, file.stat()) for file in files]
-    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
-
-
-@lru_cache(maxsize=2)
-def _read(source: ArraySource, versions: tuple[tuple[str, int, int], ...]) -> Arrays:
-    return source.read()

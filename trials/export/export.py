@@ -110,7 +110,7 @@ def export_point(
         card["onnx"] = write_onnx(explicit, test_batches, folder / "network.onnx")
     torch.export.save(as_program(portable(network, rung, ranges), example), folder / "program.pt2")
     (folder / "weights.pt").write_bytes(
-        checkpoint.pack({key: stored[key] for key in ("genotype", "network")})
+        checkpoint.pack({key: value for key, value in stored.items() if key != "format"})
     )
     (folder / "genotype.json").write_text(stored["genotype"] + "\n")
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from textwrap import wrap
 from typing import NotRequired, TypedDict
 
 from results.record_types import JsonObject, PointRow
@@ -22,10 +23,11 @@ class InputSpec(TypedDict):
 
 
 class OutputSpec(TypedDict):
-    """Output of a program: the logits."""
+    """Output of a program: the logits, one for each class."""
 
     name: str
     shape: list[str | int]
+    classes: list[str]
 
 
 class Card(TypedDict):
@@ -50,7 +52,11 @@ def card_of(row: PointRow, images: Images) -> Card:
             "mean": images.mean.tolist(),
             "std": images.std.tolist(),
         },
-        "output": {"name": "logits", "shape": ["batch", images.classes]},
+        "output": {
+            "name": "logits",
+            "shape": ["batch", images.classes],
+            "classes": list(images.class_names),
+        },
     }
 
 
@@ -97,6 +103,8 @@ Computed with {versions} on {point["device"]}.
     program = torch.export.load("program.pt2").module()
     logits = program(images)  # {images["dtype"]} {images["shape"]}, any batch size
 
+{_classes(card["output"]["classes"])}
+
 Scale images to 0..1, subtract the mean {_list(images["mean"])} of each channel, and divide by the standard deviation
 {_list(images["std"])}. The program needs only torch. `python load.py` measures the accuracy again; it needs shrinksweep
 for the test images. `weights.pt` and `genotype.json` hold the network as trained, before quantization:
@@ -109,6 +117,14 @@ def _onnx(check: OnnxCheck) -> str:
 `network.onnx` is the same program. Its accuracy with onnxruntime is {check["accuracy"]:.4f}. The logits differ from
 those of torch by at most {check["largest_difference"]:.2g}, noticeably for {check["differing"]:.1%} of the images.
 """
+
+
+def _classes(names: list[str]) -> str:
+    """Return which logit is which class, in lines that Markdown joins."""
+    listed = ", ".join(f"{index} {name}" for index, name in enumerate(names))
+    return "\n".join(
+        wrap(f"The logits are these classes, in this order: {listed}.", 120, break_long_words=False)
+    )
 
 
 def _formatted(value: object) -> str:

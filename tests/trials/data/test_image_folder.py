@@ -15,6 +15,7 @@ from tests.trials.data import image_makers as make
 from trials.config import DataConfig
 from trials.data.augmentation import Augmentation
 from trials.data.loading import Batches, DataError, ImageSet, load_images
+from trials.data.sources.decoding import SUFFIXES
 from trials.data.sources.readers import reader_pool
 from trials.data.sources.sources import image_shape, locate
 from trials.errors import TrialError
@@ -98,10 +99,13 @@ def test_an_invalid_file_is_a_one_line_error_from_a_reader_too(tmp_path: Path) -
     images = load_images(config, 0, CPU)
     path = next(iter(made))
     for content, fault in (
-        (b"no image", f"images must be whole PNG or JPEG files, but {path} is not: "),
+        (
+            b"no image",
+            f"images must be whole PNG, JPEG, WebP, BMP, GIF, TIFF or PPM files, but {path} is not: ",
+        ),
         (
             make.encoded(make.random_pixels(3, 4, 4)),
-            f"images must all be 3 x 8 x 8 like the first (or set `data.image_size`), but {path} is 3 x 4 x 4",
+            f"images must all be 3 x 8 x 8 like the others (or set `data.image_size`), but {path} is 3 x 4 x 4",
         ),
     ):
         Path(path).write_bytes(content)
@@ -170,7 +174,7 @@ def alive(pid: int) -> bool:
 def test_missing_folders_and_classes_are_reported(tmp_path: Path) -> None:
     root = tmp_path / "images"
     config = DataConfig(name="image_folder", path=str(root), loader_workers=0)
-    kinds = ".png, .jpg, .jpeg files, but there are none"
+    kinds = f"{', '.join(SUFFIXES)} files, but there are none"
     expect(
         config,
         f"image_folder needs `data.path`: a folder with train/CLASS and test/CLASS, but there is none at {root}",
@@ -180,7 +184,6 @@ def test_missing_folders_and_classes_are_reported(tmp_path: Path) -> None:
     make.image_folder(root, {"train/ant": 2})
     expect(config, f"image_folder needs {root}/test/CLASS/ with {kinds}")
     make.image_folder(root, {"test/bee": 1})
-    locate(config)
     expect_on_load(config, f"every class in {root}/test must be one in {root}/train, but 'bee' is not")
     (root / "train" / "bee").mkdir()
     expect_on_load(config, f"every class must have a training image, but {root}/train/bee has none")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from tests.trials.data import image_makers as make
 from trials.config import DataConfig
@@ -18,8 +19,9 @@ from trials.data.sources.arrays import Arrays
 from trials.data.sources.digits import _images_and_labels
 from trials.data.sources.errors import DataError
 from trials.data.sources.fashion_mnist import FashionMnist, read_idx
-from trials.data.sources.image_folder import ImageFolder
-from trials.data.sources.sources import image_shape, locate, source_of
+from trials.data.sources.file_list import FileSource
+from trials.data.sources.held import held_images
+from trials.data.sources.sources import image_shape, locate, source_of, survey
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = (
     "train-images-idx3-ubyte.gz",
@@ -39,10 +41,14 @@ def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(config: DataConfig) -> Arrays:
     source = source_of(config)
-    assert not isinstance(source, ImageFolder)
+    assert not isinstance(source, FileSource)
     locate(config)
-    arrays = source.read()
-    assert arrays.shape == image_shape(config)
+    held = held_images(source)
+    arrays = Arrays(
+        held.pixels("train", None), held.labels["train"], held.pixels("test", None), held.labels["test"],
+        len(held.survey.class_names), held.survey.class_names,
+    )  # fmt: skip
+    assert arrays.shape == image_shape(config) == held.survey.shape
     assert {array.dtype for array in (arrays.train_pixels, arrays.test_pixels)} == {np.dtype(np.uint8)}
     assert {array.dtype for array in (arrays.train_labels, arrays.test_labels)} == {np.dtype(np.int64)}
     return arrays
@@ -219,10 +225,24 @@ def test_parquet_bytes_and_structs_give_the_same_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(parquet(tmp_path, structs)).train_pixels, arrays.train_pixels)
 
 
-def test_grey_images_have_one_channel_unless_the_first_image_has_colour(tmp_path: Path) -> None:
+def test_images_have_one_channel_unless_any_of_them_has_colour(tmp_path: Path) -> None:
     assert read(parquet(tmp_path, make.rows(GREY, [0] * 4, SPLITS))).shape == (1, 6, 5)
-    mixed = read(parquet(tmp_path, make.rows([COLOUR[0], GREY[1], *COLOUR[2:]], [0] * 4, SPLITS)))
-    np.testing.assert_array_equal(mixed.test_pixels[0], np.stack([GREY[1]] * 3))
+    for coloured in (0, 1, 3):  # also where it is a test image, or the last
+        pixels = [COLOUR[i] if i == coloured else GREY[i] for i in range(4)]
+        mixed = read(parquet(tmp_path, make.rows(pixels, [0] * 4, SPLITS)))
+        assert mixed.shape == (3, 6, 5)
+        expected = COLOUR[1] if coloured == 1 else np.stack([GREY[1]] * 3)
+        np.testing.assert_array_equal(mixed.test_pixels[0], expected)
+
+
+def test_the_configuration_can_ask_for_grey_or_for_colour(tmp_path: Path) -> None:
+    config = parquet(tmp_path, make.rows([GREY[0], *COLOUR[1:]], [0] * 4, SPLITS))
+    grey = config.model_copy(update={"channels": 1})
+    assert read(grey).shape == (1, 6, 5)
+    assert survey(grey).notes == ("3 of 4 images have colour, and become grey (`data.channels`)",)
+    config = parquet(tmp_path, make.rows(GREY, [0] * 4, SPLITS)).model_copy(update={"channels": 3})
+    assert read(config).shape == (3, 6, 5)
+    assert "`data.channels` must be null for digits" in refusal(name="digits", channels=3)
 
 
 def test_images_are_cropped_to_the_central_square_and_resized(tmp_path: Path) -> None:
@@ -247,28 +267,38 @@ def test_a_relative_path_is_also_searched_in_the_data_folder(
     assert image_shape(config) == (1, 6, 5)
 
 
+def refusal(**fields: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        DataConfig.model_validate(fields)
+    return str(caught.value)
+
+
 def parquet_faults() -> list[tuple[Columns, str]]:
-    images, grey = ([make.encoded(image) for image in pixels] for pixels in (COLOUR, GREY))
+    images = [make.encoded(image) for image in COLOUR]
     good: Columns = {"image": images, "label": [1, 0, 0, 1], "split": SPLITS}
     other_size = make.encoded(make.random_pixels(3, 5, 6))
     return [
         (
             {"images": images, "label": [0] * 4, "split": SPLITS},
-            "{} must have the columns image, label, split, but has no `image`; did you mean `images`?",
+            "{} must have a column `image` (name it in `data.columns`), but has `images`, `label`, `split`; "
+            "did you mean `images`?",
         ),
         (
             good | {"split": ["train"] * 4},
-            "`split` must be train or test, both at least once, but {} has no test row",
+            "a data set must have train and test images, but {} has no test images",
         ),
         (
             good | {"split": ["test"] * 4},
-            "`split` must be train or test, both at least once, but {} has no train row",
+            "a data set must have train and test images, but {} has no train images",
         ),
         (
-            good | {"label": [0.0, 1.0, 0.0, 1.0]},
-            "every label must be a whole number, but row 0 of {} has 0.0",
+            good | {"label": [0.0, 1.0, 0.5, 1.0]},
+            "every label must be a whole number or a name, but row 2 of {} has 0.5",
         ),
-        (good | {"label": [0, None, 1, 1]}, "every label must be a whole number, but row 1 of {} has None"),
+        (
+            good | {"label": [0, None, 1, 1]},
+            "every label must be a whole number or a name, but row 1 of {} has None",
+        ),
         (
             good | {"label": [0, 0, 3, 1]},
             "training labels must use every number from 0 to the largest, but {} has 3 and no 2",
@@ -279,7 +309,7 @@ def parquet_faults() -> list[tuple[Columns, str]]:
         ),
         (
             good | {"label": [0, 7, 0, 1]},
-            "labels must be 0 to 1, but got 7 for image 0 of the test split of {}",
+            "labels must be 0 to 1, but row 1 of {} has 7",
         ),
         (
             good | {"image": [None, *images[1:]]},
@@ -288,19 +318,15 @@ def parquet_faults() -> list[tuple[Columns, str]]:
         (good | {"image": ["x"] * 4}, "every image must be bytes, but row 0 of {} is str"),
         (
             good | {"image": [*images[:3], other_size]},
-            "images must all be 3 x 6 x 5 like the first (or set `data.image_size`), but row 3 of {} is 3 x 5 x 6",
-        ),
-        (
-            good | {"image": [*grey[:3], images[3]]},
-            "images must all be grey like the first, but row 3 of {} is colour",
+            "images must all be 3 x 6 x 5 like the others (or set `data.image_size`), but row 3 of {} is 3 x 5 x 6",
         ),
         (
             good | {"image": [*images[:2], images[2][:60], images[3]]},
-            "images must be whole PNG or JPEG files, but row 2 of {} is not: ",
+            "images must be whole PNG, JPEG, WebP, BMP, GIF, TIFF or PPM files, but row 2 of {} is not: ",
         ),
         (
             good | {"image": [b"GIF89a"] * 4},
-            "images must be whole PNG or JPEG files, but row 0 of {} is not: ",
+            "images must be whole PNG, JPEG, WebP, BMP, GIF, TIFF or PPM files, but row 0 of {} is not: ",
         ),
     ]
 
@@ -317,7 +343,8 @@ def test_an_invalid_parquet_file_is_refused(tmp_path: Path) -> None:
     message = fault_of(lambda: locate(DataConfig(name="parquet", path=str(path))))
     assert message.startswith(f"`data.path` must be a whole Parquet file, but {path} is not: ")
     assert fault_of(lambda: locate(DataConfig(name="parquet"))) == (
-        "parquet needs `data.path`: a Parquet file of images, but got null"
+        "parquet needs `data.path`: a .parquet file, a folder of them, or a pattern such as 'data/train-*.parquet', "
+        "but got null"
     )
 
 

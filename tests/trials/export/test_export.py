@@ -131,10 +131,13 @@ def test_the_folder_contains_card_and_readme(
     assert json.loads(card["point"]["versions"])["torch"]
     assert card["input"]["shape"] == ["batch", 1, 8, 8]
     assert 0 < card["input"]["mean"][0] < 1
+    assert card["output"]["classes"] == list("0123456789")
     page = (folder / "README.md").read_text()
     assert f"| multiply-adds per image | {row['macs']:,} |" in page
     assert "torch.export.load" in page
+    assert "0 0, 1 1, 2 2, 3 3, 4 4, 5 5, 6 6, 7 7, 8 8, 9 9" in page
     stored = torch.load(folder / "weights.pt", weights_only=True)
+    assert stored["class_names"] == list("0123456789")
     assert stored["genotype"] == (folder / "genotype.json").read_text().strip() == row["genotype"]
 
 

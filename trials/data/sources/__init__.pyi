@@ -2,9 +2,10 @@ from .arrays import Arrays as Arrays
 from .arrays import ArraySource as ArraySource
 from .arrays import Shape as Shape
 from .errors import DataError as DataError
-from .image_folder import FileList as FileList
-from .image_folder import ImageFolder as ImageFolder
+from .file_list import FileList as FileList
+from .file_list import FileSource as FileSource
 from .sources import Source as Source
 from .sources import image_shape as image_shape
 from .sources import locate as locate
 from .sources import source_of as source_of
+from .sources import survey as survey

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ Labels = NDArray[np.int64]
 """[N], 0 to K - 1."""
 
 
+FileVersion = tuple[str, int, int]
+"""Path, size in bytes and modification time in ns of a file: a changed file is read again."""
+
+
 @dataclass(frozen=True)
 class Arrays:
     """All images of a source. The trials of a process share them: do not modify."""
@@ -33,12 +38,28 @@ class Arrays:
     test_pixels: Pixels
     test_labels: Labels
     classes: int
+    names: tuple[str, ...] = ()
+    """Names of the classes; empty: their numbers."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels."""
+        return self.names or tuple(map(str, range(self.classes)))
 
     @property
     def shape(self) -> Shape:
         """[C, H, W] of one image."""
         channels, height, width = self.train_pixels.shape[1:]
         return channels, height, width
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a published data set."""
+
+    train_images: int
+    test_images: int
+    class_names: tuple[str, ...]
 
 
 class ArraySource(ABC):
@@ -60,6 +81,10 @@ class ArraySource(ABC):
     def files(self) -> tuple[Path, ...]:
         """Return the files that :meth:`read` reads; downloads them if necessary."""
 
+    def known(self) -> Known | None:
+        """Return what is known of images that are not on disk yet; None if they are."""
+        return None
+
     @abstractmethod
     def read(self) -> Arrays:
         """Read all images.
@@ -67,6 +92,22 @@ class ArraySource(ABC):
         Raises:
             DataError: a file that is missing or not what it should be.
         """
+
+
+def read_arrays(source: ArraySource) -> Arrays:
+    """Read all images of a source, once in this process for every version of its files."""
+    return _read(source, file_versions(source))
+
+
+def file_versions(source: ArraySource) -> tuple[FileVersion, ...]:
+    """Return the version of each file of a source."""
+    stats = [(file, file.stat()) for file in source.files()]
+    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
+
+
+@lru_cache(maxsize=2)
+def _read(source: ArraySource, versions: tuple[FileVersion, ...]) -> Arrays:
+    return source.read()
 
 
 def check_labels(labels: Labels, classes: int, where: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from trials.data.sources.arrays import Arrays, ArraySource, Labels, Pixels, Shape, check_labels
+from trials.data.sources.arrays import Arrays, ArraySource, Known, Labels, Pixels, Shape, check_labels
 from trials.data.sources.errors import DataError
 from trials.data.sources.standard import StandardDataSet
 
@@ -25,6 +25,9 @@ RECORD_BYTES = 1 + 3 * 32 * 32
 TRAIN_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 TEST_FILE = "test_batch.bin"
 FOLDER = "cifar-10-batches-bin"
+CLASS_NAMES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -70,10 +73,14 @@ class Cifar10(ArraySource):
         return tuple(folder / file for file in CIFAR10.files)
 
     @override
+    def known(self) -> Known | None:
+        return None if CIFAR10.on_disk(self.path) else Known(50_000, 10_000, CLASS_NAMES)
+
+    @override
     def read(self) -> Arrays:
         *train_files, test_file = self.files()
         train, test = _read_files(train_files), _read_files([test_file])
-        return Arrays(*train, *test, classes=CLASSES)
+        return Arrays(*train, *test, classes=CLASSES, names=CLASS_NAMES)
 
 
 def _read_files(paths: list[Path]) -> tuple[Pixels, Labels]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import override
 
-from trials.data.sources.arrays import Arrays, ArraySource, Labels, Pixels, Shape, check_labels
+from trials.data.sources.arrays import Arrays, ArraySource, Known, Labels, Pixels, Shape, check_labels
 from trials.data.sources.errors import DataError
 from trials.data.sources.standard import StandardDataSet
 
@@ -39,6 +39,11 @@ FASHION_MNIST = StandardDataSet(
 )
 
 
+CLASS_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class FashionMnist(ArraySource):
     """The four IDX files, in the folder ``path`` or a default folder. Other files of the same format work too."""
@@ -59,11 +64,16 @@ class FashionMnist(ArraySource):
         return tuple(folder / file for file in FASHION_MNIST.files)
 
     @override
+    def known(self) -> Known | None:
+        return None if FASHION_MNIST.on_disk(self.path) else Known(60_000, 10_000, CLASS_NAMES)
+
+    @override
     def read(self) -> Arrays:
         train_images, train_labels, test_images, test_labels = self.files()
         train = _read_split(train_images, train_labels)
         test = _read_split(test_images, test_labels)
-        return Arrays(*train, *test, classes=CLASSES)
+        names = CLASS_NAMES if FASHION_MNIST.is_published(train_labels) else ()  # MNIST has the same format
+        return Arrays(*train, *test, classes=CLASSES, names=names)
 
 
 def _read_split(images: Path, labels: Path) -> tuple[Pixels, Labels]:

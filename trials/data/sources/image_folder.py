@@ -3,146 +3,137 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
-from trials.data.sources.arrays import Labels, Pixels, Shape
-from trials.data.sources.decoding import check_shape, decode
+from trials.data.sources.arrays import Labels
+from trials.data.sources.decoding import SUFFIXES
 from trials.data.sources.errors import DataError
+from trials.data.sources.file_list import FileList, FileSource
+from trials.data.sources.labels import Classes, normal_name
 from trials.data.sources.locations import require_path
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
-SPLITS = ("train", "test")
+from trials.data.sources.splits import Split, split_called, with_test
 
 
 @dataclass(frozen=True)
-class FileList:
-    """The files of an image folder, sorted by class and name, and their labels.
+class ImageFolder(FileSource):
+    """The folder ``path``. Its classes are the subfolders of ``train``, sorted by name; they may have subfolders.
 
-    Attributes:
-        shape: [C, H, W] of every image.
-        image_size: side to which images are resized, in pixels; None: original size.
+    ``val`` holds images for validation. Where there is no ``test``, it is the test.
     """
 
-    train_files: tuple[str, ...]
-    train_labels: Labels
-    test_files: tuple[str, ...]
-    test_labels: Labels
-    class_names: tuple[str, ...]
-    shape: Shape
-    image_size: int | None
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    @override
+    def list_files(self) -> FileList:
+        what = "a folder with train/CLASS and test/CLASS"
+        root = require_path(self.path, "image_folder", what, folder=True)
+        parts = {split: _Part.of(folder) for split, folder in _split_folders(root).items()}
+        filled = {split: part for split, part in parts.items() if any(part.images.values())}
+        for split in ("train", "test"):
+            if split not in filled and not (split == "test" and "validation" in filled):
+                kinds = ", ".join(SUFFIXES)
+                raise DataError(
+                    f"image_folder needs {root}/{split}/CLASS/ with {kinds} files, but there are none"
+                )
+        used, notes = with_test(filled, str(root))
+        names = tuple(sorted(used["train"].images))
+        classes = Classes(names, {split: used[split].labels(names, used["train"]) for split in used})
+        files = {split: used[split].files(names) for split in used}
+        return FileList(files, classes, (*notes, *(note for part in used.values() for note in part.notes())))
 
 
 @dataclass(frozen=True)
-class ImageFolder:
-    """The folder ``path``. Its classes are the subfolders of ``train``, sorted by name."""
+class _Part:
+    """The folder of a split."""
 
-    path: str | None
-    image_size: int | None = None
+    folder: Path
+    images: Mapping[str, list[str]]
+    """Paths by class name in one form of Unicode."""
+    left_out: Counter[str]
+    """Number of files that are no images, or of no class, by suffix."""
 
-    def locate(self) -> None:
-        """Check that ``train`` and ``test`` hold a class with an image each.
+    @staticmethod
+    def of(folder: Path) -> _Part:
+        images: dict[str, list[str]] = {}
+        left_out: Counter[str] = Counter()
+        for entry in _visible(folder):
+            if not entry.is_dir():
+                left_out[
+                    _kind(entry.name) + " outside of a class" if _is_image(entry.name) else _kind(entry.name)
+                ] += 1
+                continue
+            found = images.setdefault(normal_name(entry.name), [])
+            for path in _files_below(entry.path):
+                if _is_image(path):
+                    found.append(path)
+                else:
+                    left_out[_kind(path)] += 1
+        return _Part(folder, images, left_out)
 
-        Raises:
-            DataError: what is missing.
-        """
-        root = self._root()
-        for split in SPLITS:
-            _first_image(root, split)
-
-    def image_shape(self) -> Shape:
-        """Return [C, H, W] of the first training image, at ``image_size``."""
-        file = _first_image(self._root(), "train")
-        channels, height, width = decode_file(file, self.image_size, None).shape
-        return channels, height, width
-
-    def list_files(self) -> FileList:
-        """Return all files and labels.
-
-        Raises:
-            DataError: a class without training images.
-        """
-        root = self._root()
-        self.locate()
-        names = _class_names(root / "train")
-        unknown = [name for name in _class_names(root / "test") if name not in names]
+    def labels(self, names: tuple[str, ...], train: _Part) -> Labels:
+        """Return the labels of all images, in the order of ``files``."""
+        unknown = [name for name, images in self.images.items() if images and name not in names]
         if unknown:
             raise DataError(
-                f"every class in {root / 'test'} must be one in {root / 'train'}, but {unknown[0]!r} is not"
+                f"every class in {self.folder} must be one in {train.folder}, but {unknown[0]!r} is not"
             )
-        train_files, train_labels = _files(root / "train", names)
-        test_files, test_labels = _files(root / "test", names)
-        return FileList(
-            train_files, train_labels, test_files, test_labels, names, self.image_shape(), self.image_size
-        )
+        empty = [name for name in names if not train.images[name]]
+        if empty:
+            raise DataError(f"every class must have a training image, but {train.folder / empty[0]} has none")
+        counts = [len(self.images.get(name, ())) for name in names]
+        return np.repeat(np.arange(len(names), dtype=np.int64), counts)
 
-    def _root(self) -> Path:
-        return require_path(
-            self.path, "image_folder", "a folder with train/CLASS and test/CLASS", folder=True
-        )
+    def files(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(path for name in names for path in self.images.get(name, ()))
+
+    def notes(self) -> list[str]:
+        count = self.left_out.total()
+        if not count:
+            return []
+        total = count + sum(map(len, self.images.values()))
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.left_out.most_common(4))
+        return [f"{count:,} of {total:,} files in {self.folder} are left out: {kinds}"]
 
 
-def decode_file(file: str, size: int | None, shape: Shape | None) -> Pixels:
-    """Decode one file to uint8 [C, H, W].
+def _split_folders(root: Path) -> dict[Split, Path]:
+    """Return the folder of each split.
 
     Raises:
-        DataError: it cannot be read, is not an image, or does not have ``shape`` [C, H, W].
+        DataError: two folders are the same split.
     """
-    try:
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise DataError(f"{file} was listed, but cannot be read: {error.strerror}") from error
-    pixels = decode(content, size, shape[0] if shape else None, file)
-    if shape:
-        check_shape(pixels, shape, file)
-    return pixels
+    found: dict[Split, Path] = {}
+    for entry in _visible(root):
+        split = split_called(entry.name)
+        if split is None or not entry.is_dir():
+            continue
+        if split in found:
+            raise DataError(f"a split must have one folder, but got {found[split]} and {entry.path}")
+        found[split] = Path(entry.path)
+    return found
 
 
-def decode_files(files: list[str], size: int | None, shape: Shape) -> Pixels:
-    """Decode files to uint8 [B, C, H, W]. Runs in a reader process."""
-    pixels = np.empty((len(files), *shape), dtype=np.uint8)
-    for i, file in enumerate(files):
-        pixels[i] = decode_file(file, size, shape)
-    return pixels
-
-
-def _first_image(root: Path, split: str) -> str:
-    folder = root / split
-    if folder.is_dir():
-        for name in _class_names(folder):
-            images = _images(folder / name)
-            if images:
-                return images[0]
-    raise DataError(
-        f"image_folder needs {folder}/CLASS/ with {', '.join(SUFFIXES)} files, but there are none"
-    )
-
-
-def _files(folder: Path, names: tuple[str, ...]) -> tuple[tuple[str, ...], Labels]:
-    files: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        images = _images(folder / name) if (folder / name).is_dir() else []
-        if not images and folder.name == "train":
-            raise DataError(f"every class must have a training image, but {folder / name} has none")
-        files += images
-        labels += [label] * len(images)
-    return tuple(files), np.array(labels, dtype=np.int64)
-
-
-def _class_names(folder: Path) -> tuple[str, ...]:
+def _visible(folder: Path | str) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder by name, without hidden ones."""
     with os.scandir(folder) as entries:
-        return tuple(sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != "."))
+        return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
 
 
-def _images(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES)]
-    return [os.path.join(folder, name) for name in sorted(names) if name[0] != "."]
+def _files_below(folder: str) -> Iterator[str]:
+    """Yield the files of a folder, then those of its subfolders."""
+    entries = _visible(folder)
+    yield from (entry.path for entry in entries if not entry.is_dir())
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files_below(entry.path)
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _kind(name: str) -> str:
+    return os.path.splitext(name)[1].lower() or "files without a suffix"

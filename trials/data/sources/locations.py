@@ -81,5 +81,37 @@ def require_path(path: str | None, source: str, what: str, folder: bool) -> Path
     raise DataError(f"{source} needs `data.path`: {what}, but there is none at {searched}")
 
 
+def require_tables(path: str | None, source: str, suffixes: tuple[str, ...]) -> tuple[Path, list[Path]]:
+    """Return the tables that ``data.path`` names: a file, the files of a folder, or those that match a pattern.
+
+    Args:
+        path: ``data.path``.
+        source: name of the source, for the error message.
+        suffixes: of the tables in a folder.
+
+    Returns:
+        The folder that all tables are in, and their absolute paths in order.
+
+    Raises:
+        DataError: no path is given, or there is no table.
+    """
+    what = f"a {suffixes[0]} file, a folder of them, or a pattern such as 'data/train-*{suffixes[0]}'"
+    if path is None:
+        raise DataError(f"{source} needs `data.path`: {what}, but got null")
+    candidates = [candidate.absolute() for candidate in candidate_paths(path)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.parent, [candidate]
+        folder, pattern = candidate, "**/*"
+        if not candidate.is_dir() and any(character in candidate.name for character in "*?["):
+            folder, pattern = candidate.parent, candidate.name
+        found = sorted(file for file in folder.glob(pattern) if file.name.lower().endswith(suffixes))
+        tables = [file for file in found if file.is_file() and not file.name.startswith(".")]
+        if tables:
+            return folder, tables
+    searched = " or ".join(map(str, candidates))
+    raise DataError(f"{source} needs `data.path`: {what}, but there is none at {searched}")
+
+
 def _join_all(root: Path, names: Sequence[str]) -> list[Path]:
     return [root / name for name in names]

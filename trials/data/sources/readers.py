@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 
 from trials.data.sources.arrays import Pixels, Shape
-from trials.data.sources.image_folder import decode_files
+from trials.data.sources.file_list import decode_files
 from trials.errors import TrialError
 
 PREFETCHED_BATCHES = 2

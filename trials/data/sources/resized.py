@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import override
 
-from trials.data.sources.arrays import Arrays, ArraySource, Pixels, Shape
+from trials.data.sources.arrays import Arrays, ArraySource, Known, Pixels, Shape, read_arrays
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,12 @@ class Resized(ArraySource):
         return self.source.files()
 
     @override
+    def known(self) -> Known | None:
+        return self.source.known()
+
+    @override
     def read(self) -> Arrays:
-        original = self.source.read()
+        original = read_arrays(self.source)
         return replace(
             original,
             train_pixels=_resize(original.train_pixels, self.size),

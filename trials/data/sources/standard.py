@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,6 +58,14 @@ class StandardDataSet:
         error = _unreachable(self._url(next(iter(self.downloads))))
         if error:
             raise self._missing(candidates, f"; it cannot be downloaded: {error}")
+
+    def on_disk(self, path: str | None) -> bool:
+        """Whether the files exist."""
+        return find_folder(candidate_folders(path, self.folders), self.files) is not None
+
+    def is_published(self, file: Path) -> bool:
+        """Whether ``file`` has the content of the download of its name."""
+        return hashlib.sha256(file.read_bytes()).hexdigest() == self.downloads.get(file.name)
 
     def folder(self, path: str | None) -> Path:
         """Return the folder that holds the files. Downloads them if no ``path`` is given and they are not on disk.

@@ -1,0 +1,89 @@
+"""Image files that a CSV table lists: a column of paths, one of labels, and one of splits (or a table a split)."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from typing_extensions import override
+
+from results.errors import nearest
+from trials.config.data import STANDARD_COLUMNS, ColumnsConfig
+from trials.data.sources.errors import DataError
+from trials.data.sources.file_list import FileList, FileSource
+from trials.data.sources.labels import number_labels
+from trials.data.sources.locations import require_tables
+from trials.data.sources.splits import Split, split_called, split_of_path, with_test
+
+SUFFIXES = (".csv", ".tsv")
+WHOLE_NUMBER = re.compile(r"[-+]?\d+")
+
+
+@dataclass(frozen=True)
+class CsvList(FileSource):
+    """The tables ``path``. Paths of images are relative to the folder of their table."""
+
+    columns: ColumnsConfig = STANDARD_COLUMNS
+
+    @override
+    def list_files(self) -> FileList:
+        root, tables = require_tables(self.path, "csv", SUFFIXES)
+        parts: dict[Split, _Part] = {}
+        for table in tables:
+            _add_rows(parts, table, split_of_path(table.relative_to(root)), self.columns)
+        used, notes = with_test(parts, str(self.path))
+        whole = all(WHOLE_NUMBER.fullmatch(label) for part in used.values() for label in part.labels)
+        labels: Mapping[Split, list[object]] = {
+            split: [int(label) if whole else label for label in part.labels] for split, part in used.items()
+        }
+        classes = number_labels(labels, None, str(self.path), lambda split, index: used[split].places[index])
+        return FileList({split: tuple(part.files) for split, part in used.items()}, classes, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Part:
+    files: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+
+
+def _add_rows(parts: dict[Split, _Part], table: Path, split: Split | None, columns: ColumnsConfig) -> None:
+    """Add the rows of a table to their splits; rows of other splits are ignored."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"a table of images must be UTF-8 text, but {table} is not: {error}") from error
+    heading = text.partition("\n")[0]
+    delimiter = max("\t,;", key=heading.count)
+    rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
+    names = list(rows.fieldnames or ())
+    has_split = columns.split in names
+    for block, column in (("image", columns.image), ("label", columns.label), ("split", columns.split)):
+        if column not in names and not (block == "split" and split is not None):
+            raise missing_column(str(table), block, column, names)
+    try:
+        for number, row in enumerate(rows, 2):
+            of_row = split_called(row[columns.split]) if has_split else split
+            if of_row is not None:
+                part, place = parts.setdefault(of_row, _Part()), f"line {number} of {table}"
+                if not row[columns.image]:
+                    raise DataError(f"every image must be a path, but {place} has none")
+                part.files.append(os.path.join(table.parent, row[columns.image]))
+                part.labels.append((row[columns.label] or "").strip())
+                part.places.append(place)
+    except csv.Error as error:
+        raise DataError(f"a table of images must be CSV, but {table} is not: {error}") from error
+
+
+def missing_column(table: str, block: str, column: str, names: list[str]) -> DataError:
+    """Return the error for a column that a table of images lacks."""
+    have = ", ".join(f"`{name}`" for name in names[:12]) or "none"
+    rule = "name it in `data.columns`"
+    if block == "split":
+        rule += ", or name the files train-*, test-*"
+    hint = nearest(column, names)
+    return DataError(f"{table} must have a column `{column}` ({rule}), but has {have}{hint}")
