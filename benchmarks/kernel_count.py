@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured, Table
-from benchmarks.supernet_step import CLASSES, ON_GPU, Size
+from benchmarks.supernet_sizes import CLASSES, ON_GPU, Size
 from search_space import Supernet
 from search_space.supernet import mixed
 from search_space.supernet.fused import fusing

@@ -7,13 +7,13 @@ all gradients in both, as published implementations do.
 Activation memory is counted, not sampled: after every operation of a weight step, forward and backward, the bytes of
 all live tensors but parameters and images; the figure is the largest. Recomputed maps and intermediate gradients count.
 
-If there is a GPU: images a second and the allocator's peak of the same two steps, synchronized.
+If there is a GPU: images a second and the allocator's peak of the same two steps, synchronized. Without one, the
+operations of a step on the GPU path and the bytes that they move are counted on fake tensors (``kernel_count``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -22,26 +22,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import harness
 from benchmarks.harness import Figure, Measured, Table, interleaved
+from benchmarks.kernel_count import Operations, count
+from benchmarks.supernet_sizes import CLASSES, NARROW, ON_GPU, WIDE, Size
 from search_space import Supernet
 from tests.oracles.matching import copy_to_plain
 from tests.oracles.plain_darts import PlainSupernet
 from trials.cost.liveness import LiveStorages
 from trials.search.darts import frozen
-
-
-class Size(TypedDict):
-    """Size of a supernet and its batch; ``image`` is [C, H, W]."""
-
-    cells: int
-    channels: int
-    image: tuple[int, int, int]
-    batch: int
-
-
-WIDE: Size = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 16}
-NARROW: Size = {"cells": 5, "channels": 8, "image": (1, 16, 16), "batch": 32}
-ON_GPU: Size = {"cells": 8, "channels": 16, "image": (3, 32, 32), "batch": 64}
-CLASSES = 10
 
 
 def measure(quick: bool) -> Measured:
@@ -73,6 +60,7 @@ def measure(quick: bool) -> Measured:
         *(Figure(f"{name}_s_c8", small.median(name), "s") for name in narrow.networks),
         *(Figure(f"{name}_activation_MB_c16", bytes_ / 1e6, "MB") for name, bytes_ in memory.items()),
         *gpu_figures(rounds),
+        *counted_figures(),
     ]
     configuration = {
         "wide": WIDE,
@@ -119,6 +107,25 @@ def gpu_figures(rounds: int) -> list[Figure]:
         *(Figure(f"{name}_images_per_s_gpu", rates[name], "images/s") for name in names),
         *(Figure(f"{name}_peak_MB_gpu", peaks[name], "MB") for name in names),
     ]
+
+
+def counted_figures() -> list[Figure]:
+    """Return how many kernels a step with optimizers launches on a GPU, and how many bytes they move, as counted."""
+    fused = {"fp32": count("fused", ON_GPU), "bf16": count("fused", ON_GPU, bf16=True)}
+    torch_path = count("torch", ON_GPU)
+    moved = {name: _gigabytes(operations) for name, operations in fused.items()}
+    return [
+        Figure("kernels_gpu_fp32", fused["fp32"].calls.total(), "a step", 1800, "lower"),
+        Figure("kernels_gpu_bf16", fused["bf16"].calls.total(), "a step", 1800, "lower"),
+        Figure("moved_GB_gpu_bf16", moved["bf16"], "a step", 30.0, "lower"),
+        Figure("moved_GB_gpu_fp32", moved["fp32"], "a step"),
+        Figure("kernels_gpu_fp32_without_fused_stages", torch_path.calls.total(), "a step"),
+        Figure("moved_GB_gpu_fp32_without_fused_stages", _gigabytes(torch_path), "a step"),
+    ]
+
+
+def _gigabytes(operations: Operations) -> float:
+    return operations.bytes.total() / 1e9
 
 
 class Setting:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.kernel_count import Operations, count
-from benchmarks.supernet_step import ON_GPU, Size
+from benchmarks.supernet_sizes import ON_GPU, Size
 
 TINY: Size = {"cells": 3, "channels": 4, "image": (3, 8, 8), "batch": 2}
 
