@@ -24,9 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from typing_extensions import override
 
-from benchmarks import harness
-from benchmarks.harness import Figure, Measured, Table
-from benchmarks.supernet_sizes import CLASSES, ON_GPU, Size
+from benchmarks.supernet_sizes import CLASSES, Size
 from search_space import Supernet
 from search_space.supernet import mixed
 from search_space.supernet.fused import fusing
@@ -35,7 +33,6 @@ from trials.search.darts import frozen
 
 Way = Literal["plain", "torch", "fused"]
 """The textbook formula, the supernet in torch's operations, and the supernet with fused stages."""
-WAYS: tuple[Way, ...] = ("plain", "torch", "fused")
 
 ALLOCATING = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 FREE = ALLOCATING | {"detach", "alias", "device", "lift_fresh", "_unsafe_view", "_reshape_alias"}
@@ -141,26 +138,3 @@ class _Step:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             logits = self.network(self.images)
         return F.cross_entropy(logits.float(), self.labels)
-
-
-def measure(quick: bool) -> Measured:
-    """Count the operations of all ways in float32, and those of the fused stages in bf16 (quick: only these)."""
-    bf16 = count("fused", ON_GPU, bf16=True)
-    counts = {"fused_bf16": bf16}
-    if not quick:
-        counts |= {f"{way}_fp32": count(way, ON_GPU) for way in WAYS}
-    figures = []
-    for name in ("fused_bf16", *(f"{way}_fp32" for way in WAYS)):
-        found, fused = counts.get(name), name.startswith("fused")
-        kernels, moved = (found.calls.total(), found.bytes.total() / 1e9) if found else (None, None)
-        figures += [
-            Figure(f"kernels_{name}", kernels, "a step", 1800 if fused else None, "lower"),
-            Figure(f"GB_{name}", moved, "a step", 30.0 if name == "fused_bf16" else None, "lower"),
-        ]
-    rows = [(operator, calls, bf16.bytes[operator] / 1e9) for operator, calls in bf16.calls.most_common()]
-    table = Table("fused stages in bf16, by operator", ("operator", "calls", "GB"), rows)
-    return Measured(figures, {"size": ON_GPU, "output_node": "concat"}, [table])
-
-
-if __name__ == "__main__":
-    harness.main("kernel_count", measure)

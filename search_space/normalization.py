@@ -107,43 +107,77 @@ class BatchNorm(SharesStatistics, nn.BatchNorm2d):
         """Normalize with the statistics over all ranks, at float32 or better; momentum 0 keeps the running ones."""
         dtype = x.dtype
         x = x.to(torch.promote_types(dtype, torch.float32))
-        count = x.numel() // x.shape[1] * dist.get_world_size(self.group)
-        mean = _AllReduce.apply(x.sum((0, 2, 3)), self.group) / count
-        centred = x - mean[:, None, None]
-        var = _AllReduce.apply(centred.square().sum((0, 2, 3)), self.group) / count
+        out, mean, var = _SynchronizedNorm.apply(x, self.weight, self.bias, self.group)
         if momentum:
+            count = x.numel() // x.shape[1] * dist.get_world_size(self.group)
             with torch.no_grad():
                 assert self.running_mean is not None
                 assert self.running_var is not None
                 self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
                 self.running_var.lerp_(var.to(self.running_var.dtype) * (count / (count - 1)), momentum)
-        out = centred * (var + EPS).rsqrt()[:, None, None]
-        if self.weight is not None:
-            out = out * self.weight[:, None, None] + self.bias[:, None, None]
-        return out.to(dtype)
+        normalized: Tensor = out.to(dtype)
+        return normalized
 
 
-class _GroupContext(FunctionCtx):
+class _NormContext(FunctionCtx):
+    saved_tensors: tuple[Tensor, ...]
     group: dist.ProcessGroup | None
+    affine: bool
 
 
-class _AllReduce(torch.autograd.Function):
-    """Sum over the ranks, in the forward and in the backward pass."""
+class _SynchronizedNorm(torch.autograd.Function):
+    """Batch norm of x [B, C, H, W] with the statistics over all ranks, in one exchange a pass.
+
+    Forward, every rank sends the mean m_r and the biased variance v_r of its own positions. With equal counts,
+
+        mean = average of m_r,    var = average of v_r + (m_r - mean)^2.
+
+    Backward, with xhat = (x - mean) / sqrt(var + eps), h = weight g and averages over the positions of all ranks,
+
+        dx = (h - average(h) - xhat average(h xhat)) / sqrt(var + eps).
+    """
 
     @staticmethod
     @override
-    def forward(ctx: _GroupContext, x: Tensor, group: dist.ProcessGroup | None) -> Tensor:
-        ctx.group = group
-        total = x.clone()
-        dist.all_reduce(total, group=group)
-        return total
+    def forward(
+        ctx: _NormContext,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        group: dist.ProcessGroup | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        own_var, own_mean = torch.var_mean(x, (0, 2, 3), correction=0)
+        own = torch.stack([own_mean, own_var])
+        of_ranks = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+        dist.all_gather(of_ranks, own, group=group)
+        means, variances = torch.stack(of_ranks, 1)
+        mean = means.mean(0)
+        var = (variances + (means - mean).square()).mean(0)
+        inverse = (var + EPS).rsqrt()
+        normalized = (x - mean[:, None, None]) * inverse[:, None, None]
+        ctx.save_for_backward(normalized, inverse, weight if weight is not None else inverse)
+        ctx.group, ctx.affine = group, weight is not None
+        ctx.mark_non_differentiable(mean, var)
+        out = normalized
+        if weight is not None and bias is not None:
+            out = normalized * weight[:, None, None] + bias[:, None, None]
+        return out, mean, var
 
     @staticmethod
     @override
-    def backward(ctx: _GroupContext, gradient: Tensor) -> tuple[Tensor, None]:
-        total = gradient.clone()
-        dist.all_reduce(total, group=ctx.group)
-        return total, None
+    def backward(
+        ctx: _NormContext, gradient: Tensor, *_: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+        normalized, inverse, weight = ctx.saved_tensors
+        sums = torch.stack([gradient.sum((0, 2, 3)), (gradient * normalized).sum((0, 2, 3))])
+        d_bias, d_weight = sums if ctx.affine else (None, None)
+        averages = sums.clone()
+        dist.all_reduce(averages, group=ctx.group)
+        averages /= gradient.numel() // gradient.shape[1] * dist.get_world_size(ctx.group)
+        of_g, of_product = averages[:, :, None, None]
+        scale = inverse * weight if ctx.affine else inverse
+        dx = (gradient - of_g - normalized * of_product) * scale[:, None, None]
+        return dx, d_weight, d_bias, None
 
 
 def share_statistics(network: nn.Module, group: dist.ProcessGroup | None) -> None:

@@ -52,8 +52,8 @@ class Mesh:
         if self.group is None:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
-        for gradient, mean in zip(gradients, self.average(gradients), strict=True):
-            gradient.copy_(mean)
+        if gradients:
+            torch._foreach_copy_(gradients, self.average(gradients))
 
     def average(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the mean of every tensor over the ranks, in a single all-reduce."""

@@ -24,6 +24,7 @@ from trials.data.batches import Batch, Batches, split_halves
 from trials.data.image_set import Images
 from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
+from trials.device.gradient_buckets import GradientBuckets
 from trials.device.graph import ReplayedStep
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
@@ -82,6 +83,7 @@ class Search(Phase):
         shared = (self.supernet, compute, self.regularizer)
         self.weight_loss = Objective(*shared, maps.regularization if maps.in_search else 0.0)
         self.alpha_loss = Objective(*shared, maps.regularization if self.settings.regularize_alphas else 0.0)
+        self.weight_gradients = GradientBuckets(self.supernet.weight_parameters(), mesh)
         self.expected_macs = ExpectedMacs(self.supernet, images.shape)
         self.training_batches, self.validation_batches = self._split_batches(images)
         self.training_batch, self.validation_batch = (
@@ -161,9 +163,8 @@ class Search(Phase):
     def _weight_step(self, batch: Batch) -> None:
         weights = self.supernet.weight_parameters()
         self.weight_optimizer.zero_grad(set_to_none=True)
-        with frozen(self.supernet.architecture_parameters()):
+        with frozen(self.supernet.architecture_parameters()), self.weight_gradients.averaging():
             self.weight_loss.evaluate(batch, self.training_meter).backward()
-        self.mesh.average_gradients(weights)
         torch.nn.utils.clip_grad_norm_(weights, self.settings.gradient_clip)
         self.weight_optimizer.step()
 

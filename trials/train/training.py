@@ -21,6 +21,7 @@ from trials.data.batches import Batches
 from trials.data.image_set import Images
 from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
+from trials.device.gradient_buckets import GradientBuckets
 from trials.device.graph import ReplayedStep
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
@@ -58,6 +59,7 @@ class Training(Phase):
             momentum=config.train.momentum,
             weight_decay=config.train.weight_decay,
         )
+        self.gradients = GradientBuckets(self.network.parameters(), mesh)
         maps = config.feature_maps
         regularized = maps.regularization > 0
         self.regularizer = Regularizer(self.network, maps.measure, maps.taps) if regularized else None
@@ -128,8 +130,8 @@ class Training(Phase):
     def _step(self) -> None:
         """Take a step of the weights on the current batch."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.objective.evaluate(self.batch.batch(), self.meter).backward()
-        self.mesh.average_gradients(self.network.parameters())
+        with self.gradients.averaging():
+            self.objective.evaluate(self.batch.batch(), self.meter).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.gradient_clip)
         self.optimizer.step()
 
