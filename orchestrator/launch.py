@@ -67,7 +67,7 @@ class Outcome:
 
 
 def launch(
-    sweep: Sweep,
+    sweep: Sweep | str | os.PathLike[str],
     run_dir: str | os.PathLike[str] | None = None,
     *,
     address: str | None = None,
@@ -78,8 +78,8 @@ def launch(
     A trial that fails does not end the launch: ``run.trials()`` has its state and the reason.
 
     Args:
-        sweep: what to run. To resume a run it must be the sweep of that run; other resources, another number of
-            trials or retries, and more values in its lists are allowed.
+        sweep: what to run, or the path of its file. To resume a run it must be the sweep of that run; other
+            resources, another number of trials or retries, and more values in its lists are allowed.
         run_dir: the run directory, a folder or a URI such as ``s3://bucket/runs/digits``. Default: ``runs/NAME``.
         address: the Ray cluster, ``auto`` or ``host:port``. Default: the environment variable ``RAY_ADDRESS``, or else
             Ray is started on this machine and ended with the launch.
@@ -90,6 +90,7 @@ def launch(
         LaunchError: another launch holds the run directory, the cluster cannot be reached, or storage stays away.
     """
     console = Console(stderr=True)
+    sweep = sweep if isinstance(sweep, Sweep) else Sweep.from_yaml(os.fspath(sweep))
     return conduct(sweep, run_dir, address=address, console=console, retry_failed=retry_failed).run
 
 

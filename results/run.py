@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from results.questions import RunQuestions
+from results.summary import summary_html
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
     import plotly.graph_objects as go
+
+EXPORT = "trials.export.export:export_point"
+"""The function that exports a point, as ``module:name``: this package does not know torch, and loads it when asked."""
 
 
 class Run(RunQuestions):
@@ -19,6 +29,38 @@ class Run(RunQuestions):
     ``results.tables.run_tables`` describes the tables, ``results.questions`` the questions, ``results.plots`` the
     plotly figures.
     """
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the state of the run, and its front."""
+        return summary_html(self)
+
+    def export(
+        self,
+        point: str | pd.Series,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        onnx: bool = False,
+    ) -> Path:
+        """Export the trained network of a point to a folder, as ``shrinksweep export`` does, and return the folder.
+
+        Args:
+            point: name of the point, or its row, such as ``run.knee()``.
+            folder: the folder to create; None: named after the point, in the working directory.
+            onnx: also write ``network.onnx``; needs ``shrinksweep[onnx]``.
+
+        Raises:
+            ShrinksweepError: no point matches, the network or the images are missing, or the folder is not writable.
+        """
+        module, _, name = EXPORT.partition(":")
+        write = cast("Callable[..., Path]", getattr(import_module(module), name))
+        label = point if isinstance(point, str) else str(point["point"])
+        return write(self.directory, label, folder, onnx=onnx)
+
+    def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
+        """Write the report as one HTML file, and return its path; see ``results.write_report``."""
+        write = cast("Callable[..., None]", import_module("results.report.write").write_report)
+        write(self, path)
+        return Path(path)
 
     def plot_front(
         self, x: str = "macs", y: str = "accuracy", *, color: str = "splitting", where: str | None = None

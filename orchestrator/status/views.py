@@ -38,9 +38,13 @@ class View(Protocol):
 
 
 def open_view(monitor: Monitor, console: Console | None) -> View:
-    """Return a live view on a terminal, plain lines elsewhere, and a silent view without a console."""
+    """Return a live view on a terminal or in a notebook, plain lines elsewhere, a silent view without a console."""
     if console is None:
         return Silent()
+    if console.is_jupyter:
+        from orchestrator.status.notebook_view import NotebookView
+
+        return NotebookView(monitor)
     return LiveView(monitor, console) if console.is_terminal else PlainView(monitor, console)
 
 

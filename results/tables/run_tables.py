@@ -18,6 +18,7 @@ from results.storage.problems import Problem
 from results.storage.run_directory import RunDirectory
 from results.tables.frames import to_frame, with_fields
 from results.tables.trials import trials_table
+from results.tables.where import where_mask
 
 WITHOUT_TAPS = [name for name in POINTS.names if name != "taps"]
 DEFAULT_OBJECTIVES = {"accuracy": "max", "macs": "min", "memory_bytes": "min"}
@@ -84,17 +85,29 @@ class RunTables:
 
     # --- the tables ---
 
-    def points(self, columns: Columns | None = None) -> pd.DataFrame:
+    def points(self, columns: Columns | None = None, *, where: str | None = None) -> pd.DataFrame:
         """Return one row a point (a trained network at a ladder rung), by trial_index and rung.
 
         Swept fields without a column of their own are added from the configuration: ``train.learning_rate`` becomes
         ``train_learning_rate``. The taps are left out, see ``taps``. With ``columns`` only those are read, which is
-        faster.
+        faster. ``where`` keeps the points for which an expression is true, see ``results.tables.where``.
+
+        >>> run.points(["accuracy", "macs"], where="threshold == 0 and splitting == 4")
+           accuracy  macs
+        0      0.88   800
+        1      0.85  1000
 
         Raises:
             UnknownColumnError: one of ``columns`` is no column.
+            WhereError: ``where`` is not an expression over the columns.
         """
         swept = self.swept()
+        if where is not None:
+            everything = self.points()
+            kept = everything[where_mask(everything, where)].reset_index(drop=True)
+            names = None if columns is None else [column_of_path(name) for name in column_list(columns)]
+            self._check_columns(names or (), list(everything.columns))
+            return kept if names is None else kept[names]
         if columns is None:
             return with_fields(to_frame(self._points(WITHOUT_TAPS)), swept)
         names = [column_of_path(name) for name in column_list(columns)]

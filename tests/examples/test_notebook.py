@@ -26,4 +26,6 @@ def test_the_notebook_runs_from_a_launch_to_an_exported_network(
     *_, last = (cell for cell in notebook.cells if cell.cell_type == "code")
     measured, stored = last.outputs[0].text.split("stored accuracy")
     assert f"{float(stored):.4f}" in measured
+    assert float(stored) > 0.8  # a tenth would be chance
     assert (tmp_path / "runs/network/load.py").exists()
+    assert (tmp_path / "runs/report.html").exists()

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator import Sweep, SweepError
 from orchestrator.errors import LaunchError
-from orchestrator.launch import Outcome, conduct
+from orchestrator.launch import Outcome, conduct, launch
 from results import RunDirectory, open_run
 from tests.doubles.waiting import python_program, wait_for
 from tests.orchestrator.conftest import same_points, small_sweep
@@ -134,6 +134,14 @@ def test_a_gang_that_no_node_can_hold_is_refused_before_ray_starts(tmp_path: Pat
     with pytest.raises(SweepError, match=r"`resources\.cpus_per_worker` must be at most"):
         run(small_sweep(resources={"cpus_per_worker": 4096}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_launch_takes_the_path_of_a_sweep_file(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text("name: file\nsweep: {space.splitting: [1]}\nresources: {cpus_per_worker: 4000}\n")
+    for path in (file, str(file)):
+        with pytest.raises(SweepError, match="must be at most"):
+            launch(path, tmp_path / "run")
 
 
 def test_the_address_of_a_ray_client_is_refused_whatever_ray_runs(tmp_path: Path) -> None:

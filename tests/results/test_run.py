@@ -289,3 +289,46 @@ def test_a_broken_front_file_is_computed_again_from_all_points(local: RunDirecto
     (Path(local.uri) / "front.parquet").write_bytes(b"broken")
     refresh_front(local, {"macs": "min"}, [key_of(0)])
     assert front_of(local)["trial_index"].to_pylist() == [2, 2]
+
+
+def test_points_are_selected_by_an_expression_over_any_column(local: RunDirectory) -> None:
+    run = fill(local)
+    kept = run.points(["accuracy", "space.splitting"], where="splitting == 4 and rung == 0")
+    everything = run.points()
+    expected = everything[(everything["splitting"] == 4) & (everything["rung"] == 0)]
+    assert kept["accuracy"].tolist() == expected["accuracy"].tolist() != []
+    assert list(kept.columns) == ["accuracy", "splitting"]
+    assert len(run.points(where="train_momentum > 0.85")) == len(
+        everything[everything["train_momentum"] > 0.85]
+    )
+    with pytest.raises(UnknownColumnError, match="did you mean `accuracy`"):
+        run.points(["acuracy"], where="rung == 0")
+
+
+def test_a_run_exports_and_reports_like_the_command_line(
+    local: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, calls = fill(local), []
+
+    def export_point(*arguments: object, onnx: bool) -> Path:
+        calls.append((*arguments, onnx))
+        return tmp_path
+
+    monkeypatch.setattr("trials.export.export.export_point", export_point)
+    assert run.export("12-00", "network", onnx=True) == tmp_path
+    run.export(run.knee())
+    assert calls == [(local, "12-00", "network", True), (local, run.knee()["point"], None, False)]
+    page = run.report(str(tmp_path / "page.html"))
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_notebook_shows_the_state_and_the_front(local: RunDirectory) -> None:
+    empty = Run([local])._repr_html_()
+    assert local.uri in empty
+    assert "no trials yet" in empty
+    run = fill(local)
+    page = run._repr_html_()
+    assert "trials: 6 finished; 12 points, 5 of them on the front" in page
+    assert all(name in page for name in run.front()["point"])
+    assert "<th>accuracy</th>" in page
+    assert "<th>splitting</th>" in page

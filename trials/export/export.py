@@ -13,6 +13,7 @@ FOLDER/
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -74,7 +75,11 @@ def find_point(directory: RunDirectory, point: str) -> PointRow:
 
 
 def export_point(
-    directory: RunDirectory, point: str, folder: Path | None = None, *, onnx: bool = False
+    directory: RunDirectory,
+    point: str,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    onnx: bool = False,
 ) -> Path:
     """Write the network of a point to a folder.
 
@@ -96,7 +101,7 @@ def export_point(
     if onnx:
         require_onnx()
     row = find_point(directory, point)
-    folder = folder or Path(row["point"])
+    folder = Path(folder or row["point"])
     stored = checkpoint.unpack(directory.read_network(row["trial_key"]))
     config, rung = _config(row), _rung(row)
     network, images, compute = _rebuild(config, stored)
@@ -119,13 +124,14 @@ def export_point(
     return folder
 
 
-def load_exported(folder: Path) -> tuple[Network, Callable[[], Columns], Card]:
+def load_exported(path: str | os.PathLike[str]) -> tuple[Network, Callable[[], Columns], Card]:
     """Load the network as trained, before quantization, from a folder that :func:`export_point` wrote.
 
     Returns:
         The network in evaluation mode; a function that measures the columns of the point again, on the test images; the
         card.
     """
+    folder = Path(path)
     card: Card = json.loads((folder / "card.json").read_text())
     config, rung = _config(card["point"]), _rung(card["point"])
     network, images, compute = _rebuild(config, checkpoint.unpack((folder / "weights.pt").read_bytes()))
