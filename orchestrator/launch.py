@@ -37,7 +37,8 @@ from orchestrator.preflight.gpu_sharing import mps_runs, sharing_note
 from orchestrator.preflight.placement import gang_capacity, this_machine
 from orchestrator.preflight.plan import Plan, make_plan, open_directory
 from orchestrator.ray_backend.cluster import living_nodes, ray_session
-from orchestrator.status.views import View, open_view
+from orchestrator.status.opening import open_view
+from orchestrator.status.views import View
 from orchestrator.sweep.differences import in_terms_of_run, refuse_different
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, LostLeaseError, Run, RunDirectory, open_run, refresh_front

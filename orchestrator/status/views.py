@@ -37,17 +37,6 @@ class View(Protocol):
         """Show the monitor for the last time."""
 
 
-def open_view(monitor: Monitor, console: Console | None) -> View:
-    """Return a live view on a terminal or in a notebook, plain lines elsewhere, a silent view without a console."""
-    if console is None:
-        return Silent()
-    if console.is_jupyter:
-        from orchestrator.status.notebook_view import NotebookView
-
-        return NotebookView(monitor)
-    return LiveView(monitor, console) if console.is_terminal else PlainView(monitor, console)
-
-
 class Silent(View):
     """Shows nothing."""
 

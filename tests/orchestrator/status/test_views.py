@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from orchestrator.conductor.monitor import Monitor, Running
-from orchestrator.status.views import LINE_EVERY_S, LiveView, PlainView, Silent, open_view
+from orchestrator.status.opening import open_view
+from orchestrator.status.views import LINE_EVERY_S, LiveView, PlainView, Silent
 
 
 def test_a_terminal_gets_the_live_view_a_pipe_plain_lines_and_no_console_nothing() -> None:
