@@ -46,7 +46,7 @@ def network() -> nn.Sequential:
 def test_a_bucket_leaves_before_the_backward_pass_has_ended(messages: list[Any]) -> None:
     layers = network()
     buckets = GradientBuckets(layers.parameters(), TWO, bucket_bytes=1)
-    layers[0].weight.register_post_accumulate_grad_hook(lambda _: messages.append("first layer"))
+    layers.get_parameter("0.weight").register_post_accumulate_grad_hook(lambda _: messages.append("first layer"))
     with buckets.averaging():
         layers(torch.ones(3, 4)).sum().backward()
     assert messages[:2] == [42, 30]  # the last layer, then the middle one
@@ -70,7 +70,7 @@ def test_gradients_become_means_over_the_ranks(messages: list[Any]) -> None:
 def test_parameters_without_gradients_hold_nothing_up(messages: list[Any]) -> None:
     layers = network()
     buckets = GradientBuckets(layers.parameters(), TWO, bucket_bytes=1)
-    layers[2].weight.requires_grad_(False)
+    layers.get_parameter("2.weight").requires_grad_(False)
     with buckets.averaging():
         layers(torch.ones(3, 4)).sum().backward()
     assert messages == [30, 20]
