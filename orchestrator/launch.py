@@ -33,6 +33,7 @@ from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.standing import Standing
 from orchestrator.errors import LaunchError
 from orchestrator.preflight.data_checks import recorded_fingerprints, refuse_changed_data
+from orchestrator.preflight.gpu_checks import installed_gpus, refuse_unfit_gpus
 from orchestrator.preflight.gpu_sharing import mps_runs, sharing_note
 from orchestrator.preflight.placement import gang_capacity, this_machine
 from orchestrator.preflight.plan import Plan, make_plan, open_directory
@@ -116,6 +117,7 @@ def conduct(
     if address is None:
         plan = make_plan(sweep, directory, this_machine(), check_data=check_data)
         data = _announced(plan, console)
+        refuse_unfit_gpus(sweep, [("this machine", installed_gpus())])
     refuse_held(directory)
     if directory.read_sweep() is not None and is_finished(sweep, directory, retry_failed=retry_failed):
         return _nothing_to_run(sweep, directory)
@@ -130,6 +132,8 @@ def conduct(
             if address is not None:
                 data = _announced(plan, console)
                 node_checks.check_nodes(sweep, data, check_data=check_data)
+                if sweep.resources.gpus_per_worker:
+                    refuse_unfit_gpus(sweep, node_checks.ask_every_node(installed_gpus))
             if sweep.resources.shares_gpus:
                 here = [("this machine", mps_runs())]
                 view.say(sharing_note(here if address is None else node_checks.ask_every_node(mps_runs)))

@@ -237,11 +237,16 @@ class Search(Phase):
 
 def build_supernet(config: TrialConfig, images: Images) -> Supernet:
     """Return the untrained supernet of a trial, for images of this shape and number of classes."""
+    return supernet_of(config, images.shape[0], images.classes)
+
+
+def supernet_of(config: TrialConfig, image_channels: int, classes: int) -> Supernet:
+    """Return the untrained supernet of a trial, for images with these channels and this number of classes."""
     options = ALGORITHMS[config.search.algorithm].supernet_options(config.search)
     return Supernet(
         config.space.name,
-        classes=images.classes,
-        image_channels=images.shape[0],
+        classes=classes,
+        image_channels=image_channels,
         recompute=config.search.recompute,
         **config.space.sizes(),
         **options,

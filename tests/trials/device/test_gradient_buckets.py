@@ -46,7 +46,9 @@ def network() -> nn.Sequential:
 def test_a_bucket_leaves_before_the_backward_pass_has_ended(messages: list[Any]) -> None:
     layers = network()
     buckets = GradientBuckets(layers.parameters(), TWO, bucket_bytes=1)
-    layers.get_parameter("0.weight").register_post_accumulate_grad_hook(lambda _: messages.append("first layer"))
+    layers.get_parameter("0.weight").register_post_accumulate_grad_hook(
+        lambda _: messages.append("first layer")
+    )
     with buckets.averaging():
         layers(torch.ones(3, 4)).sum().backward()
     assert messages[:2] == [42, 30]  # the last layer, then the middle one
