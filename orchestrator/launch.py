@@ -19,7 +19,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -169,6 +169,9 @@ def _nothing_to_run(sweep: Sweep, directory: RunDirectory) -> Outcome:
     if evidence.usable and not (lease is not None and shows_life(lease, datetime.now(UTC))):
         # The last launch may have been killed before it wrote the front.
         refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
+    if directory.leftover_checkpoints():
+        with suppress(OSError, LaunchError), holding(directory, logger.info) as holder:
+            holder.directory.remove_leftovers()
     failed = [entry for entry in directory.read_ledger() if evidence.state(entry) == "failed"]
     return Outcome(directory, failed, complete=True, started=False)
 
@@ -193,12 +196,13 @@ def _lease(directory: RunDirectory, view: View) -> Iterator[Holder]:
 
 
 def _store_sweep(directory: RunDirectory, sweep: Sweep, data: Mapping[str, str]) -> None:
-    """Write ``sweep.yaml``, and move broken files to ``quarantine/``: their trials run again.
+    """Write ``sweep.yaml``, and move broken files to ``quarantine/``: their trials run again. Delete leftovers.
 
     The versions include ``data``, the fingerprint of each data set: the trials of a run share their images.
     """
     for problem in directory.quarantine_broken():
         logger.warning("%s was moved to quarantine/: %s", problem.path, problem.reason)
+    directory.remove_leftovers()
     known = {**recorded_fingerprints(directory), **data}
     directory.write_sweep(sweep.model_dump(mode="json"), {**versions(), **({"data": known} if known else {})})
 
@@ -213,15 +217,20 @@ def _run_trials(conductor: Conductor, trial: str, *often: Callable[[], None]) ->
     from ray import tune
 
     from orchestrator.ray_backend import tune_adapters as adapters
+    from orchestrator.ray_backend.heartbeats import Watch
     from orchestrator.ray_backend.job import Job
 
     sweep = conductor.sweep
     job = Job(conductor.directory, sweep.name, sweep.resources, trial, sweep.bounds)
+    watch = Watch(job.run, conductor.stalls)
     search = adapters.LedgerSearch(
         conductor, Capacity(lambda: gang_capacity(sweep.resources, living_nodes()))
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the conductor reports failures
-    with tempfile.TemporaryDirectory(prefix="shrinksweep-", ignore_cleanup_errors=True) as scratch:
+    with (
+        closing(watch),
+        tempfile.TemporaryDirectory(prefix="shrinksweep-", ignore_cleanup_errors=True) as scratch,
+    ):
         tune.run(
             adapters.trainable(job),
             name="tune",
@@ -231,7 +240,7 @@ def _run_trials(conductor: Conductor, trial: str, *often: Callable[[], None]) ->
             search_alg=search,
             scheduler=adapters.LedgerScheduler(conductor, search),
             stop=adapters.Halt(conductor),
-            callbacks=[adapters.Housekeeping(conductor, search, *often)],
+            callbacks=[adapters.Housekeeping(conductor, search, *often, watch.look)],
             reuse_actors=True,
             raise_on_failed_trial=False,
             verbose=0,

@@ -7,7 +7,7 @@ killed resumes after its last stored epoch; on the CPU, its results are the same
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -112,10 +112,8 @@ def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, r
         return genotype
     torch.manual_seed(config.seed)
     search = Search(config, images, compute, mesh)
-    _run_epochs(search, record, compute)
-    genotype = search.genotype()
-    shared_search.store(record, genotype)
-    return genotype
+    _run_epochs(search, record, compute, at_end=lambda: shared_search.store(record, search.genotype()))
+    return search.genotype()
 
 
 def _train(
@@ -128,17 +126,27 @@ def _train(
     return training.network
 
 
-def _run_epochs(phase: Phase, record: Record, compute: Compute) -> None:
-    """Run the remaining epochs of a phase, and record each of them."""
+def _run_epochs(
+    phase: Phase, record: Record, compute: Compute, at_end: Callable[[], None] = lambda: None
+) -> None:
+    """Run the remaining epochs of a phase, and record each of them.
+
+    ``at_end`` is called after the last, before it is reported: whoever stops the trial there finds the phase complete.
+    """
     epochs_done = record.restore(phase)
     if compute.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(compute.device)
     for epoch in range(epochs_done, phase.epochs):
         if phase.stopped:
-            return
+            break
         start = time.perf_counter()
         measured = phase.run_epoch(epoch)
-        record.add(phase, epoch, measured, time.perf_counter() - start, compute.peak_bytes())
+        is_last = phase.stopped or epoch + 1 == phase.epochs
+        before_report = at_end if is_last else lambda: None
+        record.add(phase, epoch, measured, time.perf_counter() - start, compute.peak_bytes(), before_report)
+        if is_last:
+            return
+    at_end()
 
 
 def _by_rung(rungs: Sequence[Rung], rows: Sequence[Columns]) -> dict[Rung, Columns]:

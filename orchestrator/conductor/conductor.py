@@ -14,6 +14,7 @@ from orchestrator.conductor.front_keeper import FrontKeeper
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.observations import Observation, read_observations
 from orchestrator.conductor.shared_searches import SharedSearches
+from orchestrator.conductor.stalls import Stalls
 from orchestrator.conductor.standing import Standing
 from orchestrator.conductor.time_estimate import Spent, mean_spent, search_share
 from orchestrator.schedulers.early_stopping import EarlyStopping
@@ -52,6 +53,7 @@ class Conductor:
         self.directory = directory
         self.monitor = monitor
         self.failure: Exception | None = None  # why this launch cannot continue
+        self.stalls = Stalls(sweep.resources.stalled_after_s)
         self._entries = {entry.index: entry for entry in directory.read_ledger()}
         standing = Standing.read(sweep, directory)
         self._finished = standing.finished
@@ -90,16 +92,31 @@ class Conductor:
             self.monitor.started(entry, epochs_done)
         return entry
 
+    def placed(self, index: int) -> None:
+        """Record that an attempt was placed on the cluster."""
+        self.monitor.placed(index)
+        self.stalls.placed(index)
+
     def reported(self, index: int, row: Mapping[str, object]) -> bool:
         """Record an epoch by its progress row, and return whether the trial continues."""
         self.monitor.epoch(index, row)
-        if row.get("phase") != "search":
+        self.stalls.progressed(index, row.get("epoch_s"))
+        if row.get("phase") != "search" or row.get("epoch") == row.get("epochs", 0):
             self._searches.finished(index)
-        if self._stopping is None or index not in self._running or self._stopping.reported(index, row):
+        if self._stopping is None or index not in self._running:
             return True
-        self._record(transitions.stopped(self._end(index)))
-        self.monitor.stopped(index)
-        return False
+        decision = self._stopping.reported(index, row)
+        if decision is None:
+            return True
+        entry = self._running[index] if decision.continues else self._end(index)
+        decided = transitions.decided(entry, decision)
+        if decided != entry:
+            self._record(decided)
+        if decision.continues:
+            self._running[index] = decided
+        else:
+            self.monitor.stopped(index)
+        return decision.continues
 
     def succeeded(self, index: int) -> None:
         """Record a trial that has written its points."""
@@ -126,6 +143,7 @@ class Conductor:
 
     def failed(self, index: int, failure: Failure) -> None:
         """Record a failed attempt. The trial is retried from its checkpoint, or given up."""
+        failure = self.stalls.ended(index) or failure
         if index not in self._running:
             return
         if self._has_all_points(self._running[index].key):  # it died after its work was done
@@ -186,10 +204,10 @@ class Conductor:
         searcher.tell(entry.index, assignment, observation.objectives, observation.violations)
 
     def _resumed_stopping(self) -> EarlyStopping:
-        """Return the scheduler with all stored reports; record the trials that it stops now."""
+        """Return the scheduler with all stored decisions; record what it decides now."""
         stopping = EarlyStopping(self.sweep)
-        for index in stopping.rebuild(self.directory, self._entries.values(), self._finished):
-            self._record(transitions.stopped(self._entries[index]))
+        for index, decision in stopping.rebuild(self.directory, self._entries.values(), self._finished):
+            self._record(transitions.decided(self._entries[index], decision))
         return stopping
 
     def _earlier_times(self) -> Spent | None:
@@ -239,6 +257,7 @@ class Conductor:
     # The end of a trial
 
     def _end(self, index: int) -> LedgerEntry:
+        self.stalls.ended(index)
         self._searches.ended(index)
         return self._running.pop(index)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from orchestrator.schedulers.early_stopping import DECISIONS, Decision
 from results.storage.ledger import Failure, LedgerEntry
 from trials.config import LadderConfig, TrialConfig
 
@@ -60,9 +61,13 @@ def given_up(entry: LedgerEntry, failure: Failure) -> LedgerEntry:
     return entry.model_copy(update={"state": "failed", "failures": [*entry.failures, failure]})
 
 
-def stopped(entry: LedgerEntry) -> LedgerEntry:
-    """Return the entry of a trial that the scheduler stopped early."""
-    return entry.model_copy(update={"state": "stopped"})
+def decided(entry: LedgerEntry, decision: Decision) -> LedgerEntry:
+    """Return the entry of a trial on whose epoch the scheduler has decided: stopped early, or as it was."""
+    others = [other for other in entry.extra.get(DECISIONS, ()) if other["epoch"] != decision.epoch]
+    extra = {**entry.extra, DECISIONS: [*others, decision.to_json()]}
+    return entry.model_copy(
+        update={"state": entry.state if decision.continues else "stopped", "extra": extra}
+    )
 
 
 def infeasible(entry: LedgerEntry, reason: str) -> LedgerEntry:

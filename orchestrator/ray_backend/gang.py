@@ -22,6 +22,7 @@ from ray.exceptions import RayActorError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from orchestrator.ray_backend.heartbeats import showing_life
 from orchestrator.ray_backend.job import Job, Rank, Report, run_rank
 from results.record_types import JsonObject
 from shrinksweep import ShrinksweepError
@@ -45,10 +46,11 @@ def run_attempt(job: Job, index: int, config: str, report: Report) -> None:
         config: its ``TrialConfig``, as JSON.
         report: called after every epoch; an exception from it ends the attempt.
     """
-    if job.resources.workers == 1:
-        run_rank(job, index, config, report, Rank())
-    else:
-        _gang_of_this_process(job).run(job, index, config, report)
+    with showing_life(job, index):
+        if job.resources.workers == 1:
+            run_rank(job, index, config, report, Rank())
+        else:
+            _gang_of_this_process(job).run(job, index, config, report)
 
 
 @dataclass
@@ -87,7 +89,8 @@ class Worker:
                 raise SystemExit
 
         try:
-            run_rank(job, index, config, report, rank)
+            with showing_life(job, index):
+                run_rank(job, index, config, report, rank)
         except SystemExit:  # from ``report``; no ``except Exception`` inside the trial can catch it
             return False
         finally:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.sweep.sweep import ResourcesConfig
 from results import RunDirectory
@@ -32,6 +33,8 @@ class Job:
     trial: str
     """The function that runs a trial, as ``module:name``: every process imports it itself."""
     constraints: tuple[Constraint, ...] = ()
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Random name of this launch."""
 
     def bundles(self) -> list[dict[str, float]]:
         """Return the bundles of a trial's placement group.

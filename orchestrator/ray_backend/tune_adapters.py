@@ -211,7 +211,7 @@ class Housekeeping(TrialProgressCallback):  # type: ignore[misc]
     @override
     @_guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self.conductor.monitor.placed(trial.config["index"])
+        self.conductor.placed(trial.config["index"])
 
     @override
     def log_result(self, trial: Trial, result: JsonObject, error: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Every private name of Ray Tune that this project uses.
+"""Every private name of Ray and Ray Tune that this project uses.
 
 ``tests/orchestrator/ray_backend/test_tune_private.py`` fails if a version of Ray no longer has one of them.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 
+from ray.experimental import internal_kv
 from ray.tune.execution.tune_controller import TuneController
 
 CHECKED_WITH = "2.60.0"
@@ -34,3 +35,23 @@ def forget_finished(controller: TuneController, at_least: int = 50) -> None:
     for trial in finished:
         controller._trial_metadata.pop(trial.trial_id, None)
         shutil.rmtree(trial.local_path, ignore_errors=True)
+
+
+NAMESPACE = "shrinksweep"
+
+
+def share(key: str, value: str) -> None:
+    """Share a small value with all processes of the Ray cluster."""
+    internal_kv._internal_kv_put(key, value, overwrite=True, namespace=NAMESPACE)
+
+
+def shared(prefix: str) -> list[bytes]:
+    """Return what was shared under the keys that begin with ``prefix``."""
+    keys = internal_kv._internal_kv_list(prefix, namespace=NAMESPACE)
+    values = [internal_kv._internal_kv_get(key, namespace=NAMESPACE) for key in keys]
+    return [value for value in values if value is not None]
+
+
+def forget_shared(prefix: str) -> None:
+    """Delete what was shared under the keys that begin with ``prefix``."""
+    internal_kv._internal_kv_del(prefix, del_by_prefix=True, namespace=NAMESPACE)

@@ -1,14 +1,23 @@
-"""Successive halving on the progress rows of a sweep, and its state rebuilt from storage after a kill."""
+"""Successive halving on the progress rows of a sweep, and its state rebuilt from storage after a kill.
+
+What is decided depends on the order in which the epochs of different trials arrive. No clock tells that order later: so
+each decision is stored with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from typing import cast
 
 from orchestrator.schedulers.halving import Halving, Report, Rules, rules_of
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, RunDirectory
-from results.record_types import ProgressRow
+from results.record_types import JsonObject, ProgressRow
+
+DECISIONS = "decisions"
+"""Key in ``LedgerEntry.extra``: the decisions on the epochs of the trial."""
 
 SEARCH_ONLY = frozenset({"expected_macs", "alpha_entropy", "skip_share"})
 """Progress columns that only the search measures."""
@@ -39,54 +48,85 @@ def _rules(sweep: Sweep) -> Rules:
     return rules_of(config.objectives, first=config.first_epochs, eta=config.eta, seed=sweep.seed)
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What was decided on one epoch of a trial: stored in its ledger entry before it takes effect."""
+
+    epoch: int
+    arrival: int
+    """Position in the order in which the epochs of all trials arrived, from 0."""
+    values: tuple[float, ...]
+    """The objectives that were compared."""
+    continues: bool
+
+    def to_json(self) -> JsonObject:
+        """Return the decision as the ledger holds it."""
+        values = [value if math.isfinite(value) else None for value in self.values]
+        return asdict(self) | {"values": values}
+
+    @classmethod
+    def from_json(cls, stored: JsonObject) -> Decision:
+        """Return a decision of the ledger."""
+        values = tuple(math.nan if value is None else float(value) for value in stored["values"])
+        return cls(int(stored["epoch"]), int(stored["arrival"]), values, bool(stored["continues"]))
+
+
 class EarlyStopping:
-    """Decides after each epoch whether a trial continues. Its state follows from progress files and ledger."""
+    """Decides after each epoch whether a trial continues. Its state follows from the decisions in the ledger."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._objectives = tuple(sweep.strategy.halving.objectives)
         self._halving = Halving(_rules(sweep))
+        self._decisions: dict[tuple[int, int], Decision] = {}
+        self._arrivals = 0
 
-    def reported(self, index: int, row: Mapping[str, object]) -> bool:
-        """Record a progress row and return whether the trial continues."""
+    def reported(self, index: int, row: Mapping[str, object]) -> Decision | None:
+        """Decide on a progress row, or return what was decided on it before; None where nothing is compared."""
         report = self._report(index, row)
-        return True if report is None else self._halving.reported(report)
+        if report is None or self._halving.rules.level(report.epoch) is None:
+            return None
+        known = self._decisions.get((index, report.epoch))
+        if known is not None:
+            return known
+        decision = Decision(report.epoch, self._arrivals, report.values, self._halving.reported(report))
+        self._add(index, decision)
+        return decision
 
     def rebuild(
         self, directory: RunDirectory, entries: Collection[LedgerEntry], finished: Collection[str]
-    ) -> list[int]:
-        """Replay all stored reports in their original order; return the indices of the trials to stop now.
+    ) -> list[tuple[int, Decision]]:
+        """Restore the state, and decide on the epochs that the kill left open: (index of the trial, decision).
 
-        A trial that has later epochs was allowed to continue. Only the last epoch of an unfinished trial is open: the
-        kill may have come before it was reported, or before the stop was written to the ledger. It is decided now,
-        from the same reports.
+        Open is only the last epoch of an unfinished trial, if the kill came before it was reported. Of runs of older
+        versions, which did not store decisions, later epochs and the ledger tell what was decided.
         """
-        columns = ["trial_index", "step", "at", *self._objectives]
-        table = directory.read_progress(columns=columns)
-        in_order = table.sort_by([("at", "ascending"), ("trial_index", "ascending")])
-        rows = cast(list[ProgressRow], in_order.to_pylist())  # with these columns only
+        for entry in entries:
+            for stored in entry.extra.get(DECISIONS, ()):
+                self._add(entry.index, Decision.from_json(stored))
+        for (index, epoch), decision in sorted(self._decisions.items(), key=lambda item: item[1].arrival):
+            self._halving.record(Report(index, epoch, decision.values), decision.continues)
+        names = ["trial_index", "step", *self._objectives]
+        rows = cast(
+            list[ProgressRow], directory.read_progress(columns=names).to_pylist()
+        )  # only these columns
         states = {entry.index: _state(entry, finished) for entry in entries}
-        last_step: dict[int, int] = {}
+        last = {row["trial_index"]: row["step"] for row in rows}  # rows are in the order of steps
+        open_rows = []
         for row in rows:
-            last_step[row["trial_index"]] = max(row["step"], last_step.get(row["trial_index"], 0))
-        return list(self._replay(rows, states, last_step))
-
-    def _replay(
-        self,
-        rows: Iterable[ProgressRow],
-        states: Mapping[int, str],
-        last_step: Mapping[int, int],
-    ) -> Iterator[int]:
-        for row in rows:
-            index = row["trial_index"]
+            index, is_last = row["trial_index"], row["step"] == last[row["trial_index"]]
             report = self._report(index, row)
-            if report is None or index not in states:
+            if report is None or index not in states or (index, report.epoch) in self._decisions:
                 continue
-            is_last = row["step"] == last_step[index]
             if is_last and states[index] == "unfinished":
-                if not self._halving.reported(report):
-                    yield index
+                open_rows.append(row)
             else:
                 self._halving.record(report, not (is_last and states[index] == "stopped"))
+        decided = [(row["trial_index"], self.reported(row["trial_index"], row)) for row in open_rows]
+        return [(index, decision) for index, decision in decided if decision is not None]
+
+    def _add(self, index: int, decision: Decision) -> None:
+        self._decisions[index, decision.epoch] = decision
+        self._arrivals = max(self._arrivals, decision.arrival + 1)
 
     def _report(self, index: int, row: Mapping[str, object]) -> Report | None:
         """Return the report for halving; None if one of its objectives was not measured in this epoch."""

@@ -11,6 +11,9 @@ from results.errors import BrokenFileError
 from results.storage.backends.storage import Storage
 from results.storage.problems import Problems
 
+QUARANTINE = "quarantine"
+"""Folder of the files that were moved away."""
+
 T = TypeVar("T")
 
 
@@ -45,7 +48,7 @@ class CheckedFiles:
     def quarantine(self, path: str) -> bool:
         """Move a file into ``quarantine/``; False if it is gone: another process replaced or moved it."""
         try:
-            self.storage.move(path, f"quarantine/{path}.{uuid.uuid4().hex[:8]}")
+            self.storage.move(path, f"{QUARANTINE}/{path}.{uuid.uuid4().hex[:8]}")
         except FileNotFoundError:
             return False
         finally:

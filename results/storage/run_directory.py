@@ -23,11 +23,12 @@ from results.storage.backends.fence import Fence
 from results.storage.backends.remote_storage import open_storage
 from results.storage.backends.retrying_storage import RETRY_FOR_S, RetryingStorage
 from results.storage.backends.storage import FileVersion, Storage
-from results.storage.checked_files import CheckedFiles
+from results.storage.checked_files import QUARANTINE, CheckedFiles
 from results.storage.checkpoints import Checkpoints
 from results.storage.front import FrontFile
 from results.storage.lease import Lease, LeaseFile
 from results.storage.ledger import Ledger, LedgerEntry
+from results.storage.leftovers import incomplete_files
 from results.storage.parquet_files.compacted_file import CompactedFile
 from results.storage.problems import Problem, Problems
 from results.storage.sweep_file import SweepFile
@@ -35,8 +36,6 @@ from results.storage.trial_files import Keys, TrialFiles, checked_key
 
 FOLDERS = ("ledger", "progress", "points", "checkpoints", "networks")
 CLOSE_ATTEMPTS = 100
-STALE_S = 86_400
-"""Age at which a temporary file is taken for that of a killed writer."""
 
 TrialVersion = tuple[FileVersion | None, FileVersion | None]
 """Versions of the progress and of the points of a trial; None where it has none."""
@@ -220,16 +219,11 @@ class RunDirectory:
     def compact(self, *, at_least: int = 0) -> int:
         """Rewrite ``points.parquet`` if at least ``at_least`` trials have changed; return how many have.
 
-        A compacted run reads many times faster, so this is called from time to time while the sweep runs. It also
-        deletes temporary files that killed writers left more than a day ago.
+        A compacted run reads many times faster, so this is called from time to time while the sweep runs.
         """
         changed = self._points.count_changed()
         if changed < at_least:
             return 0
-        for folder in ("", *FOLDERS):
-            for file in self.storage.list(folder, temporary=True):
-                if time.time() - file.modified_ns / 1e9 > STALE_S:
-                    self.storage.remove(f"{folder}/{file.name}" if folder else file.name)
         self._points.compact()
         return changed
 
@@ -271,6 +265,20 @@ class RunDirectory:
     def read_front(self) -> pa.Table | None:
         """Return the stored front; None if there is none, or a broken one."""
         return self._front.read()
+
+    # --- leftovers ---
+
+    def leftover_checkpoints(self) -> set[str]:
+        """Return the keys of trials that have points, but still checkpoints: they were killed between the two."""
+        kept = self._checkpoints.keys()
+        return kept & self.finished_keys() if kept else kept
+
+    def remove_leftovers(self) -> None:
+        """Delete the checkpoints of finished trials, and the incomplete files of killed writers."""
+        for key in self.leftover_checkpoints():
+            self.delete_checkpoints(key)
+        for path in list(incomplete_files(self.storage, [*FOLDERS, QUARANTINE])):
+            self.storage.remove(path)
 
     # --- broken and foreign files ---
 

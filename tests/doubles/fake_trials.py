@@ -81,6 +81,18 @@ def dying_trial(config: TrialConfig, context: TrialContext) -> None:
     write_records(config, context, _epochs(config), hook)
 
 
+def sleeping_trial(config: TrialConfig, context: TrialContext) -> None:
+    """Stop its own process (SIGSTOP) at the third epoch if s = 2, in the first attempt only."""
+
+    def hook(step: int) -> None:
+        first_attempt = not context.directory.storage.exists(f"slept/{config.trial_key()}")
+        if config.space.splitting == 2 and step == 3 and first_attempt:
+            mark(context, "slept", config.trial_key())
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    write_records(config, context, _epochs(config), hook)
+
+
 def infinite_trial(config: TrialConfig, context: TrialContext) -> None:
     """Write points with accuracy NaN if s = 2."""
     accuracy = math.nan if config.space.splitting == 2 else None

@@ -104,6 +104,15 @@ def test_a_trial_whose_process_dies_goes_on_from_where_it_was(undisturbed: Outco
     same_points(outcome.run.points(), undisturbed.run.points())
 
 
+def test_a_trial_whose_process_is_stopped_is_retried(undisturbed: Outcome, tmp_path: Path) -> None:
+    sweep = small_sweep(resources={"stalled_after_s": 2.0})
+    outcome = run(sweep, tmp_path / "run", trial="sleeping_trial")
+    assert outcome.failed == []
+    [failure] = RunDirectory(tmp_path / "run").read_ledger()[1].failures
+    assert str(failure).startswith("Stalled: no progress for ")
+    same_points(outcome.run.points(), undisturbed.run.points())
+
+
 @pytest.mark.slow
 def test_a_run_on_s3_with_a_server_that_fails_now_and_then(undisturbed: Outcome) -> None:
     with s3_server() as server:

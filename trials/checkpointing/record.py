@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NotRequired, Protocol, TypedDict, cast
@@ -114,7 +115,13 @@ class Record:
         return int(state["epoch"])
 
     def add(
-        self, phase: Phase, epoch: int, measured: EpochColumns, seconds: float, peak_bytes: int | None
+        self,
+        phase: Phase,
+        epoch: int,
+        measured: EpochColumns,
+        seconds: float,
+        peak_bytes: int | None,
+        before_report: Callable[[], None],
     ) -> None:
         """Record an epoch: store its progress row, then a checkpoint, then report the row.
 
@@ -124,6 +131,7 @@ class Record:
             measured: what :meth:`Phase.run_epoch` returned.
             seconds: wall time of the epoch.
             peak_bytes: peak GPU memory of the phase so far; None on the CPU.
+            before_report: called when the epoch is on storage.
         """
         columns = {name: value for name, value in measured.items() if name != "images"}
         self.rows.append(
@@ -147,6 +155,7 @@ class Record:
             return
         self._write_progress()
         self._write_checkpoint(phase, epoch + 1)
+        before_report()
         self.context.report(self.rows[-1])
 
     def add_shared(self, row: JsonObject) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from trials.data.augmentation import Augmentation, Normalization, augment
 from trials.data.image_set import ImageReader
 from trials.data.seeds import RandomStream, generator
+from trials.heartbeat import beating
 
 Batch = tuple[Tensor, Tensor]
 """Images [B, C, H, W] and labels int64 [B]."""
@@ -98,7 +99,7 @@ class Batches:
         return self.batch_size // self.world_size
 
     def _batches(self, order: Tensor, draws: Tensor | None, steps: list[slice]) -> Iterator[RawBatch]:
-        for step, (pixels, labels) in zip(steps, self.images.stream(order, steps), strict=True):
+        for step, (pixels, labels) in zip(steps, beating(self.images.stream(order, steps)), strict=True):
             yield pixels, labels, None if draws is None else draws[step]
 
     def _order(self, epoch: int) -> Tensor:

@@ -20,6 +20,7 @@ from trials.data.sources.file_list import FileSource
 from trials.data.sources.held import HeldImages, Indices, held_images
 from trials.data.sources.readers import decode_batches
 from trials.data.sources.sources import source_of
+from trials.heartbeat import beating
 
 __all__ = ["Batches", "DataError", "ImageReader", "ImageSet", "Images", "load_images", "split_halves"]
 
@@ -87,7 +88,7 @@ def _sampled_statistics(
     """Return mean and standard deviation, float64 [C] each, of a fixed sample of the training images."""
     sample = generator(0, RandomStream.STATISTICS).permutation(len(names))[:STATISTICS_IMAGES]
     batches = ([names[i] for i in part] for part in np.array_split(sample, max(1, len(sample) // 64)))
-    pixels = np.concatenate(list(decode_batches(batches, image_size, shape, workers)))
+    pixels = np.concatenate(list(decode_batches(beating(batches), image_size, shape, workers)))
     return statistics(torch.from_numpy(pixels))
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from trials.device.compute import Compute
+from trials.heartbeat import beating
 
 WARM_UP, RUNS = 3, 15
 """Untimed and timed runs."""
@@ -34,7 +35,7 @@ def latency_ms(network: nn.Module, image_shape: tuple[int, int, int], batch: int
     images = images.contiguous(memory_format=torch.channels_last)
     network.eval()
     times = []
-    for _ in range(WARM_UP + RUNS):
+    for _ in beating(range(WARM_UP + RUNS)):
         _synchronize(compute)
         start = time.perf_counter()
         with compute.autocast():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import optuna
@@ -231,9 +233,9 @@ def test_failed_trials_run_again_with_retry_failed(tmp_path: Path) -> None:
     assert len(conductor.directory.read_ledger()[1].failures) == 3
 
 
-def halved(trials: int = 20) -> Sweep:
+def halved(trials: int = 20, search: int = 2) -> Sweep:
     return small_sweep(
-        trial={"search": {"epochs": 2}, "train": {"epochs": 7}, "ladder": {"threshold": [0.0]}},
+        trial={"search": {"epochs": search}, "train": {"epochs": 9 - search}, "ladder": {"threshold": [0.0]}},
         sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": {"low": 1e-6, "high": 1e-2}},
         strategy={"searcher": "random", "trials": trials, "scheduler": "halving"},
     )
@@ -250,8 +252,8 @@ def test_halving_stops_most_trials_and_keeps_the_rest(tmp_path: Path) -> None:
     assert states.sum() == 20
 
 
-@pytest.mark.parametrize("killed_after", [1, 7, 13])
-def test_halving_is_rebuilt_from_the_progress_files(tmp_path: Path, killed_after: int) -> None:
+@pytest.mark.parametrize("killed_after", [1, 13])
+def test_halving_is_rebuilt_from_the_ledger(tmp_path: Path, killed_after: int) -> None:
     drive(halved(), tmp_path / "whole", quick)
     drive(halved(), tmp_path / "killed", quick, steps=killed_after)
     drive(halved(), tmp_path / "killed", quick)
@@ -259,13 +261,67 @@ def test_halving_is_rebuilt_from_the_progress_files(tmp_path: Path, killed_after
     assert states[0] == states[1]
 
 
-def test_an_unreported_epoch_is_decided_on_resume(tmp_path: Path) -> None:
+NO_SEARCH = halved(search=0)  # no trial waits for the search of another
+
+
+def report_first_epoch(conductor: Conductor, index: int, accuracy: float, hours_ahead: float = 0.0) -> bool:
+    """Store and report the first epoch of a trial whose host has a clock that is ``hours_ahead``."""
+    entry = conductor._running[index]
+    context = TrialContext(conductor.directory, index, conductor.sweep.name)
+    row = progress_row(TrialConfig.model_validate(entry.config), context, 1, 9)
+    row |= {"accuracy": accuracy, "effective_macs": 1.0, "at": row["at"] + timedelta(hours=hours_ahead)}
+    conductor.directory.write_progress(entry.key, [row])
+    return conductor.reported(index, row)
+
+
+def test_decisions_are_stored_when_they_are_made_and_not_made_again_whatever_clocks_say(
+    tmp_path: Path,
+) -> None:
+    before = Conductor(NO_SEARCH, RunDirectory(tmp_path, create=True), Monitor())
+    assert started(before)[:5] == [0, 1, 2, 3, 4]
+    assert report_first_epoch(before, 0, accuracy=0.1, hours_ahead=1.0)  # nobody to compare it with yet
+    for index in (1, 2):
+        assert report_first_epoch(before, index, accuracy=0.5 + index / 10, hours_ahead=-index)
+    assert not report_first_epoch(before, 3, accuracy=math.nan)
+    entries = before.directory.read_ledger()
+    decisions = [entry.extra.get("decisions", []) for entry in entries[:5]]
+    assert [[(d["arrival"], d["epoch"], d["continues"]) for d in found] for found in decisions] == [
+        [(0, 1, True)], [(1, 1, True)], [(2, 1, True)], [(3, 1, False)], []
+    ]  # fmt: skip
+    assert decisions[3][0]["values"] == [None, 1.0]
+
+    for _ in range(2):  # kill after kill
+        after = Conductor(NO_SEARCH, RunDirectory(tmp_path), Monitor())
+        assert [entry.state for entry in after.directory.read_ledger()[:4]] == ["proposed"] * 3 + ["stopped"]
+    assert started(after)[:3] == [0, 1, 2]
+    assert after.reported(0, {"step": 1, "accuracy": 0.1, "effective_macs": 1.0})  # its process starts anew
+    assert not report_first_epoch(after, 4, accuracy=0.2)
+    assert after.directory.read_ledger()[4].extra["decisions"][0]["arrival"] == 4
+
+
+def test_an_epoch_that_no_launch_has_heard_of_is_decided_once_and_stored(tmp_path: Path) -> None:
+    before = Conductor(NO_SEARCH, RunDirectory(tmp_path, create=True), Monitor())
+    started(before)
+    for index, accuracy in enumerate((0.9, 0.8, 0.7)):
+        report_first_epoch(before, index, accuracy)
+    context = TrialContext(before.directory, 3, "test")
+    entry = before._running[3]
+    row = progress_row(TrialConfig.model_validate(entry.config), context, 1, 9) | {"accuracy": 0.1}
+    before.directory.write_progress(entry.key, [row | {"effective_macs": 2.0}])  # and the kill comes here
+    for _ in range(2):
+        Conductor(NO_SEARCH, RunDirectory(tmp_path), Monitor())
+        decided = before.directory.read_ledger()[3]
+        assert (decided.state, len(decided.extra["decisions"])) == ("stopped", 1)
+
+
+def test_halving_is_rebuilt_in_runs_whose_ledgers_hold_no_decisions(tmp_path: Path) -> None:
     drive(halved(), tmp_path / "whole", quick)
-    stopped = [e for e in RunDirectory(tmp_path / "whole").read_ledger() if e.state == "stopped"]
-    directory = RunDirectory(tmp_path / "whole")
-    directory.write_entry(stopped[-1].model_copy(update={"state": "proposed"}))
-    drive(halved(), tmp_path / "whole", quick)
-    assert directory.read_ledger()[stopped[-1].index].state == "stopped"
+    drive(halved(), tmp_path / "old", quick, steps=9)
+    directory = RunDirectory(tmp_path / "old")
+    for entry in directory.read_ledger():
+        directory.write_entry(entry.model_copy(update={"extra": {}}))
+    drive(halved(), tmp_path / "old", quick)
+    assert states_of(tmp_path / "old") == states_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("searcher", ["nsga2", "tpe"])

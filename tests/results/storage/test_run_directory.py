@@ -302,14 +302,32 @@ def test_compacting_an_empty_run(directory: RunDirectory) -> None:
     assert directory.read_points().num_rows == 0
 
 
-def test_compacting_deletes_old_temporary_files(local: RunDirectory) -> None:
-    old, young = (Path(local.uri) / "points" / f".tmp-{name}" for name in ("old", "young"))
-    for path in (old, young):
-        path.write_bytes(b"x")
-    os.utime(old, (time.time() - 90_000,) * 2)
-    local.compact()
-    assert not old.exists()
-    assert young.exists()
+# --- leftovers ---
+
+
+def test_incomplete_files_of_killed_writers_are_removed_wherever_they_are(local: RunDirectory) -> None:
+    for folder in ("", "points", f"checkpoints/{key_of(0)}", f"quarantine/checkpoints/{key_of(0)}"):
+        (Path(local.uri) / folder).mkdir(parents=True, exist_ok=True)
+        for name in ("old", "young"):
+            path = Path(local.uri) / folder / f".tmp-{name}"
+            path.write_bytes(b"x")
+            if name == "old":
+                os.utime(path, (time.time() - 4000,) * 2)
+    local.remove_leftovers()
+    assert {path.name for path in Path(local.uri).rglob(".tmp-*")} == {".tmp-young"}
+    assert len(list(Path(local.uri).rglob(".tmp-*"))) == 4
+
+
+def test_checkpoints_of_trials_that_have_their_points_are_removed(directory: RunDirectory) -> None:
+    for key in (key_of(0), key_of(1), f"search-{key_of(0)}"):
+        directory.write_checkpoint(key, 1, b"state")
+    assert directory.leftover_checkpoints() == set()
+    directory.write_points(key_of(0), point_rows(0))
+    assert directory.leftover_checkpoints() == {key_of(0)}
+    directory.remove_leftovers()
+    assert directory.leftover_checkpoints() == set()
+    assert list(directory.read_checkpoints(key_of(1))) == [b"state"]
+    assert list(directory.read_checkpoints(f"search-{key_of(0)}")) == [b"state"]
 
 
 # --- broken and foreign points ---

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from results.record_types import JsonObject
+from tests.doubles.stopped import StoppedError
 from tests.trials.test_trial import assert_same_trial
 from tests.trials.tiny import context_in, tiny_config
 from trials import TrialConfig, run_trial
@@ -45,6 +47,25 @@ def test_a_trial_with_another_lambda_reuses_the_search_and_gets_the_same_results
     assert searches == [PLAIN, REGULARIZED]
     assert_same_trial(shared.directory, alone.directory, REGULARIZED)
     assert rows == [(REGULARIZED.trial_key(), step) for step in (1, 2, 3, 4)]
+
+
+def test_a_trial_that_is_stopped_in_its_last_search_epoch_leaves_its_search(
+    tmp_path: Path, searches: list[TrialConfig]
+) -> None:
+    def stop(row: JsonObject) -> None:
+        if row["step"] == PLAIN.search.epochs:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run_trial(PLAIN, context_in(tmp_path / "shared", stop))
+    shared = context_in(tmp_path / "shared")
+    run_trial(REGULARIZED, shared)
+    assert searches == [PLAIN]
+    run_trial(PLAIN, shared)  # as if it had been killed there
+    assert searches == [PLAIN]
+    alone = context_in(tmp_path / "alone")
+    run_trial(PLAIN, alone)
+    assert_same_trial(shared.directory, alone.directory, PLAIN)
 
 
 def test_the_search_key_depends_on_everything_that_affects_the_search() -> None:

@@ -27,6 +27,7 @@ from trials.data.sources.locations import require_tables
 from trials.data.sources.splits import SPLITS, Split, split_called, split_of_path, with_test
 from trials.data.sources.survey_cache import survey_once
 from trials.data.sources.surveys import Examined, ImageSurvey, Survey, examine, hashed_bytes
+from trials.heartbeat import beating
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,7 +158,7 @@ def _batches(
             end = start + file.metadata.row_group(group).num_rows
             if len(_between(rows, start, end)):
                 first = start
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=[column]):
+                for batch in beating(file.iter_batches(BATCH_ROWS, row_groups=[group], columns=[column])):
                     yield first, batch.column(0)
                     first += batch.num_rows
             start = end

@@ -16,6 +16,7 @@ from trials.data.sources.decoding import Header, decode, other_size, read_header
 from trials.data.sources.errors import DataError
 from trials.data.sources.labels import Classes
 from trials.data.sources.splits import SPLITS, Split
+from trials.heartbeat import beating
 
 HASHED_BYTES = 2**30
 """Content that the fingerprint reads. Of larger data sets, it reads the beginning and the size of every file."""
@@ -94,7 +95,7 @@ class ImageSurvey:
         """Add the images of a split: the name of each, and what was found, in the order of the labels."""
         self.fingerprint.update(split.encode())
         labels = self.classes.labels[split].tolist()
-        for label, (where, examined) in zip(labels, images, strict=True):
+        for label, (where, examined) in zip(labels, beating(images), strict=True):
             self.total += 1
             self.fingerprint.update(examined.digest + self.classes.names[label].encode())
             if examined.header is None:
