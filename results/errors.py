@@ -41,12 +41,20 @@ class BrokenFileError(ResultsError):
 
 
 def one_line(error: object, limit: int = 2000) -> str:
-    r"""Return the text of an error as one line of at most ``limit`` characters.
+    r"""Return the text of an error as one line of at most ``limit`` characters; the middle of a longer one is left out.
+
+    The end stays, because long errors end with their cause.
 
     >>> one_line(ValueError("no such\n   thing"))
     'no such thing'
+    >>> one_line("a first line, much that follows, and the cause", limit=30)
+    'a first line ... and the cause'
     """
-    return " ".join(str(error).split())[:limit]
+    text = " ".join(str(error).split())
+    if len(text) <= limit:
+        return text
+    kept = limit - len(" ... ")
+    return f"{text[: kept // 2].rstrip()} ... {text[len(text) - (kept - kept // 2) :].lstrip()}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

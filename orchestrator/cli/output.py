@@ -34,9 +34,11 @@ def show_table(table: Table, output: Path | None) -> None:
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print a table: drawn on a terminal, as plain text elsewhere."""
+    """Print a table: drawn on a terminal as far as there is room, as plain text elsewhere."""
+    from orchestrator.status.narrow import Fitted
+
     if console.is_terminal:
-        console.print(table)
+        console.print(Fitted(table))
     else:
         for line in plain_lines(table):
             typer.echo(line, file=console.file)

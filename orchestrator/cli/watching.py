@@ -11,7 +11,7 @@ import typer
 from orchestrator.cli.options import RunPath, check_choice
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, JustifyMethod, RenderableType
     from rich.table import Table
 
     from orchestrator.status.status import Status
@@ -91,19 +91,19 @@ def _watch(updates: Iterator[Status], console: Console) -> None:
 
 
 def _parts(state: Status, console: Console) -> list[RenderableType]:
-    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     from orchestrator.cli.output import plain_lines
     from orchestrator.status.headline import headline
+    from orchestrator.status.narrow import Fitted, overall_bar
 
     drawn = console.is_terminal
     parts: list[RenderableType] = [Text(headline(state.summary), style="bold")]
     if drawn:
-        parts.append(ProgressBar(total=max(1, state.total), completed=state.settled, width=60))
+        parts.append(overall_bar(state.settled, state.total))
     table = _trials_table(state, drawn)
     if state.running:
-        parts += [table] if drawn else map(Text, plain_lines(table))
+        parts += [Fitted(table)] if drawn else map(Text, plain_lines(table))
     most = MOST if drawn else None
     parts += [Text(f"trial {i} failed for good: {why}", style="red") for i, why in state.failed[:most]]
     parts += [Text(f"trial {i} is tried again: {why}", style="yellow") for i, why in state.retried[:most]]
@@ -117,13 +117,15 @@ def _parts(state: Status, console: Console) -> list[RenderableType]:
 
 def _trials_table(state: Status, drawn: bool) -> Table:
     from rich.progress_bar import ProgressBar
-    from rich.table import Table
 
+    from orchestrator.status.narrow import SparingTable
     from orchestrator.status.tables import format_cell, format_duration
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = SparingTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.spare = ("host", "progress", "last epoch", "accuracy")
     for heading in ("trial", "phase", "progress", "epochs", "accuracy", "host", "last epoch"):
-        table.add_column(heading, justify="right" if heading in ("trial", "epochs", "accuracy") else "left")
+        justify: JustifyMethod = "right" if heading in ("trial", "epochs", "accuracy") else "left"
+        table.add_column(heading, justify=justify, no_wrap=True)
     for trial in state.running[: MOST if drawn else None]:
         table.add_row(
             str(trial.index),

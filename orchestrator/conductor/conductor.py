@@ -72,7 +72,8 @@ class Conductor:
             state_of(e.state, progress=False, points=False, usable=e.key in self._finished)
             for e in self._entries.values()
         ]
-        monitor.begin(sweep, states, self._earlier_times())
+        extended = [entry.index for entry in self._entries.values() if entry.key in standing.short]
+        monitor.begin(sweep, states, self._earlier_times(), extended)
         for entry in self._entries.values():
             self._forget_config(entry)
 

@@ -66,20 +66,30 @@ class Monitor:
     front: pa.Table | None = None
     objectives: dict[str, str] = field(default_factory=dict)
     name: str = ""
+    extended: set[int] = field(default_factory=set)
+    """Indices of trained trials whose ladder has grown, and is not evaluated yet."""
     events: list[str] = field(default_factory=list)
     """One line for each failed attempt, oldest first."""
     _epochs: float = 1.0  # of one trial, as the sweep configures them
     _trial_s: Mean = field(default_factory=Mean)
     _ladder_s: Mean = field(default_factory=Mean)
 
-    def begin(self, sweep: Sweep, states: Iterable[TrialState], spent: Spent | None = None) -> None:
+    def begin(
+        self,
+        sweep: Sweep,
+        states: Iterable[TrialState],
+        spent: Spent | None = None,
+        extended: Iterable[int] = (),
+    ) -> None:
         """Record the state at the start of a launch.
 
         Args:
             sweep: the sweep.
             states: of the trials of the ledger.
             spent: mean seconds of trials that finished in earlier launches.
+            extended: indices of trained trials whose ladder has grown since.
         """
+        self.extended = set(extended)
         counts = Counter(states)
         self.name, self.objectives = sweep.name, dict(sweep.objectives)
         self.total = max(sweep.budget, counts.total())
@@ -116,6 +126,7 @@ class Monitor:
     def finished(self, index: int) -> None:
         """Record a finished trial."""
         running = self.running.pop(index, None)
+        self.extended.discard(index)
         self.finished_count += 1
         now = self.clock()
         if running is not None and running.placed_at is not None:
@@ -136,6 +147,8 @@ class Monitor:
     def failed(self, entry: LedgerEntry) -> None:
         """Record a failed attempt."""
         self.running.pop(entry.index, None)
+        if entry.state == "failed":
+            self.extended.discard(entry.index)
         reason = str(entry.failures[-1]).splitlines()[0] if entry.failures else ""
         if entry.state == "failed":
             self.failed_count += 1

@@ -82,7 +82,12 @@ class Status:
         """The counts of the headline. Trials that the ledger does not have yet count as proposed."""
         waiting = self.total - self.settled - self.counts.get("running", 0)
         return Summary(
-            self.name, self.total, {**self.counts, "proposed": waiting}, self.seconds_left, self.front
+            name=self.name,
+            total=self.total,
+            counts={**self.counts, "proposed": waiting},
+            seconds_left=self.seconds_left,
+            front=self.front,
+            launched=self.launch is not None,
         )
 
 

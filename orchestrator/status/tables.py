@@ -8,6 +8,8 @@ import pyarrow as pa
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from orchestrator.status.narrow import SparingTable
+
 HEADINGS = {
     "output_node": "output\nnode",
     "splitting": "s",
@@ -45,18 +47,17 @@ def points_table(
     columns = list(
         dict.fromkeys(["point", *differing, *(n for n in beside if n not in objectives), *objectives])
     )
-    table = Table(
+    table = SparingTable(
         title=f"front: {points.num_rows} points",
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+    table.spare = [_shown(name) for name in reversed(columns[1:]) if name not in objectives]
     for name in columns:
         kind = points.schema.field(name).type
         is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        table.add_column(
-            HEADINGS.get(name) or _heading(name), justify="right" if is_number else "left", no_wrap=True
-        )
+        table.add_column(_shown(name), justify="right" if is_number else "left", no_wrap=True)
     for row in points.select(columns).slice(0, rows).to_pylist():
         row["point"] = short_point(row["point"])
         table.add_row(*(format_cell(row[name]) for name in columns))
@@ -71,6 +72,10 @@ def short_point(point: str) -> str:
     """
     key, _, rung = point.partition("-")
     return f"{key[:8]}-{rung}"
+
+
+def _shown(column: str) -> str:
+    return HEADINGS.get(column) or _heading(column)
 
 
 def _heading(column: str) -> str:

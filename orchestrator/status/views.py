@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from orchestrator.conductor.monitor import Monitor, Running
 from orchestrator.status.headline import Summary, headline
+from orchestrator.status.narrow import Fitted, SparingTable, overall_bar
 from orchestrator.status.tables import front_table
 
 LINE_EVERY_S = 10.0
@@ -117,11 +118,11 @@ class LiveView(View):
             return Text(self._text, style="dim")
         monitor = self._monitor
         parts: list[RenderableType] = [Text(launch_headline(monitor), style="bold")]
-        parts.append(ProgressBar(total=max(1, monitor.total), completed=monitor.settled, width=60))
-        parts.append(_trials_table(monitor.placed_trials))
+        parts.append(overall_bar(monitor.settled, monitor.total))
+        parts.append(Fitted(_trials_table(monitor.placed_trials)))
         parts += [Text(event, style="yellow") for event in monitor.events[-3:]]
         if monitor.front is not None and monitor.front.num_rows:
-            parts.append(front_table(monitor.front, monitor.objectives, ROWS))
+            parts.append(Fitted(front_table(monitor.front, monitor.objectives, ROWS)))
         return Group(*parts)
 
 
@@ -140,12 +141,16 @@ def launch_headline(monitor: Monitor) -> str:
         },
         seconds_left=seconds_left if monitor.settled < monitor.total else None,
         front=None if monitor.front is None else monitor.front.num_rows,
+        extended=len(monitor.extended),
     )
     return headline(summary, show_idle=True)
 
 
 def _trials_table(running: Sequence[Running]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = SparingTable(box=None, pad_edge=False, show_header=False)
+    table.spare = ("bar", "accuracy", "phase")
+    for name in ("trial", "phase", "bar", "epochs", "accuracy"):
+        table.add_column(name, no_wrap=True)
     for trial in running[:ROWS]:
         accuracy = trial.row.get("validation_accuracy")
         accuracy = trial.row.get("accuracy") if accuracy is None else accuracy

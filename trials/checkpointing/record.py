@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NotRequired, Protocol, TypedDict, cast
 
+from results.errors import one_line
 from results.record_types import JsonObject, ProgressRow, ProgressTap
 from trials.checkpointing import checkpoint
 from trials.checkpointing.checkpoint import State
@@ -109,8 +110,9 @@ class Record:
         try:
             phase.load_state_dict(state[phase.name])
         except (RuntimeError, ValueError, KeyError) as error:
-            line = " ".join(str(error).split())[:300]
-            raise CheckpointError(f"a checkpoint must fit the trial's network, but got: {line}") from error
+            raise CheckpointError(
+                f"a checkpoint must fit the trial's network, but got: {one_line(error, 300)}"
+            ) from error
         checkpoint.restore_random_state(state["random"])
         return int(state["epoch"])
 

@@ -21,7 +21,8 @@ def test_status_says_what_runs_where_and_what_failed(runs: Path, capsys: pytest.
     status, out, err = command(capsys, "status", "runs/digits")
     first, heading, trial, *rest = out.splitlines()
     assert (status, err) == (0, "")
-    assert first.startswith("test: 2 of 4 trials finished, 1 running, 1 failed, about ")
+    assert first.startswith("test: 2 of 4 trials finished, 1 interrupted, 1 failed, ")
+    assert "left" not in first  # nothing runs without a launch
     assert heading.split()[:6] == ["trial", "phase", "progress", "epochs", "accuracy", "host"]
     host = open_run("runs/digits").trials()["host"].dropna().iloc[-1]
     assert trial.split()[:4] == ["2", "train", "67%", "2/3"]

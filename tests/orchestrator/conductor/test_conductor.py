@@ -215,6 +215,10 @@ def test_a_longer_ladder_is_evaluated_and_nothing_is_trained_again(tmp_path: Pat
     extended = Sweep(**searched(searcher).model_dump(exclude={"trial"}), trial=longer)
     assert not is_finished(extended, RunDirectory(tmp_path / "run"))
     epochs = open_run(tmp_path / "run").progress()
+    trained = drive(extended, tmp_path / "run", steps=0)
+    assert len(trained.monitor.extended) == len(
+        open_run(tmp_path / "run").points(["trial_key"])["trial_key"].unique()
+    )
     drive(extended, tmp_path / "run", steps=4)
     drive(extended, tmp_path / "run")
     points = open_run(tmp_path / "run").points()

@@ -39,9 +39,21 @@ def test_the_whole_line() -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_headline_of_a_run_counts_every_state(state: TrialState) -> None:
-    status = Status("digits", 9, {state: 3})
+    status = Status("digits", 9, {state: 3}, launch="somebody")
     assert WORDS[state].replace("3 waiting", "9 waiting") in headline(status.summary)
     assert status.settled == (3 if state in SETTLED else 0)
+
+
+def test_without_a_launch_nothing_runs_and_no_time_is_left() -> None:
+    line = headline(Status("digits", 9, {"running": 2}, seconds_left=56.0).summary)
+    assert line == "digits: 0 of 9 trials finished, 2 interrupted, 7 waiting"
+
+
+def test_trained_trials_whose_ladder_has_grown_are_told_from_untrained_ones() -> None:
+    monitor = Monitor(name="digits", total=9, extended={0, 1, 2})
+    assert "0 of 9 trials finished, 3 trained and waiting for new rungs" in launch_headline(monitor)
+    monitor.finished(1)
+    assert "1 of 9 trials finished, 2 trained and waiting for new rungs" in launch_headline(monitor)
 
 
 def monitor_of(state: TrialState) -> Monitor:
