@@ -57,18 +57,34 @@ def one_line(error: object, limit: int = 2000) -> str:
     return f"{text[: kept // 2].rstrip()} ... {text[len(text) - (kept - kept // 2) :].lstrip()}"
 
 
+def shown(value: object, limit: int = 200) -> str:
+    """Return a value as a message shows it, on one line of about ``limit`` characters at most.
+
+    >>> shown("x" * 300, 20)
+    "'xxxxxxxx...xxxxxxx'"
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer with thousands of digits, a list in itself
+        return f"a huge {type(value).__name__}"
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[: half - 1]}...{text[-half + 2 :]}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean `x`?"`` for the known name closest to ``name``, or an empty string.
 
-    >>> nearest("acuracy", ["accuracy", "macs"])
-    '; did you mean `accuracy`?'
+    Names that begin with it come before those that contain it, and these before those of similar spelling.
+
+    >>> nearest("acuracy", ["accuracy", "macs"]), nearest("acc", ["macs", "accuracy"])
+    ('; did you mean `accuracy`?', '; did you mean `accuracy`?')
     >>> nearest("zzz", ["accuracy", "macs"])
     ''
     """
-    folded = {candidate.casefold(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
-    if not close:  # fall back to names that contain it: `memory` -> `memory_bytes`
-        close = [candidate for candidate in folded if name and name.casefold() in candidate][:1]
+    folded, wanted = {candidate.casefold(): candidate for candidate in known}, name.casefold()
+    close = [candidate for candidate in folded if len(wanted) > 1 and wanted in candidate]
+    close.sort(key=lambda candidate: (not candidate.startswith(wanted), len(candidate)))
+    close = close or difflib.get_close_matches(wanted, folded, n=1, cutoff=0.5)
     return f"; did you mean `{folded[close[0]]}`?" if close else ""
 
 

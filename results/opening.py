@@ -12,7 +12,7 @@ import pyarrow.fs as pafs
 
 from results.errors import NoRunError
 from results.run import Run
-from results.storage.backends.remote_storage import split_uri
+from results.storage.backends.remote_storage import local_path, split_uri
 from results.storage.run_directory import RunDirectory
 
 PathLike = str | os.PathLike[str]
@@ -34,7 +34,8 @@ def open_runs(paths: PathLike | Iterable[PathLike], *, filesystem: pafs.FileSyst
     """Open several runs as one; their data frames begin with a column ``run``, the folder name of the run.
 
     ``paths`` is a list of paths or URIs, or a pattern such as ``runs/*`` or ``s3://bucket/runs/night-*``. A pattern
-    ignores folders that are no run; for remote paths it may have wildcards in the last part only.
+    ignores folders that are no run; for remote paths it may have wildcards in the last part only. A folder that exists
+    under the very name, such as ``runs/lr[1e-3]``, is not taken for a pattern.
 
     Raises:
         NoRunError: there is no run at all, or a listed path is none.
@@ -62,7 +63,7 @@ def _existing(path: PathLike | RunDirectory, filesystem: pafs.FileSystem | None)
 def _matches(pattern: str, filesystem: pafs.FileSystem | None) -> list[str]:
     """Return the folders that match the pattern, by name."""
     if filesystem is None and "://" not in pattern:
-        return sorted(path for path in glob.glob(str(Path(pattern).expanduser())) if os.path.isdir(path))
+        return sorted(str(path) for path in _expanded(local_path(pattern)) if path.is_dir())
     path, query = split_uri(pattern)
     parent, _, last = path.rstrip("/").rpartition("/")
     if filesystem is None:
@@ -70,8 +71,21 @@ def _matches(pattern: str, filesystem: pafs.FileSystem | None) -> list[str]:
     else:
         folder = parent
     entries = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
-    names = (entry.base_name for entry in entries if entry.type == pafs.FileType.Directory)
-    return [f"{parent}/{name}{query}" for name in sorted(names) if fnmatch.fnmatchcase(name, last)]
+    names = [entry.base_name for entry in entries if entry.type == pafs.FileType.Directory]
+    matching = [last] if last in names else fnmatch.filter(sorted(names), last)
+    return [f"{parent}/{name}{query}" for name in matching]
+
+
+def _expanded(pattern: Path) -> list[Path]:
+    """Return the paths that match, part by part. A part that exists under this very name stands for itself alone."""
+    found = [Path(pattern.anchor)]
+    for part in pattern.parts[1 if pattern.anchor else 0 :]:
+        found = [
+            folder / name
+            for folder in found
+            for name in ([part] if os.path.lexists(folder / part) else glob.glob(part, root_dir=folder))
+        ]
+    return found
 
 
 def _names(directories: Sequence[RunDirectory]) -> list[str]:

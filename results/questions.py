@@ -10,8 +10,9 @@ import pandas as pd
 
 from results.pareto import attainment, choosing, comparing, effects, history, pareto
 from results.pareto.grouping import groups
-from results.pareto.objectives import Columns, Objectives, column_list
+from results.pareto.objectives import Columns, Objectives
 from results.schema import column_of_path
+from results.tables.names import columns_of, with_columns
 from results.tables.run_tables import RunTables
 from results.tables.where import where_mask
 
@@ -24,7 +25,8 @@ class RunQuestions(RunTables):
 
     ``maximize`` and ``minimize`` name one column or several. Without both, the objectives are those of the sweep file,
     and points that violate its constraints are left out. ``where`` keeps the points for which an expression is true,
-    see ``results.tables.where``.
+    see ``results.tables.where``. A column may also be named as tables show it (``s``, ``lambda``, ``tau``,
+    ``map_bits``), or by the path of its field (``space.splitting``).
 
     Raises:
         UnknownColumnError: a name is no column; suggests the nearest one.
@@ -55,10 +57,12 @@ class RunQuestions(RunTables):
         {1: 2, 2: 2, 4: 1}
         """
         points, objectives = self._select(maximize, minimize, where)
-        names = column_list(by)
+        names = columns_of(by)
         on_front = np.zeros(len(points), dtype=bool)
         for _, rows in groups(points, names):
-            on_front[rows] = pareto.front_mask(points.iloc[rows], objectives, epsilon)
+            on_front[rows] = pareto.front_mask(
+                points.iloc[rows], objectives, epsilon and with_columns(epsilon)
+            )
         front = points[on_front]
         ascending = [True] * len(names) + [not more for more in objectives.maximize]
         order = [*names, *objectives.names]
@@ -118,10 +122,10 @@ class RunQuestions(RunTables):
         {1: 111.0, 2: 147.0, 4: 76.0}
         """
         points, objectives = self._select(maximize, minimize, where)
-        reference = dict(reference) if reference is not None else pareto.worst(points, objectives)
+        reference = pareto.worst(points, objectives) if reference is None else with_columns(reference)
         if by is None:
             return pareto.hypervolume_of(points, objectives, reference)
-        names = column_list(by)
+        names = columns_of(by)
         by_value = {
             value: pareto.hypervolume_of(points.iloc[rows], objectives, reference)
             for value, rows in groups(points, names)
@@ -149,7 +153,7 @@ class RunQuestions(RunTables):
         """
         points, objectives = self._select(maximize, minimize, where)
         progress = self.progress()
-        limits = pareto.worst(points, objectives) if reference is None else reference
+        limits = pareto.worst(points, objectives) if reference is None else with_columns(reference)
         if self.names is None:
             return history.hypervolume_history(points, progress, objectives, limits)
         histories = []
@@ -173,7 +177,9 @@ class RunQuestions(RunTables):
         >>> run.best(minimize="macs", where="accuracy > 0.87")["macs"]
         800
         """
-        return choosing.best(_filter(self.points(), where), maximize=maximize, minimize=minimize)
+        return choosing.best(
+            _filter(self.points(), where), maximize=columns_of(maximize), minimize=columns_of(minimize)
+        )
 
     def compare(
         self,
@@ -191,7 +197,7 @@ class RunQuestions(RunTables):
         """
         a, objectives = self._select(maximize, minimize, where)
         b = _points(other, maximize, minimize, where)
-        return comparing.compare_sets(a, b, objectives, reference)
+        return comparing.compare_sets(a, b, objectives, reference and with_columns(reference))
 
     def attainment(
         self,
@@ -208,7 +214,7 @@ class RunQuestions(RunTables):
         ['level', 'accuracy', 'macs']
         """
         points, objectives = self._select(maximize, minimize, where)
-        return attainment.attainment_of(points, objectives, over, levels)
+        return attainment.attainment_of(points, objectives, columns_of(over), levels)
 
     def effect(
         self, factor: str, objectives: Columns | None = None, *, where: str | None = None
@@ -225,7 +231,7 @@ class RunQuestions(RunTables):
         1       0.05  accuracy   -0.05       6
         """
         points, column = _filter(self.points(), where), column_of_path(factor)
-        names = tuple(self.objectives()) if objectives is None else column_list(objectives)
+        names = tuple(self.objectives()) if objectives is None else columns_of(objectives)
         swept = ["trial_key"] if column in RUNG else [*map(column_of_path, self.swept()), "seed"]
         others = [name for name in ["run", *swept, *RUNG] if name in points.columns and name != column]
         return effects.effect(points, column, objectives=names, others=list(dict.fromkeys(others)))
@@ -237,7 +243,7 @@ class RunQuestions(RunTables):
         if maximize is None and minimize is None:
             objectives = Objectives.of_sweep(self.objectives())
         else:
-            objectives = Objectives.of(maximize, minimize)
+            objectives = Objectives.of(columns_of(maximize), columns_of(minimize))
         return _points(self, maximize, minimize, where), objectives
 
 

@@ -8,6 +8,7 @@ they may differ between two identical runs.
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 
 import pyarrow as pa
 
@@ -240,13 +241,42 @@ _COLUMN_OF_PATH = {
 }
 
 
+SHORT_NAMES = {
+    "s": "splitting",
+    "lambda": "regularization",
+    "tau": "threshold",
+    "tau_mode": "threshold_mode",
+    "map_bits": "feature_map_bits",
+}
+"""Columns by the names that tables and figures show."""
+
+
 def column_of_path(path: str) -> str:
     """Return the column of the configuration's field ``path``; swept fields without a column of their own get one.
 
+    A short name, as tables show it, is its column. Every other name is returned as it is.
+
     >>> column_of_path("space.splitting"), column_of_path("search.epochs"), column_of_path("train.momentum")
     ('splitting', 'search_epochs', 'train_momentum')
+    >>> column_of_path("lambda"), column_of_path("accuracy")
+    ('regularization', 'accuracy')
     """
-    return _COLUMN_OF_PATH.get(path, path.replace(".", "_"))
+    return _COLUMN_OF_PATH.get(path) or SHORT_NAMES.get(path) or path.replace(".", "_")
+
+
+def column_in(name: str, columns: Container[str]) -> str:
+    """Return the one of ``columns`` that ``name`` stands for, see ``column_of_path``; ``name`` itself if it is one."""
+    return name if name in columns else column_of_path(name)
+
+
+def path_of_column(column: str) -> str | None:
+    """Return the configuration's field that a column holds, where the two have different names.
+
+    >>> path_of_column("tau"), path_of_column("regularization"), path_of_column("accuracy")
+    ('ladder.threshold', 'feature_maps.regularization', None)
+    """
+    named = column_of_path(column)
+    return next((path for path, name in _COLUMN_OF_PATH.items() if name == named), None)
 
 
 def paths_of(swept: str) -> tuple[str, ...]:

@@ -100,6 +100,10 @@ HEADS = {"self_attention": 4, "self_attention_2h": 2, "self_attention_4h": 4, "w
 """Heads of each attention primitive. They must divide the node width."""
 
 
+MAX_WIDTH = 2**24
+"""The largest node width, in channels."""
+
+
 def check_fit(
     space: SearchSpace,
     *,
@@ -131,8 +135,8 @@ def check_fit(
 
     Raises:
         SplittingError: ``splitting`` does not fit the output node.
-        SpaceError: too few cells for a normal cell beside the reductions, heads that do not divide the width, or an
-            image too small for the stem or the reductions.
+        SpaceError: too few cells for a normal cell beside the reductions, cells without channels or with too many,
+            heads that do not divide the width, or an image too small for the stem or the reductions.
     """
     reductions = space.skeleton.reductions
     if len(space.skeleton.reduction_cells(cells)) < len(reductions) or cells <= len(reductions):
@@ -140,7 +144,14 @@ def check_fit(
             f"`cells` must leave room for a normal cell beside the {len(reductions)} reductions of {space.name}, "
             f"but got cells={cells}"
         )
-    for width in stage_widths(space, cells=cells, channels=channels, width_growth=width_growth):
+    for width in dict.fromkeys(
+        stage_widths(space, cells=cells, channels=channels, width_growth=width_growth)
+    ):
+        if not 1 <= width <= MAX_WIDTH:
+            raise SpaceError(
+                f"a cell must have 1 to {MAX_WIDTH:,} channels, but got {width:g} with channels={channels}, "
+                f"width_growth={width_growth:g}"
+            )
         output_channels(output_node, splitting, nodes, width)
         if width % partial_channels:
             raise SpaceError(
@@ -175,5 +186,5 @@ def stage_widths(space: SearchSpace, *, cells: int, channels: int, width_growth:
     widths, width = [], channels
     for index in range(cells):
         width *= 2 if index in reductions else 1
-        widths.append(round(width * width_growth))
+        widths.append(round(min(width * width_growth, 1e18)))
     return widths

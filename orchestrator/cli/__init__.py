@@ -6,6 +6,7 @@ it only then, so that ``shrinksweep --help`` loads neither torch nor Ray. Read f
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from orchestrator.cli.integrations import log, optuna
 from orchestrator.cli.launching import launch, plan
 from orchestrator.cli.schemas import schema
 from orchestrator.cli.watching import status
+from shrinksweep import ShrinksweepError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -58,9 +60,13 @@ for command in (plan, launch, status, front, compare, report, export, log, optun
 
 
 def main() -> None:
-    """Run the command line. A mistake of the user ends it with exit status 2 and one line for each fault."""
+    """Run the command line. A fault of the user or the site ends it with exit status 2 and a line for each fault."""
     try:
         status = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader has what it wants, as in `shrinksweep front RUN | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         lines = _fault_lines(error)
         if lines is None:
@@ -74,12 +80,14 @@ def main() -> None:
 
 
 def _fault_lines(error: Exception) -> list[str] | None:
-    """Return one line for each mistake of the user, or None if the error is a bug."""
+    """Return one line for each fault of the user or the site, or None if the error is a bug."""
     if hasattr(error, "format_message"):  # an error of the parser, click's own or the copy inside typer
         return [" ".join(error.format_message().split()) or "a command must be given; see shrinksweep --help"]
-    from shrinksweep import ShrinksweepError
-
-    return str(error).splitlines() if isinstance(error, ShrinksweepError) else None
+    if isinstance(error, ShrinksweepError):
+        return str(error).splitlines()
+    if isinstance(error, OSError):
+        return [" ".join(f"the system must do what is asked of it, but {error}".split())]
+    return None
 
 
 if __name__ == "__main__":

@@ -43,7 +43,14 @@ Reference = Annotated[
 ]
 A = Annotated[str, typer.Argument(metavar="A", help="The first run.", autocompletion=completion.runs)]
 B = Annotated[str, typer.Argument(metavar="B", help="The second run.", autocompletion=completion.runs)]
-Form = Annotated[str, typer.Option("--format", metavar="F", help="table, csv or json.")]
+Form = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="F",
+        help="table, csv, json, parquet or xlsx. [default: by the ending of FILE, else table]",
+    ),
+]
 
 
 def compare(
@@ -53,7 +60,7 @@ def compare(
     minimize: Minimize = None,
     where: Where = None,
     reference: Reference = None,
-    form: Form = "table",
+    form: Form = None,
     output: Output = None,
 ) -> None:
     """Compare two runs.
@@ -68,10 +75,11 @@ def compare(
       shrinksweep compare runs/digits runs/digits-wide --where "seed == 0"
       shrinksweep compare runs/digits runs/digits-wide --format csv
     """
-    from orchestrator.cli.output import show_table, write_frame
+    from orchestrator.cli.output import format_of, show_table, write_frame
     from orchestrator.errors import OrchestratorError
 
-    check_choice("--format", form, ("table", "csv", "json"))
+    form = format_of(form, output)
+    check_choice("--format", form, ("table", "csv", "json", "parquet", "xlsx"))
     first, second = open_one_or_more(a), open_one_or_more(b)
     if not maximize and not minimize and first.objectives() != second.objectives():
         raise OrchestratorError(

@@ -13,7 +13,7 @@ import typer
 MOST = 200
 """The most candidates that are offered."""
 
-FORMATS = ("table", "csv", "json", "parquet")
+FORMATS = ("table", "csv", "json", "parquet", "xlsx")
 """The formats of ``shrinksweep front``."""
 
 

@@ -52,9 +52,12 @@ Knee = Annotated[
     bool, typer.Option("--knee", help="Show only the knee: the point where the front bulges out most.")
 ]
 Form = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--format", metavar="F", help="table, csv, json or parquet.", autocompletion=completion.formats
+        "--format",
+        metavar="F",
+        help="table, csv, json, parquet or xlsx. [default: by the ending of FILE, else table]",
+        autocompletion=completion.formats,
     ),
 ]
 
@@ -68,7 +71,7 @@ def front(
     epsilon: Epsilon = None,
     sort: Sort = None,
     knee: Knee = False,
-    form: Form = "table",
+    form: Form = None,
     output: Output = None,
 ) -> None:
     """Show the Pareto front: the points that no other dominates.
@@ -85,13 +88,15 @@ def front(
       shrinksweep front runs/digits --epsilon accuracy=0.01
       shrinksweep front runs/digits --knee
       shrinksweep front "runs/*" --max accuracy --min macs --by run
-      shrinksweep front runs/digits --format csv -o front.csv
+      shrinksweep front runs/digits -o front.csv
     """
-    from orchestrator.cli.output import write_frame
+    from orchestrator.cli.output import format_of, write_frame
     from orchestrator.errors import OrchestratorError
     from results.pareto.choosing import knee_of
     from results.pareto.objectives import Objectives
+    from results.tables.names import columns_of
 
+    form = format_of(form, output)
     check_choice("--format", form, completion.FORMATS)
     opened = open_one_or_more(run)
     objectives = _objectives(opened, maximize, minimize)
@@ -100,7 +105,8 @@ def front(
         maximize or None, minimize or None, where=where, by=by, epsilon=parse_pairs("--epsilon", epsilon)
     )
     if points.empty:
-        raise OrchestratorError(_why_empty(opened, objectives, where))
+        of_sweep = not maximize and not minimize
+        raise OrchestratorError(_why_empty(opened, objectives, where, of_sweep=of_sweep))
     differing = _differing(opened, points)
     if knee:
         points = points.loc[[knee_of(points, Objectives.of_sweep(objectives)).name]]
@@ -108,7 +114,7 @@ def front(
         points = _sorted(points, sort)
     if form == "table":
         runs = ["run"] if opened.names else []
-        beside = [*runs, *differing, *(by or []), *([sort.removeprefix("-")] if sort else [])]
+        beside = [*runs, *differing, *columns_of(by), *columns_of(sort and sort.removeprefix("-"))]
         _show(points, objectives, beside, output)
     else:
         write_frame(points, form, output)
@@ -116,10 +122,11 @@ def front(
 
 def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None) -> dict[str, str]:
     from results.pareto.objectives import Objectives
+    from results.tables.names import columns_of
 
     if not maximize and not minimize:
         return run.objectives()
-    return Objectives.of(maximize or (), minimize or ()).directions()
+    return Objectives.of(columns_of(maximize), columns_of(minimize)).directions()
 
 
 def _differing(run: Run, front: pd.DataFrame) -> list[str]:
@@ -131,25 +138,27 @@ def _differing(run: Run, front: pd.DataFrame) -> list[str]:
     return [name for name in names if name in front.columns and front[name].nunique() > 1]
 
 
-def _why_empty(run: Run, objectives: dict[str, str], where: str | None) -> str:
-    count, constraints = len(run.points(["point"])), run.constraints()
-    if not count:
+def _why_empty(run: Run, objectives: dict[str, str], where: str | None, *, of_sweep: bool) -> str:
+    from results.pareto.no_front import why_no_front
+    from results.tables.where import where_mask
+
+    points = run.points()
+    if points.empty:
         return f"a front needs a point, but no trial of {run!r} has finished yet"
-    if where is not None:
-        return f"a front needs a point, but none of the {count} points matches --where {where!r}"
-    if constraints and not len(run.feasible_points()):
-        violated = " and ".join(map(str, constraints))
-        return f"a front needs a point, but none of the {count} points satisfies {violated}"
-    return f"a front needs a point, but none of the {count} points has all of {', '.join(objectives)}"
+    if where is not None and not where_mask(points, where).any():
+        return f"a front needs a point, but none of the {len(points)} points matches --where {where!r}"
+    constraints = run.constraints() if of_sweep else ()
+    return f"a front needs a point, but {why_no_front(points, objectives, constraints)}"
 
 
 def _sorted(points: pd.DataFrame, sort: str) -> pd.DataFrame:
     from results.errors import unknown_column
+    from results.schema import column_of_path
 
-    name = sort.removeprefix("-")
+    name = column_of_path(sort.removeprefix("-"))
     if name not in points.columns:
         raise unknown_column(name, points.columns)
-    return points.sort_values(name, ascending=name == sort, kind="stable", ignore_index=True)
+    return points.sort_values(name, ascending=not sort.startswith("-"), kind="stable", ignore_index=True)
 
 
 def _show(points: pd.DataFrame, objectives: dict[str, str], beside: list[str], output: Path | None) -> None:

@@ -113,7 +113,7 @@ def launch(
     console = open_console()
     with following(open_directory(sweep, run_dir), open_sinks(tensorboard, mlflow)):
         outcome = conduct(sweep, run_dir, address=address, console=console, retry_failed=retry_failed)
-    _show_outcome(outcome, sweep, console)
+    show_outcome(outcome, sweep, console)
     if outcome.failed or not outcome.complete:
         raise typer.Exit(1)
 
@@ -125,14 +125,20 @@ def _read(path: Path, overrides: list[str] | None, trials: int | None) -> Sweep:
     return Sweep.from_yaml(path, [*(overrides or []), *trials_override])
 
 
-def _show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
+def show_outcome(outcome: Outcome, sweep: Sweep, console: Console) -> None:
+    """Print how a launch ended: its front, its failed trials, and commands that go on from here."""
     from orchestrator.cli.output import print_table
     from orchestrator.status.tables import front_table
+    from results.pareto.no_front import why_no_front
 
     directory = outcome.directory
     if not outcome.started:
         console.print(f"{sweep.name} is finished: nothing to run. More trials: --trials N", markup=False)
     front = directory.read_front()
+    if front is not None and not front.num_rows:
+        front = None
+        why = why_no_front(outcome.run.points(), sweep.objectives, sweep.bounds)
+        console.print(f"there is no front: {why}", markup=False, highlight=False, style="yellow")
     if front is not None:
         print_table(front_table(front, sweep.objectives), console)
     for entry in outcome.failed:

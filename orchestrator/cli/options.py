@@ -67,7 +67,7 @@ MLflow = Annotated[
 
 
 def is_pattern(run: str) -> bool:
-    """Whether RUN is a pattern such as ``runs/*``. The query of a URI does not count."""
+    """Whether RUN looks like a pattern such as ``runs/*``. The query of a URI does not count."""
     from results.storage.backends.remote_storage import split_uri
 
     return any(character in split_uri(run)[0] for character in "*?[")
@@ -79,9 +79,9 @@ def open_one_or_more(run: str) -> Run:
     Raises:
         NoRunError: there is no run.
     """
-    from results import open_run, open_runs
+    from results import RunDirectory, open_run, open_runs
 
-    return open_runs(run) if is_pattern(run) else open_run(run)
+    return open_runs(run) if is_pattern(run) and not RunDirectory(run).exists() else open_run(run)
 
 
 def parse_pairs(option: str, pairs: Sequence[str] | None) -> dict[str, float] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,21 +57,34 @@ def plain_lines(table: Table) -> list[str]:
     return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
 
 
+ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".xlsx": "xlsx"}
+"""The formats of files by their endings."""
+
+
+def format_of(form: str | None, output: Path | None) -> str:
+    """Return the format of an output: the one that is asked for, else that of the file's ending, else a table."""
+    return form or (ENDINGS.get(output.suffix.lower(), "table") if output is not None else "table")
+
+
 def write_frame(frame: pd.DataFrame, form: str, output: Path | None) -> None:
     """Write a data frame to a file, or to the standard output.
 
     Args:
         frame: the data.
-        form: csv, json or parquet.
+        form: csv, json, parquet or xlsx.
         output: the file; None is the standard output.
 
     Raises:
-        OrchestratorError: Parquet without a file, or a file that cannot be written.
+        OrchestratorError: Parquet or Excel without a file, Excel without its package, or a file that cannot be written.
     """
     from orchestrator.errors import OrchestratorError
 
-    if form == "parquet" and output is None:
-        raise OrchestratorError("`--format parquet` needs a file: give one with -o FILE")
+    if form in ("parquet", "xlsx") and output is None:
+        raise OrchestratorError(f"`--format {form}` needs a file: give one with -o FILE")
+    if form == "xlsx" and find_spec("openpyxl") is None:
+        raise OrchestratorError(
+            "an Excel file needs the package openpyxl, but it is not installed: pip install openpyxl"
+        )
     content = _content(frame, form)
     if output is None:
         sys.stdout.write(content.decode())
@@ -91,6 +105,8 @@ def write_file(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise OrchestratorError(f"a file must be writable, but got {path}: {error.strerror}") from None
+    if path.is_file():  # no line into a pipe or a device
+        typer.echo(f"wrote {path}")
 
 
 def _content(frame: pd.DataFrame, form: str) -> bytes:
@@ -99,7 +115,13 @@ def _content(frame: pd.DataFrame, form: str) -> bytes:
     if form == "json":
         return str(frame.to_json(orient="records", indent=1, date_format="iso")).encode() + b"\n"
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
+    if form == "xlsx":
+        times = frame.select_dtypes("datetimetz").columns  # Excel has no time zones
+        frame.assign(**{name: frame[name].dt.tz_localize(None) for name in times}).to_excel(
+            buffer, index=False
+        )
+    else:
+        frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 

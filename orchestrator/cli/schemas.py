@@ -31,4 +31,4 @@ def schema(output: Output = None) -> None:
         typer.echo(text, nl=False)
     else:
         write_file(output, text.encode())
-        typer.echo(f"wrote {output}; first line of a sweep file: # yaml-language-server: $schema={output}")
+        typer.echo(f"first line of a sweep file: # yaml-language-server: $schema={output}")

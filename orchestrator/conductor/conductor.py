@@ -61,8 +61,7 @@ class Conductor:
         self._searches = SharedSearches()
         self._front_keeper = FrontKeeper(sweep, directory, monitor.clock, finished=len(self._finished))
         self._give_up_unusable(standing)
-        if retry_failed:
-            self._revive_failed(standing.evidence)
+        self._revive(standing.evidence, failed=retry_failed)
         self._next_index = self._first_new_index = transitions.next_index(self._entries.values())
         self._exhausted = False  # the searcher has nothing new to propose
         self._proposals = self._resumed_proposals()
@@ -139,7 +138,7 @@ class Conductor:
 
     def infeasible(self, index: int, reason: str) -> None:
         """Record a trial whose architecture violates a constraint: it is neither trained nor retried."""
-        self._record(transitions.infeasible(self._end(index), reason))
+        self._record(transitions.infeasible(self._end(index), reason, self.sweep.constraints))
         self.monitor.infeasible(index)
 
     def failed(self, index: int, failure: Failure) -> None:
@@ -182,11 +181,17 @@ class Conductor:
             if standing.evidence.state(entry) == "failed" and entry.key not in standing.short:
                 self._record(transitions.given_up(entry, Failure(message=UNUSABLE)))
 
-    def _revive_failed(self, evidence: Evidence) -> None:
-        failed = [entry for entry in self._entries.values() if evidence.state(entry) == "failed"]
-        self.directory.set_aside_points({entry.key for entry in failed} & evidence.unusable)
-        for entry in failed:
-            self._record(transitions.revived(entry))
+    def _revive(self, evidence: Evidence, *, failed: bool) -> None:
+        """Propose again what other constraints had made infeasible, and with ``failed`` what was given up."""
+        entries = list(self._entries.values())
+        if failed:
+            given_up = [entry for entry in entries if evidence.state(entry) == "failed"]
+            self.directory.set_aside_points({entry.key for entry in given_up} & evidence.unusable)
+            for entry in given_up:
+                self._record(transitions.revived(entry))
+        for entry in entries:
+            if transitions.may_be_feasible(entry, self.sweep.constraints):
+                self._record(transitions.revived(entry))
 
     def _resumed_proposals(self) -> Proposals:
         """Return the proposals after those of the ledger; a searcher that learns is told the finished trials."""
@@ -292,5 +297,7 @@ def is_finished(sweep: Sweep, directory: RunDirectory, *, retry_failed: bool = F
         return False
     standing = Standing.read(sweep, directory)
     if retry_failed and any(standing.evidence.state(entry) == "failed" for entry in entries):
+        return False
+    if any(transitions.may_be_feasible(entry, sweep.constraints) for entry in entries):
         return False
     return not transitions.unfinished(entries, standing.finished)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from orchestrator.schedulers.early_stopping import DECISIONS, Decision
 from results.storage.ledger import Failure, LedgerEntry
@@ -10,6 +10,10 @@ from trials.config import LadderConfig, TrialConfig
 
 EPOCHS_AT_FAILURE = "epochs_at_failure"
 """Key in ``LedgerEntry.extra``: the number of finished epochs at each failure."""
+
+
+CONSTRAINTS = "constraints"
+"""Key in ``LedgerEntry.extra``: the constraints of the sweep under which a trial was infeasible."""
 
 
 def new_entry(index: int, config: TrialConfig) -> LedgerEntry:
@@ -70,12 +74,19 @@ def decided(entry: LedgerEntry, decision: Decision) -> LedgerEntry:
     )
 
 
-def infeasible(entry: LedgerEntry, reason: str) -> LedgerEntry:
-    """Return the entry of a trial whose architecture violates a constraint: it is neither trained nor retried."""
-    return entry.model_copy(update={"state": "infeasible", "extra": {**entry.extra, "reason": reason}})
+def infeasible(entry: LedgerEntry, reason: str, constraints: Sequence[str]) -> LedgerEntry:
+    """Return the entry of a trial whose architecture violates one of the ``constraints``: it is not trained."""
+    extra = {**entry.extra, "reason": reason, CONSTRAINTS: list(constraints)}
+    return entry.model_copy(update={"state": "infeasible", "extra": extra})
+
+
+def may_be_feasible(entry: LedgerEntry, constraints: Sequence[str]) -> bool:
+    """Return whether a trial was infeasible under other constraints than these."""
+    return entry.state == "infeasible" and entry.extra.get(CONSTRAINTS, constraints) != list(constraints)
 
 
 def revived(entry: LedgerEntry) -> LedgerEntry:
-    """Return the entry of a failed trial that is proposed again: its failures are kept, but no longer counted."""
-    extra = {name: value for name, value in entry.extra.items() if name != EPOCHS_AT_FAILURE}
+    """Return the entry of a trial that is proposed again: its failures are kept, but no longer counted."""
+    forgotten = (EPOCHS_AT_FAILURE, CONSTRAINTS, "reason")
+    extra = {name: value for name, value in entry.extra.items() if name not in forgotten}
     return entry.model_copy(update={"state": "proposed", "extra": extra})

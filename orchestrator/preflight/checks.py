@@ -29,6 +29,24 @@ _MACS_FIELDS = ("space.", "train.cells", "train.channels", "data.name", "data.pa
 """The fields (or blocks) that macs depend on."""
 
 
+def unmeasured_faults(sweep: Sweep) -> list[str]:
+    """Return one line for each objective and constraint on a column that no trial of the sweep measures."""
+    ladder, missing = sweep.trial.ladder, dict[str, str]()
+    if min(ladder.feature_map_bits) == 32:
+        missing["entropy_bytes"] = f"`trial.ladder.feature_map_bits` is {list(ladder.feature_map_bits)}"
+    if not ladder.latency:
+        missing |= dict.fromkeys(("latency_1_ms", "latency_64_ms"), "`trial.ladder.latency` is false")
+    if not sweep.resources.gpus_per_worker:
+        missing["search_peak_bytes"] = "`resources.gpus_per_worker` is 0"
+    objectives = [("an objective", name) for name in sweep.objectives]
+    bounds = [("a constraint", bound.column) for bound in sweep.bounds]
+    return [
+        f"{kind} must be measured, but `{name}` never is: {missing[name]}"
+        for kind, name in dict.fromkeys([*objectives, *bounds])
+        if name in missing
+    ]
+
+
 def tap_faults(sweep: Sweep) -> list[str]:
     """Return one line for the first tap pattern that matches no feature map. Imports torch only if there are any."""
     fields = ("feature_maps.", "space.", "search.algorithm", "train.cells")

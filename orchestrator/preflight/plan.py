@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import cast
 
 from orchestrator.errors import SweepError
-from orchestrator.preflight.checks import ConstraintCheck, assignments, check_constraints, tap_faults
+from orchestrator.preflight.checks import (
+    ConstraintCheck,
+    assignments,
+    check_constraints,
+    tap_faults,
+    unmeasured_faults,
+)
 from orchestrator.preflight.data_checks import DataCheck, changed_data
 from orchestrator.preflight.data_checks import check_data as find_data
 from orchestrator.preflight.placement import Node, gang_capacity, gang_fault, placement_notes
@@ -62,7 +68,7 @@ def make_plan(
     """
     data = find_data(sweep) if check_data else DataCheck()
     faults = [
-        *(tap_faults(sweep) if check_data else []),
+        *([*unmeasured_faults(sweep), *tap_faults(sweep)] if check_data else []),
         *data.faults,
         *changed_data(directory, data.fingerprints),
     ]

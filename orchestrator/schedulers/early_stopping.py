@@ -35,12 +35,13 @@ def compared_epochs(sweep: Sweep, search: int, training: int) -> list[int]:
         training: epochs of the training; the numbering continues after the search.
     """
     names = set(sweep.strategy.halving.objectives)
+    if "peak_bytes" in names and not sweep.resources.gpus_per_worker:
+        return []
     held_out = any(name.startswith("validation_") for name in names)
     in_search = not names & TRAINING_ONLY
     in_training = not names & SEARCH_ONLY and (sweep.trial.train.validation_share > 0 or not held_out)
-    rules = _rules(sweep)
-    epochs = range(1, search + training + 1)
-    return [e for e in epochs if rules.level(e) is not None and (in_search if e <= search else in_training)]
+    levels = _rules(sweep).levels(search + training)
+    return [epoch for epoch in levels if (in_search if epoch <= search else in_training)]
 
 
 def _rules(sweep: Sweep) -> Rules:

@@ -44,12 +44,22 @@ class Rules:
     seed: int = 0
     """Seed of the order of ties."""
 
+    def levels(self, epochs: int) -> list[int]:
+        """Return the epochs of all levels in a trial of ``epochs`` epochs.
+
+        >>> Rules(first=1, eta=3, signs=(1.0,)).levels(20)
+        [1, 3, 9]
+        """
+        found, boundary = [], self.first
+        while boundary <= epochs:
+            found.append(boundary)
+            boundary *= self.eta
+        return found
+
     def level(self, epoch: int) -> int | None:
         """Return the number of the level at ``epoch``, from 0; None between levels."""
-        boundary, level = self.first, 0
-        while boundary < epoch:
-            boundary, level = boundary * self.eta, level + 1
-        return level if boundary == epoch else None
+        levels = self.levels(epoch)
+        return len(levels) - 1 if levels and levels[-1] == epoch else None
 
 
 def decide(rules: Rules, earlier: Sequence[Report], report: Report) -> bool:

@@ -69,20 +69,29 @@ def _line(rule: str, assignments: Sequence[Assignment], tried: int) -> str:
 def _size_combinations(base: TrialConfig, sized: Sequence[Dimension]) -> Iterator[Assignment]:
     """Yield the combinations of values that can differ in whether they fit together."""
     choices = [_relevant_values(base, dimension, sized) for dimension in sized]
-    stride = max(1, math.prod(map(len, choices)) // MAX_COMBINATIONS)
-    for values in itertools.islice(itertools.product(*choices), None, None, stride):
-        yield {dimension.path: value for dimension, value in zip(sized, values, strict=True)}
+    total = math.prod(len(values) for values in choices)
+    count = min(total, MAX_COMBINATIONS)
+    for number in range(count):  # evenly spaced, with the first and the last
+        index = number if count == total else number * (total - 1) // (count - 1)
+        assignment: Assignment = {}
+        for dimension, values in zip(reversed(sized), reversed(choices), strict=True):
+            index, position = divmod(index, len(values))
+            assignment[dimension.path] = values[position]
+        yield {dimension.path: assignment[dimension.path] for dimension in sized}
 
 
 def _relevant_values(
     base: TrialConfig, dimension: Dimension, sized: Sequence[Dimension]
 ) -> Sequence[FieldValue]:
-    if dimension.size is not None:
-        return [dimension.value(i) for i in range(dimension.size)]
-    assert isinstance(dimension, Range)
-    if dimension.integer:
-        return range(int(dimension.low), int(dimension.high) + 1)
-    return _growth_values(base, dimension, sized)
+    """Return the values of a dimension, or evenly spaced ones of very many."""
+    if isinstance(dimension, Range) and dimension.size is None:
+        if not dimension.integer:
+            return _growth_values(base, dimension, sized)
+        low, high = int(dimension.low), int(dimension.high)
+        return range(low, high + 1, max(1, (high - low) // MAX_COMBINATIONS))
+    assert dimension.size is not None
+    stride = max(1, dimension.size // MAX_COMBINATIONS)
+    return [dimension.value(i) for i in range(0, dimension.size, stride)]
 
 
 def _growth_values(base: TrialConfig, growth: Range, sized: Sequence[Dimension]) -> list[float]:
@@ -100,6 +109,8 @@ def _growth_values(base: TrialConfig, growth: Range, sized: Sequence[Dimension])
                 )
             )
     low, high = growth.low, growth.high
+    if sum(int(high * w) - int(low * w) for w in widths) > MAX_COMBINATIONS:
+        return [growth.at(i / MAX_COMBINATIONS) for i in range(MAX_COMBINATIONS + 1)]
     edges = {(k + 0.5) / w for w in widths for k in range(int(low * w), int(high * w) + 1)}
     borders = [low, *sorted(edge for edge in edges if low < edge < high), high]
     return [low, high, *((a + b) / 2 for a, b in itertools.pairwise(borders))]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from orchestrator.errors import SweepError
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, RunDirectory
+from results.pareto.constraints import Constraint, parse_all
 from trials.config import LADDER_LISTS, continuing, with_younger_fields
 
 
@@ -24,10 +26,22 @@ def in_terms_of_run(sweep: Sweep, directory: RunDirectory) -> Sweep:
     """Return ``sweep`` as it continues the run in ``directory``.
 
     A run of an older version lacks the fields that came later. They have their former meaning there, unless the sweep
-    sets them explicitly, which makes it a different sweep.
+    sets them explicitly, which makes it a different sweep. A ladder that has grown stays long.
     """
     stored = directory.read_sweep()
-    return sweep if stored is None else Sweep.from_mapping(continuing(sweep, stored))
+    if stored is None:
+        return sweep
+    content = continuing(sweep, stored)
+    old, new = (_flatten(whole).get for whole in (stored, content))
+    longer = {
+        name: values
+        for name in LADDER_LISTS
+        if isinstance(values := old(f"trial.ladder.{name}"), list)
+        and isinstance(shorter := new(f"trial.ladder.{name}"), list)
+        and all(value in values for value in shorter)
+    }
+    trial = cast(Mapping[str, Mapping[str, object]], content["trial"])
+    return Sweep.from_mapping({**content, "trial": {**trial, "ladder": {**trial["ladder"], **longer}}})
 
 
 def difference_faults(sweep: Sweep, directory: RunDirectory | None) -> list[str]:
@@ -69,8 +83,8 @@ _CHANGEABLE = ("strategy.trials", "retries", "resources.")
 def differences(stored: Mapping[str, object], sweep: Sweep) -> list[str]:
     """Return one line for each field that keeps ``sweep`` from continuing the run of the ``stored`` sweep.
 
-    The budget, resources and retries may change. Swept lists and the lists of the ladder may grow. Fields that an
-    older version did not store have their defaults.
+    The budget, resources and retries may change. Swept lists and the lists of the ladder may grow, and constraints may
+    be relaxed. Fields that an older version did not store have their defaults.
     """
     old, new = _flatten(_with_defaults(stored)), _flatten(sweep.model_dump(mode="json"))
     return [
@@ -92,13 +106,27 @@ _MISSING = object()
 
 
 def _is_compatible(path: str, old: object, new: object) -> bool:
-    """Whether the values are equal, or ``new`` is a longer list where lists may grow."""
+    """Whether the values are equal, ``new`` is a longer list where lists may grow, or relaxes the constraints."""
     if old == new:
         return True
+    if path == "constraints":
+        return _relaxes(parse_all(cast(list[str], new)), parse_all(cast(list[str], old)))
     may_grow = path.startswith("sweep.") or path.removeprefix("trial.ladder.") in LADDER_LISTS
     if not may_grow or not isinstance(old, list) or not isinstance(new, list):
         return False
     return all(value in new for value in old)
+
+
+def _relaxes(new: Iterable[Constraint], old: Sequence[Constraint]) -> bool:
+    """Whether whatever satisfies the ``old`` constraints satisfies the ``new`` ones."""
+    return all(
+        any(
+            (one.column, one.at_most) == (other.column, other.at_most)
+            and (other.bound <= one.bound if one.at_most else other.bound >= one.bound)
+            for other in old
+        )
+        for one in new
+    )
 
 
 def _flatten(content: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from orchestrator.sweep.faults import rule_of
-from results.errors import nearest
-from results.schema import paths_of
+from results.errors import nearest, shown
+from results.schema import path_of_column, paths_of
 from trials.config import LADDER_LISTS, TrialConfig
 
 FieldValue: TypeAlias = "str | int | float | bool | Sequence[FieldValue] | None"
@@ -141,7 +141,7 @@ def parse(path: str, raw: object) -> tuple[Dimension | None, list[str]]:
             return None, faults
         raw = raw["choices"]
     if not isinstance(raw, list | tuple):
-        return None, [f"`{where}` must be a list, {{low, high}} or {{choices}}, but got {raw!r}"]
+        return None, [f"`{where}` must be a list, {{low, high}} or {{choices}}, but got {shown(raw)}"]
     return _parse_values(path, raw)
 
 
@@ -149,7 +149,7 @@ def field_fault(path: str) -> str | None:
     """Return why the field at ``path`` cannot be swept; None if it can."""
     where = f"`sweep.{path}`"
     if path not in leaf_fields():
-        return f"unknown path {where}{nearest(path, leaf_fields())}"
+        return f"unknown path {where}{nearest(path_of_column(path) or path, leaf_fields())}"
     if is_ladder_list(path):
         return f"{where} defines rungs, which need no trials of their own: list its values in `trial.{path}`"
     return None
@@ -164,28 +164,36 @@ def is_ladder_list(path: str) -> bool:
 def _parse_values(path: str, raw: Sequence[object]) -> tuple[Dimension | None, list[str]]:
     where = f"sweep.{path}"
     if not raw:
-        return None, [f"`{where}` must name at least one value, but got {list(raw)}"]
+        return None, [f"`{where}` must name at least one value, but got {shown(list(raw))}"]
     values = [validated(path, value, f"{where}[{i}]") for i, value in enumerate(raw)]
     faults = [fault for _, found in values for fault in found]
     choices = tuple(value for value, _ in values)
     if not faults and len({as_text(value) for value in choices}) < len(choices):
-        faults.append(f"`{where}` must not name a value twice, but got {list(raw)}")
+        faults.append(f"`{where}` must not name a value twice, but got {shown(list(raw))}")
     return (None, faults) if faults else (Values(path, choices), [])
 
 
 _RANGE_KEYS = ("low", "high", "log", "step", "int")
 
+_SAME_AS: dict[object, str] = {
+    **dict.fromkeys(("min", "start", "from", "lower"), "low"),
+    **dict.fromkeys(("max", "stop", "end", "to", "upper"), "high"),
+    **dict.fromkeys(("values", "list", "grid"), "choices"),
+    **dict.fromkeys(("q", "by", "increment"), "step"),
+}
+"""What other tools call the keys of a range."""
+
 
 def _parse_range(path: str, raw: Mapping[object, object]) -> tuple[Dimension | None, list[str]]:
     where = f"sweep.{path}"
     faults = [
-        f"unknown key `{where}.{key}`{nearest(str(key), [*_RANGE_KEYS, 'choices'])}"
+        f"unknown key `{where}.{key}`{nearest(_SAME_AS.get(key, str(key)), [*_RANGE_KEYS, 'choices'])}"
         for key in raw
         if key not in _RANGE_KEYS
     ]
     kinds = number_kinds(leaf_fields()[path].annotation)
     if not kinds:
-        return None, [*faults, f"`{where}` is not a number: sweep it with a list, but got {dict(raw)!r}"]
+        return None, [*faults, f"`{where}` is not a number: sweep it with a list, but got {shown(dict(raw))}"]
     bounds: dict[str, float] = {}
     for name in ("low", "high"):
         if name not in raw:
@@ -201,7 +209,7 @@ def _parse_range(path: str, raw: Mapping[object, object]) -> tuple[Dimension | N
     step, found = _parse_step(raw.get("step"), f"{where}.step")
     faults += found
     if faults or len(bounds) < 2:
-        return None, faults or [f"`{where}` must have numbers as bounds, but got {dict(raw)!r}"]
+        return None, faults or [f"`{where}` must have numbers as bounds, but got {shown(dict(raw))}"]
     integer = bool(raw.get("int", float not in kinds))
     log = bool(raw.get("log", False))
     faults = _range_faults(where, bounds["low"], bounds["high"], log=log, step=step, integer=integer)
@@ -219,8 +227,10 @@ def _parse_step(raw: object, where: str) -> tuple[float | None, list[str]]:
     try:
         step = TypeAdapter(float).validate_python(raw)
     except ValidationError:
-        return None, [f"`{where}` must be a number, but got {raw!r}"]
-    return (step, []) if step > 0 else (None, [f"`{where}` must be greater than 0, but got {raw!r}"])
+        return None, [f"`{where}` must be a number, but got {shown(raw)}"]
+    if not math.isfinite(step):
+        return None, [f"`{where}` must be finite, but got {shown(raw)}"]
+    return (step, []) if step > 0 else (None, [f"`{where}` must be greater than 0, but got {shown(raw)}"])
 
 
 def _range_faults(
@@ -254,7 +264,7 @@ def validated(path: str, value: object, where: str) -> tuple[FieldValue, list[st
         return leaf_adapter(path).validate_python(value), []
     except ValidationError as error:
         rule = rule_of(error.errors()[0])
-        return None, [f"`{where}` {rule}, but got {value!r}"]
+        return None, [f"`{where}` {rule}, but got {shown(value)}"]
 
 
 @cache
@@ -262,7 +272,7 @@ def leaf_adapter(path: str) -> TypeAdapter[FieldValue]:
     """Return the pydantic adapter of the leaf field at ``path``: its type with its constraints."""
     field = leaf_fields()[path]
     kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-    return TypeAdapter(kind)
+    return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False))
 
 
 def number_kinds(annotation: object) -> set[type]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from typing import cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from results.errors import nearest
+from results.errors import nearest, shown
+from results.schema import path_of_column
 
 Location = tuple[str | int, ...]
 """Path to a value: keys of mappings and indices into lists."""
@@ -58,12 +59,27 @@ def _line(fault: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
     location = fault["loc"]
     path = (prefix + _dotted(location)).removesuffix(".")
     if fault["type"] == "extra_forbidden":
-        return f"unknown key `{path}`{nearest(str(location[-1]), _fields_at(model, location[:-1]))}"
+        return f"unknown key `{path}`{_hint(str(location[-1]), location[:-1], model, prefix)}"
     if fault["type"] == "missing":
         return f"`{path}` must be given, but it is missing"
     if fault["type"] == "value_error":
         return (f"{path}: " if path else "") + str(fault["ctx"]["error"])
-    return f"`{path}` {rule_of(fault)}, but got {fault['input']!r}"
+    return f"`{path}` {rule_of(fault)}, but got {shown(fault['input'])}"
+
+
+def _hint(name: str, parent: Location, model: type[BaseModel], prefix: str) -> str:
+    """Return where a key belongs that has the name of a field elsewhere, or else the nearest name at its place."""
+    field = path_of_column(name) or name
+    homes = [path for path in _paths(model) if f".{path}".endswith((f".{field}", f".{name}"))]
+    return f"; did you mean `{prefix}{homes[0]}`?" if homes else nearest(name, _fields_at(model, parent))
+
+
+def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted paths of all fields and blocks."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _paths(field.annotation, f"{prefix}{name}.")
 
 
 def _dotted(location: Location) -> str:

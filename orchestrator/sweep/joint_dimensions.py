@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from orchestrator.sweep.dimensions import Dimension, FieldValue, Values, as_text, field_fault, validated
+from results.errors import shown
 from results.schema import paths_of
 
 
@@ -21,7 +22,7 @@ def parse(path: str, raw: object) -> tuple[Dimension | None, list[str]]:
         faults.append(f"`{where}` must not name a path twice")
     if not isinstance(raw, list | tuple) or not raw:
         faults.append(
-            f"`{where}` must be a list with a value for each of the {len(paths)} paths, but got {raw!r}"
+            f"`{where}` must be a list with a value for each of the {len(paths)} paths, but got {shown(raw)}"
         )
         return None, faults
     if faults:
@@ -29,13 +30,13 @@ def parse(path: str, raw: object) -> tuple[Dimension | None, list[str]]:
     choices: list[tuple[FieldValue, ...]] = []
     for index, row in enumerate(raw):
         if not isinstance(row, list | tuple) or len(row) != len(paths):
-            faults.append(f"`{where}[{index}]` must be a list of {len(paths)} values, but got {row!r}")
+            faults.append(f"`{where}[{index}]` must be a list of {len(paths)} values, but got {shown(row)}")
             continue
         values = [validated(one, value, f"{where}[{index}]") for one, value in zip(paths, row, strict=True)]
         choices.append(tuple(value for value, _ in values))
         faults += [fault for _, found in values for fault in found]
     if not faults and len({as_text(choice) for choice in choices}) < len(choices):
-        faults.append(f"`{where}` must not name a combination twice, but got {list(raw)}")
+        faults.append(f"`{where}` must not name a combination twice, but got {shown(list(raw))}")
     return (None, faults) if faults else (Values(path, tuple(choices)), [])
 
 

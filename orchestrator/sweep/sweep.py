@@ -7,13 +7,13 @@ data or a cluster. They raise one :class:`SweepError` with every fault, one line
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import pyarrow as pa
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import SweepError
 from orchestrator.sweep import combinations, dimensions, joint_dimensions, yaml_text
@@ -22,13 +22,27 @@ from orchestrator.sweep.faults import fault_lines, without_faults
 from results import ResultsError
 from results.errors import nearest
 from results.pareto.constraints import Constraint, parse_all
-from results.schema import POINTS, PROGRESS
+from results.schema import POINTS, PROGRESS, column_of_path
 from trials.config import Config, TrialConfig, with_younger_fields
+from trials.config.base import Count, CountOrZero
 
 Direction = Literal["max", "min"]
 
 
-def _check_columns(names: Mapping[str, Direction] | Sequence[str], schema: pa.Schema) -> None:
+def _columns(objectives: Mapping[str, Direction], schema: pa.Schema) -> dict[str, Direction]:
+    """Return objectives by the names of their columns.
+
+    Raises:
+        ValueError: a name is no numeric column, or two are the same.
+    """
+    columns = {column_of_path(name): direction for name, direction in objectives.items()}
+    if len(columns) < len(objectives):
+        raise ValueError(f"an objective must be named once, but got {', '.join(objectives)}")
+    _check_columns(columns, schema)
+    return columns
+
+
+def _check_columns(names: Iterable[str], schema: pa.Schema) -> None:
     numeric = [f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
     for name in names:
         if name not in numeric:
@@ -38,7 +52,7 @@ def _check_columns(names: Mapping[str, Direction] | Sequence[str], schema: pa.Sc
 class HalvingConfig(Config):
     """Multi-objective asynchronous successive halving: trials are compared as they train, and the worse are stopped."""
 
-    first_epochs: PositiveInt = 1
+    first_epochs: Count = 1
     """Epoch of the first comparison, counted over search and training."""
     eta: Annotated[int, Field(ge=2)] = 3
     """Reduction factor: at each comparison the best 1/`eta` of the trials continue. Comparisons are at `first_epochs`,
@@ -52,8 +66,7 @@ class HalvingConfig(Config):
     @field_validator("objectives")
     @classmethod
     def _known_columns(cls, objectives: dict[str, Direction]) -> dict[str, Direction]:
-        _check_columns(objectives, PROGRESS)
-        return objectives
+        return _columns(objectives, PROGRESS)
 
 
 class StrategyConfig(Config):
@@ -62,7 +75,7 @@ class StrategyConfig(Config):
     searcher: Literal["grid", "random", "nsga2", "tpe"] = "random"
     """`grid`: every combination; `random`: a scrambled Sobol sequence; `nsga2`, `tpe`: Optuna's samplers, over all
     objectives."""
-    trials: PositiveInt | None = None
+    trials: Count | None = None
     """Number of trials. `null`: every combination for `grid`; for the others 16, or every combination if fewer."""
     population: Annotated[int, Field(ge=2)] = 20
     """`nsga2`: trials per generation. `tpe`: random trials before the first that its model proposes."""
@@ -75,7 +88,7 @@ class StrategyConfig(Config):
 class ResourcesConfig(Config):
     """Resources of a trial, and how many trials run at the same time."""
 
-    workers: PositiveInt = 1
+    workers: Count = 1
     """Data-parallel processes of one trial."""
     cpus_per_worker: Annotated[float, Field(ge=0)] = 1.0
     """CPUs reserved for each worker."""
@@ -84,7 +97,7 @@ class ResourcesConfig(Config):
     limit_gpu_memory: bool = False
     """Limit each worker that shares a GPU to its share of the memory: a trial that needs more fails alone, instead of
     the others."""
-    max_concurrent: PositiveInt | None = None
+    max_concurrent: Count | None = None
     """Maximum number of trials that run at the same time. `null`: as many as fit on the cluster."""
     stalled_after_s: Annotated[float, Field(gt=0)] | None = None
     """Seconds without a step after which a trial counts as stalled: its processes are killed, and it is retried.
@@ -142,7 +155,7 @@ class Sweep(Config):
     separated by commas, are swept together: they take a list of lists."""
     strategy: StrategyConfig = StrategyConfig()
     resources: ResourcesConfig = ResourcesConfig()
-    retries: Annotated[int, Field(ge=0)] = 2
+    retries: CountOrZero = 2
     """Retries of a failed trial before it is given up. The count restarts when an attempt gets further than the one
     before it."""
 
@@ -174,8 +187,7 @@ class Sweep(Config):
     @field_validator("objectives")
     @classmethod
     def _known_columns(cls, objectives: dict[str, Direction]) -> dict[str, Direction]:
-        _check_columns(objectives, POINTS)
-        return objectives
+        return _columns(objectives, POINTS)
 
     @field_validator("constraints")
     @classmethod

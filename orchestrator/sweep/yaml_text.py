@@ -1,35 +1,19 @@
-"""Sweep files as text: YAML 1.1 that reads ``1e-6`` as a number and refuses duplicate keys."""
+"""Sweep files as text: reading them, and overriding their fields."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
-from typing_extensions import override as overrides
 
 from orchestrator.errors import SweepError
+from results.schema import path_of_column
+from results.storage import plain_yaml
+from trials.config import TrialConfig
 
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the two differences named above."""
-
-    @overrides
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key `{key}` is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-_EXPONENT = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
+MAX_BYTES = 1_000_000
+"""The largest sweep file."""
 
 
 def read(path: str | Path) -> dict[str, object]:
@@ -39,16 +23,20 @@ def read(path: str | Path) -> dict[str, object]:
         SweepError: the file cannot be read, or is not a YAML mapping.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode()
     except OSError as error:
         raise SweepError([f"a sweep must be a readable file, but got {path}: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise SweepError([f"a sweep must be UTF-8 text, but got {path}"]) from None
-    content = _parse(text, str(path))
-    if not isinstance(content, dict):
-        kind = "an empty file" if content is None else type(content).__name__
+    if len(content) > MAX_BYTES:
+        raise SweepError([f"a sweep must have at most {MAX_BYTES:,} bytes, but got more in {path}"])
+    sweep = _parse(text, str(path))
+    if not isinstance(sweep, dict):
+        kind = "an empty file" if sweep is None else type(sweep).__name__
         raise SweepError([f"{path}: a sweep must be a mapping of keys to values, but got {kind}"])
-    return content
+    return sweep
 
 
 def override(content: dict[str, object], assignments: Sequence[str]) -> dict[str, object]:
@@ -67,7 +55,7 @@ def override(content: dict[str, object], assignments: Sequence[str]) -> dict[str
             faults.append(f"`--set` must be PATH=VALUE, but got {assignment!r}")
             continue
         try:
-            content = _with_value(content, _split(path.strip()), _parse(text, f"--set {path}"))
+            content = _with_value(content, _keys(path.strip(), content), _parse(text, f"--set {path}"))
         except SweepError as error:
             faults += error.lines
     if faults:
@@ -75,10 +63,29 @@ def override(content: dict[str, object], assignments: Sequence[str]) -> dict[str
     return content
 
 
-def _split(path: str) -> list[str]:
-    """Split at the dots; below ``sweep`` a dotted path is a single key."""
-    head, _, rest = path.partition(".")
-    return [head, rest] if head == "sweep" and rest else path.split(".")
+def _keys(path: str, content: Mapping[str, object]) -> list[str]:
+    """Return the keys that lead to ``path``. Below ``sweep`` a dotted path is a single key.
+
+    The name of a column, as tables show it, is its field: ``lambda`` and ``trial.lambda`` are
+    ``trial.feature_maps.regularization``.
+
+    Raises:
+        SweepError: the name of a column stands for a field that is swept.
+    """
+    head, dot, rest = path.partition(".")
+    if not dot and (field := _field_of_column(path)):
+        swept = content.get("sweep")
+        if isinstance(swept, Mapping) and field in swept:
+            raise SweepError([f"`--set {path}` must name a field that is not swept: set `sweep.{path}`"])
+        return ["trial", *field.split(".")]
+    field = _field_of_column(rest) or rest if head in ("trial", "sweep") else rest
+    if head == "sweep" and rest:
+        return [head, field]
+    return [head, *field.split(".")] if dot else [head]
+
+
+def _field_of_column(name: str) -> str | None:
+    return None if name in TrialConfig.model_fields else path_of_column(name)
 
 
 def _with_value(content: object, path: Sequence[str], value: object) -> dict[str, object]:
@@ -90,9 +97,10 @@ def _with_value(content: object, path: Sequence[str], value: object) -> dict[str
 
 def _parse(text: str, where: str) -> object:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a subclass of the safe loader)
+        return plain_yaml.load(text)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SweepError([f"{where}{line}: must be YAML, but {error.problem or error.context}"]) from None
+        problem = (error.problem or error.context or "it cannot be read").removeprefix("but ")
+        raise SweepError([f"{where}{line}: must be YAML, but {problem}"]) from None
     except yaml.YAMLError as error:
         raise SweepError([f"{where}: must be YAML, but {' '.join(str(error).split())}"]) from None

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from results.errors import ResultsError
 from results.pareto.objectives import to_float64
+from results.schema import column_of_path
 
-_PATTERN = re.compile(r"\s*(\w+)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+_PATTERN = re.compile(r"\s*([\w.]*\w)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Constraint:
         match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise ResultsError(f"a constraint must be COLUMN <= NUMBER or COLUMN >= NUMBER, but got {text!r}")
-        return cls(match[1], match[2] == "<=", float(match[3]))
+        return cls(column_of_path(match[1]), match[2] == "<=", float(match[3]))
 
     def violation(self, value: float | None) -> float:
         """Return how far ``value`` exceeds the bound, in the column's unit; 0 or less if it is feasible.

@@ -58,6 +58,7 @@ def plot_front(
     """
     points = _points(run, where)
     on_front = pareto.front_mask(points, Objectives.of_sweep(run.objectives()))
+    x, y, color = map(column_of_path, (x, y, color))
     return front_figure(points, on_front, run.objectives(), x=x, y=y, color=color)
 
 
@@ -70,6 +71,7 @@ def plot_fronts(
     where: str | None = None,
 ) -> go.Figure:
     """Return the front of the columns ``x`` and ``y`` for each value of ``by``."""
+    x, y, by = map(column_of_path, (x, y, by))
     return fronts_figure(_points(run, where), run.objectives(), by=by, x=x, y=y)
 
 
@@ -77,6 +79,7 @@ def plot_attainment(
     run: RunQuestions, x: str = "macs", y: str = "accuracy", *, over: str = "seed", where: str | None = None
 ) -> go.Figure:
     """Return the median front over the seeds and the band of the middle half. ``x`` is minimized, ``y`` maximized."""
+    x, y, over = map(column_of_path, (x, y, over))
     points = _points(run, where)
     surfaces = attainment(points, maximize=y, minimize=x, over=over)
     return attainment_figure(surfaces, points[over].nunique(), x=x, y=y, over=over)
@@ -90,7 +93,7 @@ def plot_sparsity(
     Thin lines are networks, bold lines the mean over the networks of one value of ``by``. Only the finest precision
     and its first codec are shown.
     """
-    return sparsity_figure(_points(run, where), y=y, by=by)
+    return sparsity_figure(_points(run, where), y=column_of_path(y), by=column_of_path(by))
 
 
 def plot_hypervolume(run: RunQuestions, x: str = "trials", *, where: str | None = None) -> go.Figure:
@@ -117,7 +120,7 @@ def plot_parallel(run: RunQuestions, color: str = "accuracy", *, where: str | No
     points, directions = _points(run, where), run.objectives()
     on_front = pareto.front_mask(points, Objectives.of_sweep(directions))
     axes = axes_of(points, map(column_of_path, run.swept()))
-    return parallel_figure(points, on_front, axes, color)
+    return parallel_figure(points, on_front, axes, column_of_path(color))
 
 
 def with_unique_keys(frame: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from results.pareto import pareto
-from results.pareto.constraints import feasible
+from results.pareto.constraints import Constraint, feasible
+from results.pareto.no_front import why_no_front
 from results.pareto.objectives import Objectives
 from results.run import Run
 from results.schema import column_of_path
@@ -64,6 +65,21 @@ class Material:
             infeasible=len(all_points) - len(points),
             problems=run.problems(),
         )
+
+    @property
+    def no_points(self) -> str:
+        """Why there are no points to show."""
+        return self._sentence("there are no points to show", self.run.constraints())
+
+    @property
+    def no_front(self) -> str:
+        """Why the front is empty."""
+        return self._sentence("the Pareto front is empty", self.run.constraints())
+
+    def _sentence(self, what: str, constraints: Sequence[Constraint]) -> str:
+        points = self.run.points() if self.points.empty else self.points
+        why = why_no_front(points, self.directions, constraints)
+        return f"{why[0].upper()}{why[1:]}: {what}."
 
     @property
     def quality(self) -> str:

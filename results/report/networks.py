@@ -12,7 +12,6 @@ from results.plots.style import number_text
 from results.report.elements import Html, element, placeholder
 from results.report.material import Material
 from results.report.page import Section
-from results.report.pictures import NO_FRONT
 
 MAX_GENOTYPES = 40
 """Most genotypes that are drawn."""
@@ -24,7 +23,7 @@ def networks_section(material: Material) -> Section:
     """Return the section with the cells of the networks on the front, best first in the first objective."""
     title, front = "Networks on the front", material.front
     if front.empty:
-        return Section("networks", title, [placeholder(NO_FRONT)])
+        return Section("networks", title, [placeholder(material.no_front)])
     genotypes = front["genotype"].astype(str)
     distinct = list(dict.fromkeys(genotypes))
     drawings = [_network(text, front[genotypes == text], material) for text in distinct[:MAX_GENOTYPES]]

@@ -15,15 +15,12 @@ from results.report.elements import placeholder
 from results.report.material import Material
 from results.report.page import Control, Picture, Section
 
-NO_POINTS = "No trial has finished yet, so there are no points to show."
-NO_FRONT = "No point has a value of every objective yet, so the Pareto front is empty."
-
 
 def front_section(material: Material) -> Section:
     """Return the section with all points and the front, for each cost and colour."""
     title = "Pareto front"
     if material.points.empty:
-        return Section("front", title, [placeholder(NO_POINTS)])
+        return Section("front", title, [placeholder(material.no_points)])
     y, costs = material.quality, material.costs
     command = material.export_command("{point}")
     figures = {}
@@ -55,7 +52,7 @@ def fronts_section(material: Material) -> Section:
     """Return the section with one front for each value of a factor."""
     title = "Fronts by parameter"
     if material.points.empty:
-        return Section("fronts", title, [placeholder(NO_POINTS)])
+        return Section("fronts", title, [placeholder(material.no_points)])
     y = material.quality
     figures = {
         f"{by}|{x}": fronts_figure(material.points, material.directions, by=by, x=x, y=y)

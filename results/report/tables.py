@@ -13,7 +13,6 @@ from results.plots.style import NOT_MEASURED, name_of, number_text
 from results.report.elements import Html, element, join, placeholder, table
 from results.report.material import Material
 from results.report.page import Section
-from results.report.pictures import NO_FRONT
 
 MAX_ROWS = 200
 """Most rows of a table on the page."""
@@ -52,7 +51,7 @@ def front_table(material: Material) -> Section:
     """Return the section with the front as a table, and the command that exports each point."""
     title, front = "Front as a table", material.front
     if front.empty:
-        return Section("table", title, [placeholder(NO_FRONT)])
+        return Section("table", title, [placeholder(material.no_front)])
     columns = [name for name in dict.fromkeys([*material.directions, *COLUMNS]) if name in front.columns]
     rows = [
         [element("code", row["label"]), *(number_text(row[name], name) for name in columns),

@@ -15,7 +15,6 @@ from results.plots.trials import curves_figure, finest_precision, hypervolume_fi
 from results.report.elements import placeholder
 from results.report.material import Material
 from results.report.page import Control, Picture, Section
-from results.report.pictures import NO_POINTS
 from results.schema import column_of_path
 
 CURVES = ("accuracy", "validation_accuracy", "loss", "validation_loss", "regularization_term", "alpha_entropy",
@@ -27,7 +26,7 @@ def sparsity_section(material: Material) -> Section:
     """Return the section with accuracy against sparsity along tau, for each lambda."""
     title = "Accuracy and sparsity along τ, for each λ"
     if material.points.empty:
-        return Section("sparsity", title, [placeholder(NO_POINTS)])
+        return Section("sparsity", title, [placeholder(material.no_points)])
     picture = Picture(
         name="sparsity",
         label="Line plot of accuracy against the sparsity of feature maps along the threshold tau, for each lambda",
@@ -41,7 +40,7 @@ def hypervolume_section(material: Material) -> Section:
     """Return the section with the hypervolume against trials, epochs and wall time."""
     title = "Hypervolume over time"
     if material.points.empty:
-        return Section("hypervolume", title, [placeholder(NO_POINTS)])
+        return Section("hypervolume", title, [placeholder(material.no_points)])
     history = material.run.hypervolume_history() if material.run.names else _history(material)
     scales = ("trials", "epochs", "wall_s")
     picture = Picture(
@@ -59,7 +58,7 @@ def parallel_section(material: Material) -> Section:
     title, points = "Parallel coordinates", material.points
     axes = axes_of(points, map(column_of_path, material.run.swept()))
     if points.empty or not axes:
-        words = NO_POINTS if points.empty else "All points have the same values in all columns."
+        words = material.no_points if points.empty else "All points have the same values in all columns."
         return Section("parallel", title, [placeholder(words)])
     colors = list(dict.fromkeys([material.quality, *(name for name in material.directions if name in axes)]))
     ranges = [_range_words(points[name]) for name in axes]

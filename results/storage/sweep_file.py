@@ -9,6 +9,7 @@ import yaml
 
 from results.errors import BrokenFileError, ResultsError, one_line
 from results.record_types import JsonObject
+from results.storage import plain_yaml
 from results.storage.checked_files import CheckedFiles
 
 PATH = "sweep.yaml"
@@ -40,7 +41,7 @@ class SweepFile:
 
     def _load(self) -> JsonObject:
         try:
-            content = yaml.safe_load(self.files.storage.read(PATH))
+            content = plain_yaml.load(self.files.storage.read(PATH))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise BrokenFileError(one_line(error)) from error
         if not isinstance(content, dict) or "versions" not in content:

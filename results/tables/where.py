@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from results.errors import WhereError, unknown_column
+from results.schema import column_in
 from results.tables.where_syntax import Value, column_name, parse, value_of
 
 Mask = NDArray[np.bool_]
@@ -138,9 +139,10 @@ def _without_nulls(result: pd.Series) -> Mask:
 
 
 def _column(name: str, df: pd.DataFrame) -> pd.Series:
-    if name not in df.columns:
+    column = column_in(name, df.columns)
+    if column not in df.columns:
         raise unknown_column(name, df.columns)
-    return df[name]
+    return df[column]
 
 
 def _kind(column: pd.Series) -> str:

@@ -11,7 +11,7 @@
     ordering   := "==" | "!=" | "<" | "<=" | ">" | ">="
     operand    := column | value
     values     := "[" [value ("," value)*] "]"
-    column     := name | dotted path of a configuration field, such as space.splitting
+    column     := name, also as tables show it (s, lambda, tau) | dotted path of a field, such as space.splitting
     value      := number | text in quotes | "True" | "False"
 
 ``not`` binds tighter than ``and``, and ``and`` tighter than ``or``. At least one operand of a comparison is a column.
@@ -22,10 +22,10 @@ Comparisons chain as in Python: ``0.1 < threshold <= 0.2``. Values may also be i
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 
 from results.errors import WhereError
-from results.schema import column_of_path
 
 MAX_LENGTH = 10_000
 """Longest expression, in characters."""
@@ -52,7 +52,7 @@ def parse(expression: str) -> ast.expr:
         raise WhereError(f"`where` must be an expression over the columns, but got {_shortened(expression)}")
     try:
         with warnings.catch_warnings(action="ignore"):  # Python warns about doubtful code, such as "is 3"
-            tree = ast.parse(expression.strip(), mode="eval").body
+            tree = ast.parse(_without_keyword(expression.strip()), mode="eval").body
         _check(tree, expression)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         if isinstance(error, WhereError):
@@ -62,6 +62,16 @@ def parse(expression: str) -> ast.expr:
             f"but got {_shortened(expression)}{_hint(expression)}"
         ) from None
     return tree
+
+
+_LAMBDA = "lambda", "Lambda"
+"""The name of a column that is a keyword of Python, and a name of the same length that stands for it."""
+
+_TEXT_OR_LAMBDA = re.compile(r"'[^']*'|\"[^\"]*\"|\blambda\b")
+
+
+def _without_keyword(text: str) -> str:
+    return _TEXT_OR_LAMBDA.sub(lambda found: _LAMBDA[1] if found[0] == _LAMBDA[0] else found[0], text)
 
 
 def _check(node: ast.expr, text: str) -> None:
@@ -129,10 +139,10 @@ def value_of(node: ast.expr, text: str = "") -> Value:
 
 
 def column_name(node: ast.AST) -> str | None:
-    """Return the column of a name or a dotted path; None for any other node.
+    """Return the name or the dotted path that a node is; None for any other node.
 
-    >>> column_name(parse("space.splitting == 4").left)
-    'splitting'
+    >>> column_name(parse("space.splitting == 4").left), column_name(parse("lambda < 1").left)
+    ('space.splitting', 'lambda')
     """
     attributes: list[str] = []
     while isinstance(node, ast.Attribute):
@@ -140,8 +150,8 @@ def column_name(node: ast.AST) -> str | None:
         node = node.value
     if not isinstance(node, ast.Name):
         return None
-    path = ".".join([node.id, *reversed(attributes)])
-    return column_of_path(path) if attributes else path
+    name = _LAMBDA[0] if node.id == _LAMBDA[1] else node.id
+    return ".".join([name, *reversed(attributes)])
 
 
 def _is_null(node: ast.expr) -> bool:

@@ -17,6 +17,11 @@ def _parse_number(value: object) -> object:
     return value
 
 
+MAX_COUNT = 2**31 - 1
+"""The largest count: what a column of 32 bits holds."""
+
+Count = Annotated[int, Field(gt=0, le=MAX_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 NonNegative = Annotated[NonNegativeFloat, BeforeValidator(_parse_number)]
 Positive = Annotated[float, Field(gt=0), BeforeValidator(_parse_number)]
 Fraction01 = Annotated[float, Field(ge=0, le=1), BeforeValidator(_parse_number)]
@@ -24,8 +29,12 @@ BelowOne = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_parse_number)]
 
 
 class Config(BaseModel):
-    """Base of all blocks: immutable, keyword-only, unknown fields are errors."""
+    """Base of all blocks: immutable, keyword-only, finite numbers; unknown fields are errors."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import model_validator
 
-from trials.config.base import Config
+from trials.config.base import Config, Count, CountOrZero
 from trials.config.younger_fields import Added
 
 _CHOSEN_COLUMNS = ("parquet", "csv")
@@ -46,23 +46,23 @@ class DataConfig(Config):
     channels: Annotated[Literal[1, 3] | None, Added(before=None)] = None
     """Channels to which image files are converted: 1 is grey, 3 is colour. null: 3 if any image of the data set has
     colour."""
-    batch_size: PositiveInt = 64
+    batch_size: Count = 64
     """Images per step, summed over all workers of the trial; a multiple of ``resources.workers``."""
-    train_images: PositiveInt | None = None
+    train_images: Count | None = None
     """Number of training images: a random subset that depends on the seed; null: all."""
-    test_images: PositiveInt | None = None
+    test_images: Count | None = None
     """Number of test images: a random subset, the same for every seed; null: all."""
-    crop_padding: Annotated[int, Field(ge=0)] = 0
+    crop_padding: CountOrZero = 0
     """Random crop of training images: zero-padding on each side, in pixels, before cropping to the original size;
     0: off."""
     flip: bool = False
     """Flip each training image left to right with probability 1/2."""
-    cutout: Annotated[int, Field(ge=0)] = 0
+    cutout: CountOrZero = 0
     """Cutout of training images: side of a square at a random position that is set to the mean, in pixels; 0: off."""
-    image_size: PositiveInt | None = None
+    image_size: Count | None = None
     """Side of the images after resizing, in pixels; null: original size. Images that are not square are cropped at the
     centre first."""
-    loader_workers: Annotated[int, Field(ge=0)] = 2
+    loader_workers: CountOrZero = 2
     """Processes per worker that decode image files (image_folder and csv); 0: the worker decodes them itself."""
 
     @model_validator(mode="after")

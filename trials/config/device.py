@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
-from trials.config.base import Config
+from trials.config.base import Config, Count
 from trials.config.younger_fields import Added
 
 
@@ -15,7 +15,7 @@ class DeviceConfig(Config):
 
     precision: Literal["float32", "bf16", "float64"] = "float32"
     """Number format of the forward and backward pass. ``bf16`` is autocast: the weights stay float32."""
-    threads: PositiveInt = 1
+    threads: Count = 1
     """CPU threads per worker. The default matches ``resources.cpus_per_worker``."""
     sync_batch_norm: bool = True
     """Compute batch-normalization statistics over all workers of a trial: n workers then give the result of one."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, PositiveInt
-
-from trials.config.base import Config, Fraction01, NonNegative, Positive
+from trials.config.base import Config, Count, CountOrZero, Fraction01, NonNegative, Positive
 
 
 class SearchConfig(Config):
@@ -14,7 +12,7 @@ class SearchConfig(Config):
 
     algorithm: Literal["darts", "darts_second_order", "pc_darts"] = "darts"
     """Search algorithm; ``darts`` is first-order DARTS."""
-    epochs: Annotated[int, Field(ge=0)] = 10
+    epochs: CountOrZero = 10
     """Epochs of the search; 0: derive the genotype from the initial alphas (a random architecture of the seed)."""
     learning_rate: Positive = 0.025
     """Initial learning rate of SGD on the weights; cosine decay to ``learning_rate_min``."""
@@ -28,7 +26,7 @@ class SearchConfig(Config):
     """Constant learning rate of Adam on the alphas (betas 0.5, 0.999)."""
     alpha_weight_decay: NonNegative = 1e-3
     """Weight decay of Adam on the alphas."""
-    alpha_warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    alpha_warmup_epochs: CountOrZero = 0
     """First epochs, in which only the weights are trained and the alphas are fixed."""
     gradient_clip: Positive = 5.0
     """Maximum L2 norm of the gradient of all weights; larger gradients are scaled down to it."""
@@ -37,7 +35,7 @@ class SearchConfig(Config):
     stop_when_skips_exceed: Fraction01 | None = None
     """Early stopping: end the search once skip connections are more than this share of the genotype's edges;
     null: off."""
-    partial_channels: PositiveInt = 4
+    partial_channels: Count = 4
     """K of PC-DARTS: each primitive sees 1/K of the channels (pc_darts only). It must divide the node width. The
     default is that of the PC-DARTS paper."""
     recompute: bool = False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict, cast
+from typing import Annotated, Literal, TypedDict, cast
 
-from pydantic import PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from search_space.space import SPACES, check_fit
-from trials.config.base import Config, Positive
+from trials.config.base import Config, Count, Positive
 
 
 class NetworkSizes(TypedDict):
@@ -33,21 +33,21 @@ class SpaceConfig(Config):
     name: str = "darts"
     """Search space: ``darts`` (convolutions and pooling), ``hybrid`` (these and self-attention), ``attention``
     (attention and MLPs on image patches), or a registered one."""
-    cells: PositiveInt = 5
+    cells: Annotated[int, Field(ge=1, le=10_000)] = 5
     """Number of cells."""
-    channels: PositiveInt = 8
+    channels: Count = 8
     """C: node width of the first cell, in channels; doubled at each reduction cell."""
-    nodes: PositiveInt = 4
+    nodes: Annotated[int, Field(ge=1, le=1_000)] = 4
     """N: intermediate nodes per cell."""
     output_node: Literal["concat", "node_groups", "channel_groups", "partial"] = "node_groups"
     """How the output node joins the N nodes. Its width: N C (``concat``), s C (``node_groups``), C
     (``channel_groups``), C + (N - 1) C / s (``partial``)."""
-    splitting: PositiveInt = 1
+    splitting: Count = 1
     """s: splitting parameter of the output node. It must divide N (``node_groups``) or C (``channel_groups``,
     ``partial``); no effect with ``concat``."""
     width_growth: Positive = 1.0
     """Factor on the node width of every cell; the result is rounded to whole channels."""
-    patch_size: PositiveInt = 2
+    patch_size: Count = 2
     """Side of an image patch, in pixels (``attention`` space only). It must divide the image size."""
 
     @model_validator(mode="after")

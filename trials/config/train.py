@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
+from typing import Annotated
 
-from trials.config.base import BelowOne, Config, Fraction01, NonNegative, Positive
+from pydantic import Field
+
+from trials.config.base import BelowOne, Config, Count, Fraction01, NonNegative, Positive
 
 
 class TrainConfig(Config):
     """Training of the discrete network from scratch. Optimizer defaults are those of the DARTS paper."""
 
-    epochs: PositiveInt = 20
+    epochs: Count = 20
     """Epochs of the training."""
-    cells: PositiveInt | None = None
+    cells: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Number of cells of the discrete network; null: ``space.cells``."""
-    channels: PositiveInt | None = None
+    channels: Count | None = None
     """Node width of the discrete network's first cell, in channels; null: ``space.channels``."""
-    batch_size: PositiveInt | None = None
+    batch_size: Count | None = None
     """Images per step, summed over all workers of the trial; null: ``data.batch_size``."""
     learning_rate: Positive = 0.025
     """Initial learning rate of SGD; cosine decay to 0."""

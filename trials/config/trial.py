@@ -24,7 +24,7 @@ from trials.config.younger_fields import identity
 class TrialConfig(Config):
     """Everything that determines the result of a trial."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of initial weights, data order, augmentation and the subset of training images."""
     space: SpaceConfig = SpaceConfig()
     data: DataConfig = DataConfig()

@@ -51,8 +51,20 @@ def open_storage(path: str | os.PathLike[str], filesystem: pafs.FileSystem | Non
             return LocalStorage(Path(inner))
         return RemoteStorage(filesystem, inner.rstrip("/"), shown)
     if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
-        return LocalStorage(Path(text).expanduser().absolute())
+        return LocalStorage(local_path(text).absolute())
     return RemoteStorage(filesystem, text.rstrip("/"), shown)
+
+
+def local_path(text: str) -> Path:
+    """Return a local path, with ``~`` replaced by the home folder.
+
+    Raises:
+        ResultsError: the home folder is not known.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ResultsError(f"a path with ~ needs a home folder, but none is known for {text!r}") from None
 
 
 def without_credentials(uri: str) -> str:

@@ -11,8 +11,10 @@ import pytest
 import typer
 
 from orchestrator.cli import app
-from orchestrator.cli.launching import next_commands
-from results import open_run, refresh_front
+from orchestrator.cli.launching import next_commands, show_outcome
+from orchestrator.cli.output import open_console
+from orchestrator.launch import Outcome
+from results import RunDirectory, open_run, refresh_front
 from tests.orchestrator.cli.conftest import command, in_process
 from tests.orchestrator.conftest import small_sweep
 
@@ -112,8 +114,14 @@ BAD = {
     "front runs/digits --where __import__('os')": r"`where` must be made of comparisons, but got .*",
     "front runs/digits --epsilon accuracy": r"`--epsilon` must be COL=NUMBER, but got 'accuracy'",
     "front runs/digits --epsilon mcas=1": r"`epsilon` must name objectives only, but got `mcas`.*",
-    "front runs/digits --format xml": r"`--format` must be one of table, csv, json, parquet, but got 'xml'",
+    "front runs/digits --format xml": r"`--format` must be one of table, csv, json, parquet, xlsx, but got 'xml'",
     "front runs/digits --format parquet": r"`--format parquet` needs a file: give one with -o FILE",
+    "front runs/digits --max acc": r"there is no column `acc`; did you mean `accuracy`\?",
+    "plan sweep.yaml --set space.channels=3": r"unknown key `space`; did you mean `trial.space`\?",
+    "plan sweep.yaml --set trials=3": r"unknown key `trials`; did you mean `strategy.trials`\?",
+    "plan sweep.yaml --set trial.lamda=3": r"unknown key `trial.lamda`.*",
+    "plan sweep.yaml --set s=3": r"`--set s` must name a field that is not swept: set `sweep.s`",
+    "plan sweep.yaml --set seed=1:30": r"`seed` must be a valid integer.*, but got '1:30'",
     "front runs/digits --format csv -o sweep.yaml/x": r"a file must be writable, but got sweep.yaml/x: .*",
     "compare runs/digits runs/digits --reference accuracy=0": r"`reference` must give a number for `macs`.*",
     "report runs/digits -o sweep.yaml/x": r"a file must be writable, but got sweep.yaml/x: .*",
@@ -150,6 +158,56 @@ def test_the_example_is_a_valid_sweep(capsys: pytest.CaptureFixture[str]) -> Non
     )
     assert status == 0
     assert "trials:     2" in out
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_launch_whose_front_is_empty_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    directory = RunDirectory("runs/digits")
+    sweep = small_sweep(constraints=["accuracy >= 2"])
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
+    show_outcome(Outcome(directory, [], complete=True), sweep, open_console())
+    best = open_run(directory).best("accuracy")
+    assert capsys.readouterr().out == (
+        "there is no front: none of the 4 points satisfies accuracy >= 2; "
+        f"the nearest is {best['point']} with accuracy {best['accuracy']:.6g}\n"
+    )
+    assert command(capsys, "report", "runs/digits")[0] == 0
+    page = Path("report.html").read_text()
+    assert "None of the 4 points satisfies accuracy &gt;= 2" in page
+    assert "No trial has finished yet" not in page
+
+
+@pytest.mark.usefixtures("runs")
+def test_short_names_are_fields_in_overrides(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = (
+        "--set",
+        "sweep.lambda=[0, 1e-3]",
+        "--set",
+        "tau=[0, 0.1, 0.5]",
+        "--set",
+        "trial.map_bits=[8]",
+    )
+    status, out, _ = command(capsys, "plan", "sweep.yaml", *settings)
+    assert status == 0
+    assert "feature_maps.regularization: 0.0, 0.001" in out
+    assert "(3 for each trial" in out
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_fault_of_the_system_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device", "points")
+
+    monkeypatch.setattr("results.open_run", fail)
+    status, _, err = command(capsys, "status", "runs/digits")
+    assert status == 2
+    assert (
+        err
+        == "error: the system must do what is asked of it, but [Errno 28] No space left on device: 'points'\n"
+    )
 
 
 @pytest.mark.usefixtures("runs")

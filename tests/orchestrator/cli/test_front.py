@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +15,9 @@ from rich.console import Console
 
 from orchestrator.cli.options import is_pattern
 from orchestrator.cli.output import plain_lines, print_table
-from orchestrator.status.tables import front_table
+from orchestrator.status.tables import HEADINGS, front_table
 from results import RunDirectory, open_run, open_runs
+from results.schema import column_of_path
 from tests.orchestrator.cli.conftest import command
 
 pytestmark = pytest.mark.usefixtures("runs")
@@ -99,6 +103,84 @@ def test_a_table_goes_to_a_file_as_plain_text(capsys: pytest.CaptureFixture[str]
     assert Path("deep/front.txt").read_text() == out
 
 
+@pytest.mark.parametrize("ending", ["csv", "JSON", "parquet"])
+def test_the_ending_of_a_file_decides_its_format_and_a_line_names_the_file(
+    ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = command(capsys, "front", "runs/digits", "-o", f"deep/front.{ending}")
+    assert (status, out) == (0, f"wrote deep/front.{ending}\n")
+    read = {"csv": pd.read_csv, "JSON": pd.read_json, "parquet": pd.read_parquet}[ending]
+    assert read(f"deep/front.{ending}")["point"].tolist() == open_run("runs/digits").front()["point"].tolist()
+    command(capsys, "compare", "runs/digits", "runs/digits-wide", "-o", f"deep/both.{ending}")
+    assert "hypervolume" in read(f"deep/both.{ending}")["indicator"].tolist()
+
+
+def test_an_excel_file_needs_its_package(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.output.find_spec", lambda name: None)
+    status, _, err = command(capsys, "front", "runs/digits", "-o", "front.xlsx")
+    assert (status, "needs the package openpyxl" in err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["runs/lr[1e-3]", "runs/night?", "runs/a*"])
+def test_a_run_that_exists_is_opened_under_its_very_name(
+    name: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "runs/digits").rename(runs / name)
+    expected = open_run(name).front()["point"].tolist()
+    assert open_runs(name).front()["point"].tolist() == expected
+    for given in (("front", name), ("report", name), ("compare", name, name), ("status", name)):
+        assert command(capsys, *given)[0] == 0
+
+
+def test_a_folder_of_a_pattern_may_have_the_name_of_a_pattern(runs: Path) -> None:
+    (runs / "runs").rename(runs / "runs[2]")
+    assert open_runs("runs[2]/digits*").names == ("digits", "digits-wide")
+
+
+WORDS = [
+    ("s", "splitting"),
+    ("lambda", "regularization"),
+    ("tau", "threshold"),
+    ("map_bits", "feature_map_bits"),
+]
+
+
+@pytest.mark.parametrize(("word", "column"), [*WORDS, ("train.momentum", "train_momentum")])
+def test_the_names_that_tables_show_are_accepted_everywhere(
+    word: str, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = RunDirectory("runs/digits").read_sweep() or {}
+    swept = {**sweep["sweep"], "train.momentum": [0.9]}
+    RunDirectory("runs/digits").write_sweep({**sweep, "sweep": swept}, {})
+
+    def front(*arguments: str) -> pd.DataFrame:
+        status, out, err = command(capsys, "front", "runs/digits", *arguments, "--format", "csv")
+        assert status == 0, err
+        return pd.read_csv(io.StringIO(out))
+
+    for name, same in ((f"{word} >= 0", f"{column} >= 0"), (f"not {word} < 0", f"not {column} < 0")):
+        pd.testing.assert_frame_equal(front("--where", name), front("--where", same))
+    pd.testing.assert_frame_equal(front("--by", word), front("--by", column))
+    pd.testing.assert_frame_equal(front("--sort", f"-{word}"), front("--sort", f"-{column}"))
+    goals = ("--max", "accuracy", "--min", word, "--epsilon", f"{word}=0.01")
+    assert front(*goals)["point"].tolist() == front(*goals[:3], column)["point"].tolist()
+    assert command(capsys, "front", "runs/digits", "--by", word, "--sort", word)[0] == 0
+
+
+def test_every_heading_of_a_table_is_a_name_of_its_column() -> None:
+    for column, heading in HEADINGS.items():
+        assert column_of_path("_".join(heading.split())) == column
+
+
+def test_a_reader_that_has_enough_of_a_front_is_no_error(runs: Path) -> None:
+    code = "import sys; sys.argv[1:] = ['front', 'runs/digits']; from orchestrator.cli import main; main()"
+    shell = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_compare_says_what_python_says(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = command(capsys, "compare", "runs/digits", "runs/digits-wide", "--format", "csv")
     read = pd.read_csv(io.StringIO(out)).set_index("indicator")
@@ -133,8 +215,10 @@ def test_without_other_objectives_a_front_keeps_the_constraints_of_the_sweep(
     _, free, _ = command(capsys, "front", "runs/digits", "--max", "accuracy", "--format", "json")
     assert {row["macs"] for row in json.loads(free)} != {bound}
     constrain("macs <= 1")
+    nearest = open_run("runs/digits").best(minimize="macs")["point"]
     status, _, err = command(capsys, "front", "runs/digits")
     assert (status, err) == (
         2,
-        "error: a front needs a point, but none of the 4 points satisfies macs <= 1\n",
+        "error: a front needs a point, but none of the 4 points satisfies macs <= 1; "
+        f"the nearest is {nearest} with macs {bound}\n",
     )

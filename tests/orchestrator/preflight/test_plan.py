@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator import Sweep, SweepError
 from orchestrator.preflight.plan import make_plan
-from orchestrator.sweep.differences import differences
+from orchestrator.sweep.differences import differences, in_terms_of_run
 from results import RunDirectory
 
 NODES = [{"CPU": 4.0, "GPU": 0.0}]
@@ -83,6 +83,50 @@ def test_a_different_sweep_is_refused_with_the_fields_that_differ(tmp_path: Path
     assert "`sweep.space.splitting` is [1, 2, 4] there, but [1, 2] here" in named
     assert "`sweep.search.epochs` is not given there, but [3] here" in named
     assert "`objectives.macs` is 'min' there, but not given here" in named
+
+
+def test_relaxed_constraints_are_no_different_sweep() -> None:
+    stored = make_sweep(constraints=["macs <= 1e6", "accuracy >= 0.5"]).model_dump(mode="json")
+    for same in (["macs <= 2e6", "accuracy >= 0.5"], ["accuracy >= 0.4"], []):
+        assert differences(stored, make_sweep(constraints=same)) == []
+    for other in (["macs <= 1e5", "accuracy >= 0.5"], ["accuracy <= 0.9"], ["params <= 10"]):
+        assert len(differences(stored, make_sweep(constraints=other))) == 1
+
+
+def test_the_file_with_the_shorter_ladder_continues_the_run_of_the_longer_one(tmp_path: Path) -> None:
+    def ladder(*threshold: float) -> Sweep:
+        return make_sweep(trial={"ladder": {"threshold": threshold, "weight_bits": [32]}})
+
+    directory = RunDirectory(tmp_path / "run")
+    directory.write_sweep(ladder(0.0, 0.1, 0.2).model_dump(mode="json"), {})
+    for given, continued in (((0.0, 0.1), (0.0, 0.1, 0.2)), ((0.0, 0.05, 0.1, 0.2), (0.0, 0.05, 0.1, 0.2))):
+        sweep = in_terms_of_run(ladder(*given), directory)
+        assert sweep.trial.ladder.threshold == continued
+        assert make_plan(sweep, directory, NODES).rungs == len(continued)
+    with pytest.raises(SweepError, match="different sweep"):
+        make_plan(in_terms_of_run(ladder(0.3), directory), directory, NODES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"objectives": {"accuracy": "max", "entropy_bytes": "min"}}, r"feature_map_bits` is \[32\]"),
+        ({"objectives": {"latency_1_ms": "min"}}, "`trial.ladder.latency` is false"),
+        ({"constraints": ["latency_64_ms <= 3"]}, "`trial.ladder.latency` is false"),
+        ({"objectives": {"search_peak_bytes": "min"}}, "`resources.gpus_per_worker` is 0"),
+    ],
+)
+def test_what_no_trial_measures_is_neither_an_objective_nor_bounded(
+    fields: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(SweepError, match=reason):
+        make_plan(make_sweep(**fields), None, NODES)
+
+
+def test_what_the_ladder_measures_may_be_an_objective() -> None:
+    ladder = {"latency": True, "feature_map_bits": [32, 8]}
+    sweep = make_sweep(trial={"ladder": ladder}, objectives={"entropy_bytes": "min", "latency_1_ms": "min"})
+    assert make_plan(sweep, None, NODES).trials == 3
 
 
 def test_a_constraint_that_no_network_can_satisfy_is_refused() -> None:

@@ -287,3 +287,118 @@ def test_values_of_fields_swept_together_are_recognized_in_the_ledger() -> None:
 )
 def test_faults_of_fields_swept_together_are_named(swept: dict[str, object], rule: str) -> None:
     assert any(re.search(rule, line) for line in faults(sweep=swept)), faults(sweep=swept)
+
+
+@pytest.mark.parametrize(
+    ("trial", "field"),
+    [
+        ({"seed": 2**63}, "trial.seed"),
+        ({"train": {"epochs": 2**31}}, "trial.train.epochs"),
+        ({"space": {"channels": 2**31}}, "trial.space.channels"),
+        ({"space": {"width_growth": float("inf")}}, "trial.space.width_growth"),
+        ({"train": {"gradient_clip": float("nan")}}, "trial.train.gradient_clip"),
+        ({"ladder": {"threshold": [0.0, float("inf")]}}, "trial.ladder.threshold"),
+    ],
+)
+def test_numbers_that_the_tables_cannot_hold_are_refused(trial: dict[str, object], field: str) -> None:
+    with pytest.raises(SweepError, match=rf"^`{field}(\[\d\])?` must be") as caught:
+        Sweep(name="test", trial=trial, sweep={"space.splitting": [1]})
+    assert len(caught.value.lines) == 1
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        {"feature_maps.regularization": [0, float("inf")]},
+        {"feature_maps.regularization": {"low": 0, "high": 1, "step": float("inf")}},
+        {"space.width_growth": {"low": 1, "high": float("nan")}},
+        {"seed": [2**63]},
+        {"train.epochs, search.epochs": [[1, 2**31]]},
+    ],
+)
+def test_swept_numbers_that_the_tables_cannot_hold_are_refused(swept: dict[str, object]) -> None:
+    with pytest.raises(SweepError, match="must be") as caught:
+        Sweep(name="test", sweep=swept)
+    assert all("sweep." in line for line in caught.value.lines)
+
+
+@pytest.mark.parametrize("growth", [0.05, 1e9, 1e308])
+def test_widths_of_nothing_and_without_end_are_refused(growth: float) -> None:
+    with pytest.raises(SweepError, match="a cell must have 1 to .* channels, but got .* width_growth="):
+        Sweep(name="test", trial={"space": {"width_growth": growth}}, sweep={"space.splitting": [1]})
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("min", "low"), ("max", "high"), ("values", "choices"), ("step_", "step")]
+)
+def test_the_keys_of_other_tools_are_explained(key: str, meant: str) -> None:
+    swept = {"feature_maps.regularization": {key: 1e-5}}
+    with pytest.raises(
+        SweepError, match=f"`sweep.feature_maps.regularization.{key}`; did you mean `{meant}`"
+    ):
+        Sweep(name="test", sweep=swept)
+
+
+@pytest.mark.parametrize(
+    ("block", "home"),
+    [
+        ({"trial": {"lambda": 1}}, "trial.feature_maps.regularization"),
+        ({"trial": {"splitting": 1}}, "trial.space.splitting"),
+        ({"workers": 2}, "resources.workers"),
+        ({"train": {"epochs": 3}}, "trial.train"),
+    ],
+)
+def test_a_key_at_the_wrong_place_is_told_its_home(block: dict[str, object], home: str) -> None:
+    with pytest.raises(SweepError, match=f"did you mean `{home}`"):
+        Sweep.from_mapping({"name": "test", "sweep": {"space.splitting": [1]}, **block})
+
+
+def test_objectives_and_constraints_take_the_names_that_tables_show() -> None:
+    halving = {"objectives": {"accuracy": "max"}}
+    sweep = Sweep(
+        name="test", objectives={"accuracy": "max", "tau": "max"}, constraints=["lambda <= 0.1"],
+        sweep={"space.splitting": [1]}, strategy={"halving": halving},
+    )  # fmt: skip
+    assert sweep.objectives == {"accuracy": "max", "threshold": "max"}
+    assert sweep.bounds[0].column == "regularization"
+    with pytest.raises(SweepError, match="an objective must be named once"):
+        Sweep(name="test", objectives={"tau": "max", "threshold": "max"}, sweep={"space.splitting": [1]})
+
+
+ODD = {
+    "two documents": ("name: a\n---\nname: b\n", "must be YAML, but found another document"),
+    "deep": ("name: " + "[" * 3000, "nested too deep"),
+    "deep braces": ("name: " + "{a: " * 3000, "nested too deep"),
+    "a list in itself": ("name: &a [*a]", "must not contain itself"),
+    "a billion laughs": (
+        "\n".join(f"x{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9) if i else 'lol'}]" for i in range(12)),
+        "at most 100,000 values",
+    ),
+    "a list as key": ("{[1, 2]: 3}", "a key must be text"),
+    "a key given twice": ("name: a\nname: b", "the key `name` is given twice"),
+    "an object of Python": ("name: !!python/object:os.system ls", "could not determine a constructor"),
+    "a tag without a meaning": ("name: !!int many", "a value has no meaning"),
+    "no Unicode": ('name: "\\ud800"', "must be"),
+    "a NUL": ("name: \0", "must be"),
+    "a number of 5000 digits": ("name: a\nsweep: {seed: [" + "9" * 5000 + "]}", "seed"),
+    "megabytes": ("name: " + "a" * 2_000_000, "at most 1,000,000 bytes"),
+    "an octal that is none": ("name: a\nsweep: {seed: [1:30]}", "must be a valid integer.*but got '1:30'"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_odd_file_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
+    text, message = ODD[case]
+    with pytest.raises(SweepError, match=message) as caught:
+        from_text(tmp_path, text)
+    assert max(map(len, caught.value.lines)) < 1000
+
+
+def test_numbers_are_those_that_people_mean(tmp_path: Path) -> None:
+    sweep = from_text(tmp_path, "name: 2026-01-31\nseed: 010\nsweep: {seed: [0x10, 1_000, 08]}")
+    assert (sweep.name, sweep.seed, sweep.sweep["seed"]) == ("2026-01-31", 10, [16, 1000, 8])
+
+
+def test_a_file_without_end_is_read_to_its_limit_only() -> None:
+    with pytest.raises(SweepError, match="must have at most 1,000,000 bytes"):
+        Sweep.from_yaml("/dev/zero")
