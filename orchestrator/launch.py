@@ -38,6 +38,7 @@ from orchestrator.preflight.gpu_sharing import mps_runs, sharing_note
 from orchestrator.preflight.placement import gang_capacity, this_machine
 from orchestrator.preflight.plan import Plan, make_plan, open_directory
 from orchestrator.ray_backend.cluster import living_nodes, ray_session
+from orchestrator.ray_backend.interruption import InterruptedLaunchError, listening
 from orchestrator.status.opening import open_view
 from orchestrator.status.views import View
 from orchestrator.sweep.differences import in_terms_of_run, refuse_different
@@ -125,7 +126,7 @@ def conduct(
     view = open_view(monitor, console)
     try:
         view.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-        with ray_session(address) as nodes:
+        with ray_session(address, view.say) as nodes, listening(view.warn) as requests:
             from orchestrator.ray_backend import nodes as node_checks  # loads Ray
 
             plan = make_plan(sweep, directory, nodes, check_data=check_data and address is not None)
@@ -144,7 +145,8 @@ def conduct(
                 if address is not None:
                     node_checks.check_run_directory(directory)
                 conductor = Conductor(sweep, holder.directory.retrying(), monitor, retry_failed=retry_failed)
-                _run_trials(conductor, trial, holder.check, view.refresh)
+                with requests.passed_to(conductor.abort):
+                    _run_trials(conductor, trial, holder.check, view.refresh)
                 return _finish(sweep, holder.directory, conductor)
     finally:
         view.close()
@@ -247,8 +249,8 @@ def _run_trials(conductor: Conductor, trial: str, *often: Callable[[], None]) ->
             log_to_file=False,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
         )
-    if conductor.failure is not None:
-        failure = conductor.failure
+    failure = conductor.failure
+    if failure is not None and not isinstance(failure, InterruptedLaunchError):
         if isinstance(failure, OSError):
             raise LaunchError(f"storage must take what is written, but {failure}; launch again") from failure
         raise failure

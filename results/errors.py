@@ -40,6 +40,10 @@ class BrokenFileError(ResultsError):
     """A file of the run does not hold what its name says."""
 
 
+class StorageError(ResultsError, OSError):
+    """Storage has failed for minutes: a full disk, a server that is gone."""
+
+
 def one_line(error: object, limit: int = 2000) -> str:
     r"""Return the text of an error as one line of at most ``limit`` characters; the middle of a longer one is left out.
 

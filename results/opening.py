@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
-from results.errors import NoRunError
+from results.errors import NoRunError, ResultsError, one_line
 from results.run import Run
+from results.storage.backends.credentials import without_credentials, without_secrets
 from results.storage.backends.remote_storage import local_path, split_uri
 from results.storage.run_directory import RunDirectory
 
@@ -45,7 +47,8 @@ def open_runs(paths: PathLike | Iterable[PathLike], *, filesystem: pafs.FileSyst
         found = [RunDirectory(path, filesystem=filesystem) for path in _matches(pattern, filesystem)]
         directories = [directory for directory in found if directory.exists()]
         if not directories:
-            raise NoRunError(f"there must be at least one run, but none matches {pattern!r}")
+            shown = without_credentials(pattern)
+            raise NoRunError(f"there must be at least one run, but none matches {shown!r}")
     else:
         directories = [_existing(path, filesystem) for path in paths]
         if not directories:
@@ -67,7 +70,14 @@ def _matches(pattern: str, filesystem: pafs.FileSystem | None) -> list[str]:
     path, query = split_uri(pattern)
     parent, _, last = path.rstrip("/").rpartition("/")
     if filesystem is None:
-        filesystem, folder = pafs.FileSystem.from_uri(parent + query)
+        try:
+            filesystem, folder = pafs.FileSystem.from_uri(parent + query)
+        except (pa.ArrowException, OSError) as error:
+            reason = without_secrets(one_line(error), pattern)
+            raise ResultsError(
+                f"a pattern must be one of paths or of URIs that pyarrow.fs opens, but got "
+                f"{without_credentials(pattern)!r}: {reason}"
+            ) from None
     else:
         folder = parent
     entries = filesystem.get_file_info(pafs.FileSelector(folder, allow_not_found=True))

@@ -68,9 +68,10 @@ MLflow = Annotated[
 
 def is_pattern(run: str) -> bool:
     """Whether RUN looks like a pattern such as ``runs/*``. The query of a URI does not count."""
+    from results.storage.backends.credentials import without_credentials
     from results.storage.backends.remote_storage import split_uri
 
-    return any(character in split_uri(run)[0] for character in "*?[")
+    return any(character in split_uri(without_credentials(run))[0] for character in "*?[")
 
 
 def open_one_or_more(run: str) -> Run:

@@ -23,6 +23,7 @@ from orchestrator.searchers.proposals import Proposals, make_searcher
 from orchestrator.sweep.dimensions import as_text
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, RunDirectory
+from results.errors import StorageError
 from results.states import UNUSABLE, state_of
 from results.storage.ledger import Failure
 from results.tables.evidence import Evidence
@@ -145,6 +146,9 @@ class Conductor:
         """Record a failed attempt. The trial is retried from its checkpoint, or given up."""
         failure = self.stalls.ended(index) or failure
         if index not in self._running:
+            return
+        if failure.kind == StorageError.__name__:  # no fault of the trial
+            self.abort(StorageError(failure.message))
             return
         if self._has_all_points(self._running[index].key):  # it died after its work was done
             self.succeeded(index)

@@ -69,7 +69,7 @@ class Monitor:
     extended: set[int] = field(default_factory=set)
     """Indices of trained trials whose ladder has grown, and is not evaluated yet."""
     events: list[str] = field(default_factory=list)
-    """One line for each failed attempt, oldest first."""
+    """One line for each failed attempt, and for what a trial waits for, oldest first."""
     _epochs: float = 1.0  # of one trial, as the sweep configures them
     _trial_s: Mean = field(default_factory=Mean)
     _ladder_s: Mean = field(default_factory=Mean)
@@ -122,6 +122,12 @@ class Monitor:
             running.step = int(cast(int, row.get("step", running.step + 1)))
             running.phase = phase_now(str(row.get("phase", running.phase)), running.step, running.epochs)
             running.row = row
+
+    def waits(self, index: int, text: str) -> None:
+        """Record that a trial waits, such as for storage."""
+        event = f"trial {index} waits: {text}"
+        if event not in self.events:
+            self.events.append(event)
 
     def finished(self, index: int) -> None:
         """Record a finished trial."""

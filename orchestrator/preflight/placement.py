@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.sweep.sweep import ResourcesConfig
@@ -82,4 +82,37 @@ def this_machine() -> list[Node]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         gpus = min(gpus, len([name for name in visible.split(",") if name.strip() not in ("", "-1")]))
-    return [{"CPU": float(os.cpu_count() or 1), "GPU": float(gpus)}]
+    return [{"CPU": float(allowed_cpus()), "GPU": float(gpus)}]
+
+
+def allowed_cpus(root: Path = Path("/")) -> int:
+    """Return how many CPUs this process may use: by its affinity, and by the quotas of its control groups.
+
+    ``root`` is the folder that holds ``proc`` and ``sys``.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.floor(min([float(affinity), *_quotas(root)]) + 1e-9))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Yield the CPU quotas of this process's control groups and of all groups above them, in CPUs."""
+    mount = root / "sys/fs/cgroup"
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        group = mount / controllers / path.strip("/")
+        while group == mount or mount in group.parents:
+            version_2 = _text(group / "cpu.max").split()
+            version_1 = [_text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+            quota, period, *_ = [*(version_2 or version_1), ""]
+            if quota.isdigit() and period.isdigit() and int(period):
+                yield int(quota) / int(period)
+            group = group.parent
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

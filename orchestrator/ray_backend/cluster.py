@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+import socket
+import stat
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from orchestrator.errors import LaunchError
-from orchestrator.preflight.placement import Node
+from orchestrator.preflight.placement import Node, allowed_cpus
 from results.errors import one_line
 
 ENVIRONMENT = {
@@ -16,6 +22,7 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # keeps the working directory, so that relative paths in a sweep work
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # the launch tells in one line why it ends
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the launch handles signals
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # Tune's snapshots are never read
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
@@ -28,16 +35,29 @@ OBJECT_STORE_BYTES = 200 * 2**20
 """Size of the object store of a Ray that is started here: trials pass configurations and rows, no tensors."""
 
 
+REACHABLE_WITHIN_S = 10.0
+"""How long a cluster may take to answer at its address."""
+
+MAX_SOCKET_PATH = 107
+"""Longest path of a Unix socket, in bytes."""
+
+SESSION_PATH = "/session_2026-01-31_08-00-00_000000_4194304/sockets/plasma_store.12"
+"""What Ray appends to its temporary folder, at most."""
+
+
 @contextmanager
-def ray_session(address: str | None) -> Iterator[list[Node]]:
+def ray_session(
+    address: str | None, notify: Callable[[str], None] = lambda text: None
+) -> Iterator[list[Node]]:
     """Connect to Ray, or start it, and yield its nodes. What was started is ended afterwards.
 
     Args:
         address: ``auto`` or ``host:port`` of a cluster; None starts Ray on this machine. Ignored if this process is
             connected to a Ray already.
+        notify: called with one line of text if a cluster takes long to answer.
 
     Raises:
-        LaunchError: the address is that of a Ray client, or cannot be reached.
+        LaunchError: the address is that of a Ray client or cannot be reached, or Ray cannot start.
     """
     if address is not None and address.startswith("ray://"):
         raise LaunchError(
@@ -51,17 +71,96 @@ def ray_session(address: str | None) -> Iterator[list[Node]]:
     if ray.is_initialized():
         yield living_nodes()
         return
-    options: dict[str, object] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-    if address is not None:
-        options = {"runtime_env": {"env_vars": ENVIRONMENT}}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
+            os.environ.setdefault(
+                "RAY_AUTH_TOKEN", secrets.token_hex(32)
+            )  # else it goes to a file in the home folder
+            options = _options_of_own_ray()
+        else:
+            _check_reachable(address)
+            options = {"runtime_env": {"env_vars": ENVIRONMENT}}
+        with _saying_what_is_waited_for(f"Ray at {address or 'this machine'}", notify):
+            ray.init(address=address or "local", log_to_driver=False, logging_level="error", **options)
+    except LaunchError:
+        raise
+    except Exception as error:  # of many classes, by cause
         raise LaunchError(f"Ray must be reachable at {address or 'local'}, but {one_line(error)}") from None
     try:
         yield living_nodes()
     finally:
         ray.shutdown()
+
+
+def _options_of_own_ray() -> dict[str, object]:
+    """Return the options of a Ray that is started here."""
+    return {
+        "num_cpus": allowed_cpus(),
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(_temporary_folder()),
+    }
+
+
+def _temporary_folder() -> Path:
+    """Return a folder for Ray's sockets and logs, which only this user may enter: Ray's own choice, if it is short.
+
+    Raises:
+        LaunchError: there is no such folder.
+    """
+    wanted = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
+    for parent in (wanted, Path("/tmp"), Path("/dev/shm")):
+        folder = parent / f"ray-{os.getuid()}"
+        if len(os.fsencode(f"{folder}{SESSION_PATH}")) > MAX_SOCKET_PATH:
+            continue
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and os.access(folder, os.W_OK):
+                folder.chmod(0o700)
+                return folder
+    raise LaunchError(
+        f"Ray needs a folder for temporary files with a short path, but TMPDIR is {wanted}: set RAY_TMPDIR to a "
+        f"writable folder of at most {MAX_SOCKET_PATH - len(SESSION_PATH) - len(f'/ray-{os.getuid()}')} characters"
+    )
+
+
+def _check_reachable(address: str) -> None:
+    """Check that somebody listens at ``host:port``. Ray itself would try for more than ten minutes.
+
+    Raises:
+        LaunchError: nobody does, or the address has another form.
+    """
+    if address in ("auto", "local"):
+        return
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isdigit() and 0 < int(port) < 2**16):
+        raise LaunchError(f"the address must be auto or host:port, but got {address}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHABLE_WITHIN_S).close()
+    except OSError as error:
+        raise LaunchError(f"Ray must be reachable at {address}, but {error.strerror or error}") from None
+
+
+@contextmanager
+def _saying_what_is_waited_for(what: str, notify: Callable[[str], None]) -> Iterator[None]:
+    """Say every ten seconds that something is still waited for."""
+    over = threading.Event()
+
+    def say() -> None:
+        waited = 0.0
+        while not over.wait(REACHABLE_WITHIN_S):
+            waited += REACHABLE_WITHIN_S
+            notify(f"waiting for {what}: no answer for {waited:g} s")
+
+    thread = threading.Thread(target=say, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def living_nodes() -> list[Node]:

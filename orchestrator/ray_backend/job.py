@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from trials.context import TrialContext
 
 Report = Callable[[JsonObject], None]
 """Receives the progress row of every epoch, from rank 0. An exception from it ends the trial."""
+
+WAITING = "waiting"
+"""Key of a row that is no epoch, but a line of text about what the trial waits for."""
 
 EVALUATE = "evaluate_ladder"
 """The function next to the one that runs a trial; it evaluates a finished trial on a longer ladder."""
@@ -78,8 +82,9 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
             return
         name = EVALUATE
     function = getattr(importlib.import_module(module), name)
+    directory = job.directory if rank.rank else job.directory.retrying(notify=_reporting_wait(report))
     context = TrialContext(
-        directory=job.directory,
+        directory=directory,
         index=index,
         sweep=job.sweep,
         constraints=job.constraints,
@@ -93,3 +98,14 @@ def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> N
 
         limit_gpu_memory(job.resources.gpus_per_worker)
     function(parsed, context)
+
+
+def _reporting_wait(report: Report) -> Callable[[str], None]:
+    """Return a function that reports a line about what this thread waits for."""
+    thread = threading.get_ident()
+
+    def notify(text: str) -> None:
+        if threading.get_ident() == thread:
+            report({WAITING: text})
+
+    return notify

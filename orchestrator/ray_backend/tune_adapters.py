@@ -25,7 +25,7 @@ from typing_extensions import override
 from orchestrator.conductor.capacity import Capacity
 from orchestrator.conductor.conductor import Conductor
 from orchestrator.ray_backend.gang import run_attempt, why_it_died
-from orchestrator.ray_backend.job import Job
+from orchestrator.ray_backend.job import WAITING, Job
 from orchestrator.ray_backend.tune_private import forget_finished
 from results import LedgerEntry
 from results.errors import one_line
@@ -91,7 +91,14 @@ def placement(job: Job) -> PlacementGroupFactory:
     return PlacementGroupFactory(job.bundles(), strategy="PACK")
 
 
-class LedgerSearch(Searcher):  # type: ignore[misc]
+class _NotSaved:
+    """A hook of which Tune's snapshots hold nothing: they are never read, and a run may have secrets in its URI."""
+
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        return object, ()
+
+
+class LedgerSearch(_NotSaved, Searcher):  # type: ignore[misc]
     """Passes the conductor's trials to Tune, and their outcomes back to the conductor."""
 
     def __init__(self, conductor: Conductor, capacity: Capacity) -> None:
@@ -126,6 +133,8 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         index = self.indices.pop(trial_id, None)
         if index is None:
             return
+        if error and self.conductor.failure is not None:
+            return  # the launch ends, and the trial goes on in the next one
         if error:
             failure = self.failures.pop(trial_id, Failure(message="the trial left no reason"))
             self.conductor.failed(index, failure)
@@ -147,7 +156,7 @@ class LedgerSearch(Searcher):  # type: ignore[misc]
         pass
 
 
-class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
+class LedgerScheduler(_NotSaved, FIFOScheduler):  # type: ignore[misc]
     """Starts trials in the order of the ledger. Passes every epoch to the conductor, which may stop the trial."""
 
     def __init__(self, conductor: Conductor, search: LedgerSearch) -> None:
@@ -163,6 +172,9 @@ class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
     @_guarded
     def _continues(self, trial: Trial, result: JsonObject) -> bool | None:
         index = self._search.indices.get(trial.trial_id)
+        if index is not None and WAITING in result:
+            self.conductor.monitor.waits(index, str(result[WAITING]))
+            return True
         return index is None or self.conductor.reported(index, result)
 
     @override
@@ -176,7 +188,7 @@ class LedgerScheduler(FIFOScheduler):  # type: ignore[misc]
         self._search.failures[trial.trial_id] = failure_of(trial)
 
 
-class Halt(Stopper):  # type: ignore[misc]
+class Halt(_NotSaved, Stopper):  # type: ignore[misc]
     """Ends the experiment when the conductor has given up."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -191,7 +203,7 @@ class Halt(Stopper):  # type: ignore[misc]
         return self._conductor.failure is not None
 
 
-class Housekeeping(TrialProgressCallback):  # type: ignore[misc]
+class Housekeeping(_NotSaved, TrialProgressCallback):  # type: ignore[misc]
     """Does what has to be done often, and removes finished trials from Tune's memory.
 
     Tune adds a ``TrialProgressCallback`` of its own unless there is one. That one would keep every trial.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -31,6 +33,9 @@ class View(Protocol):
     def say(self, text: str) -> None:
         """Show one line of text, such as what the launch waits for."""
 
+    def warn(self, text: str) -> None:
+        """Show one line at once that stays. May be called inside a signal handler."""
+
     def refresh(self) -> None:
         """Show the monitor as it is now. Called often, so it must be cheap."""
 
@@ -43,6 +48,10 @@ class Silent(View):
 
     @override
     def say(self, text: str) -> None:
+        pass
+
+    @override
+    def warn(self, text: str) -> None:
         pass
 
     @override
@@ -70,6 +79,11 @@ class PlainView(View):
         self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     @override
+    def warn(self, text: str) -> None:
+        with suppress(OSError):  # past all buffers: the signal may have come in the middle of a line
+            os.write(self._console.file.fileno(), f"{text}\n".encode())
+
+    @override
     def refresh(self) -> None:
         monitor = self._monitor
         for event in monitor.events[self._printed_events :]:
@@ -95,12 +109,17 @@ class LiveView(View):
     def __init__(self, monitor: Monitor, console: Console) -> None:
         self._monitor, self._console = monitor, console
         self._text = "starting"
+        self._warning = ""
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
         self._live.start()
 
     @override
     def say(self, text: str) -> None:
         self._text = text
+
+    @override
+    def warn(self, text: str) -> None:
+        self._warning = text  # the next of four drawings a second shows it
 
     @override
     def refresh(self) -> None:
@@ -114,10 +133,11 @@ class LiveView(View):
         self._console.print(launch_headline(self._monitor), markup=False, highlight=False)
 
     def _render(self) -> RenderableType:
+        warning = [Text(self._warning, style="bold yellow")] if self._warning else []
         if self._text:
-            return Text(self._text, style="dim")
+            return Group(*warning, Text(self._text, style="dim"))
         monitor = self._monitor
-        parts: list[RenderableType] = [Text(launch_headline(monitor), style="bold")]
+        parts: list[RenderableType] = [*warning, Text(launch_headline(monitor), style="bold")]
         parts.append(overall_bar(monitor.settled, monitor.total))
         parts.append(Fitted(_trials_table(monitor.placed_trials)))
         parts += [Text(event, style="yellow") for event in monitor.events[-3:]]

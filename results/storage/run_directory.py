@@ -86,10 +86,16 @@ class RunDirectory:
         return self.storage.uri
 
     def retrying(
-        self, *, retry_for_s: float = RETRY_FOR_S, sleep: Callable[[float], object] = time.sleep
+        self,
+        *,
+        retry_for_s: float = RETRY_FOR_S,
+        sleep: Callable[[float], object] = time.sleep,
+        notify: Callable[[str], None] | None = None,
     ) -> RunDirectory:
         """Return the same directory on a storage that retries, see ``RetryingStorage``."""
-        return RunDirectory(RetryingStorage(self.storage, retry_for_s, sleep), problems=self._files.problems)
+        inner = self.storage.inner if isinstance(self.storage, RetryingStorage) else self.storage
+        retrying = RetryingStorage(inner, retry_for_s, sleep, notify)
+        return RunDirectory(retrying, problems=self._files.problems)
 
     # --- fences ---
 

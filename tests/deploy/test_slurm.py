@@ -51,6 +51,15 @@ exit 1
 }
 """Programs in the place of Ray and of the sweep: they write down how they were called."""
 
+LONG_LAUNCH = """#!/usr/bin/env bash
+trap 'echo TERM >>"$LOG"; kill $!; exit 1' TERM
+until [[ $(grep -c "^ray " "$LOG") == 2 ]]; do sleep 0.1; done
+sleep "9$SLURM_JOB_ID" &
+echo launched >>"$LOG"
+wait
+"""
+"""A launch that ends when it is asked to."""
+
 
 @pytest.fixture
 def job() -> Iterator[str]:
@@ -76,6 +85,29 @@ def test_the_job_has_the_exit_status_of_its_launch_and_ends_what_it_started(job:
     assert processes_with(f"sleep 9{job}") == []
 
 
+@pytest.mark.parametrize(
+    ("number", "status", "log"),
+    [(signal.SIGUSR1, 0, ["TERM", "requeue {job}"]), (signal.SIGTERM, 143, ["TERM"])],
+)
+def test_a_time_limit_queues_a_job_again_and_scancel_does_not(
+    number: signal.Signals, status: int, log: list[str], job: str, tmp_path: Path
+) -> None:
+    environment = environment_of(job, tmp_path, {**NO_RAY, "shrinksweep": LONG_LAUNCH})
+    started = subprocess.Popen(
+        ["bash", str(SCRIPT), "sweep.yaml", "/shared/run"], cwd=tmp_path, env=environment
+    )
+    file = tmp_path / "log"
+    deadline = time.monotonic() + 60
+    while not (file.exists() and "launched" in file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started.send_signal(number)
+    assert started.wait(60) == status
+    lines = [line for line in file.read_text().splitlines() if not line.startswith(("ray ", "launched"))]
+    assert lines == [line.format(job=job) for line in log]
+    assert processes_with(f"sleep 9{job}") == []
+
+
 @pytest.mark.slow
 def test_a_job_whose_time_is_over_ends_its_ray_and_queues_itself_again(job: str, tmp_path: Path) -> None:
     environment = environment_of(job, tmp_path, {})
@@ -88,7 +120,7 @@ def test_a_job_whose_time_is_over_ends_its_ray_and_queues_itself_again(job: str,
         assert started.poll() is None
         assert time.monotonic() < deadline, "no trial has started"
         time.sleep(0.2)
-    started.send_signal(signal.SIGTERM)
+    started.send_signal(signal.SIGUSR1)
     assert started.wait(60) == 0
     assert (tmp_path / "log").read_text() == f"requeue {job}\n"
     assert processes_with(f"/tmp/ray-{job}") == []

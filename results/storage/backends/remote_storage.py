@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 from typing_extensions import override
 
-from results.errors import ResultsError
+from results.errors import ResultsError, one_line
+from results.storage.backends.credentials import without_credentials, without_secrets
 from results.storage.backends.fence import Fence, RecentCheck
 from results.storage.backends.storage import (
     TEMPORARY,
@@ -43,7 +42,7 @@ def open_storage(path: str | os.PathLike[str], filesystem: pafs.FileSystem | Non
         try:
             filesystem, inner = pafs.FileSystem.from_uri(text)
         except (pa.ArrowException, OSError) as error:
-            reason = str(error).replace(text, shown)
+            reason = without_secrets(one_line(error), text)
             raise ResultsError(
                 f"a run must be a path or a URI that pyarrow.fs opens, but got {shown!r}: {reason}"
             ) from None
@@ -67,20 +66,6 @@ def local_path(text: str) -> Path:
         raise ResultsError(f"a path with ~ needs a home folder, but none is known for {text!r}") from None
 
 
-def without_credentials(uri: str) -> str:
-    """Return a URI without user and password; keys, tokens, secrets and signatures in its query become ``***``.
-
-    >>> without_credentials("s3://AKIA:hush@bucket/runs/x?region=eu-west-1&session_token=hush")
-    's3://bucket/runs/x?region=eu-west-1&session_token=***'
-    """
-    if "://" not in uri:
-        return uri
-    parts = urlsplit(uri)
-    pairs = (pair.partition("=") for pair in parts.query.split("&") if pair)
-    query = "&".join(f"{name}={'***' if _SECRET.search(name) else value}" for name, _, value in pairs)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
-
-
 def split_uri(uri: str) -> tuple[str, str]:
     """Split a URI before its query, which keeps its question mark; a local path has no query.
 
@@ -89,9 +74,6 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     path, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
     return path, mark + query
-
-
-_SECRET = re.compile(r"key|token|secret|password|sig", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pyarrow.fs as pafs
 from typing_extensions import override
 
+from results.errors import StorageError, one_line
 from results.storage.backends.fence import Fence
 from results.storage.backends.storage import Storage, StoredFile
 
@@ -33,13 +34,16 @@ T = TypeVar("T")
 class RetryingStorage(Storage):
     """Wraps a storage and retries what fails: a full disk, a server that restarts, a lost connection.
 
+    ``notify`` is called with a line of text before every pause of a second or more.
+
     Raises:
-        OSError: that of the last attempt, after ``retry_for_s``.
+        StorageError: the last attempt failed, after ``retry_for_s``.
     """
 
     inner: Storage
     retry_for_s: float = RETRY_FOR_S
     sleep: Callable[[float], object] = time.sleep
+    notify: Callable[[str], None] | None = None
 
     @property
     @override
@@ -120,7 +124,9 @@ class RetryingStorage(Storage):
                 raise
             except OSError as error:
                 if waited >= self.retry_for_s:
-                    raise
+                    raise StorageError(f"{path}: {one_line(error)}") from error
                 logger.warning("storage fails at %s, trying again in %.1f s: %s", path, pause, error)
+                if self.notify is not None and pause >= 1.0:
+                    self.notify(f"storage fails, trying again: {path}: {one_line(error)}")
                 self.sleep(pause)
                 waited, pause = waited + pause, min(pause * 2, LONGEST_PAUSE_S)

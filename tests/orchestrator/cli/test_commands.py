@@ -170,7 +170,7 @@ def test_a_launch_whose_front_is_empty_says_why(capsys: pytest.CaptureFixture[st
     best = open_run(directory).best("accuracy")
     assert capsys.readouterr().out == (
         "there is no front: none of the 4 points satisfies accuracy >= 2; "
-        f"the nearest is {best['point']} with accuracy {best['accuracy']:.6g}\n"
+        f"the nearest is {best['point']} with accuracy {best['accuracy']:.9g}\n"
     )
     assert command(capsys, "report", "runs/digits")[0] == 0
     page = Path("report.html").read_text()

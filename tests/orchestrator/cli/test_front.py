@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -109,7 +110,10 @@ def test_the_ending_of_a_file_decides_its_format_and_a_line_names_the_file(
 ) -> None:
     status, out, _ = command(capsys, "front", "runs/digits", "-o", f"deep/front.{ending}")
     assert (status, out) == (0, f"wrote deep/front.{ending}\n")
-    read = {"csv": pd.read_csv, "JSON": pd.read_json, "parquet": pd.read_parquet}[ending]
+    readers: dict[str, Callable[[str], pd.DataFrame]] = {
+        "csv": pd.read_csv, "JSON": pd.read_json, "parquet": pd.read_parquet
+    }  # fmt: skip
+    read = readers[ending]
     assert read(f"deep/front.{ending}")["point"].tolist() == open_run("runs/digits").front()["point"].tolist()
     command(capsys, "compare", "runs/digits", "runs/digits-wide", "-o", f"deep/both.{ending}")
     assert "hypervolume" in read(f"deep/both.{ending}")["indicator"].tolist()

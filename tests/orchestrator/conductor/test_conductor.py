@@ -495,3 +495,36 @@ def test_every_rung_is_told_with_its_distance_beyond_each_constraint(tmp_path: P
     drive(sweep, tmp_path / "again", steps=5)
     drive(sweep, tmp_path / "again")
     same_points(open_run(tmp_path / "again").points(), points)
+
+
+def test_a_fault_of_the_storage_costs_a_trial_no_attempt_and_ends_the_launch(tmp_path: Path) -> None:
+    sweep = small_sweep(retries=0)
+    directory = RunDirectory(tmp_path / "run", create=True)
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    conductor = Conductor(sweep, directory, Monitor())
+    entry = conductor.next()
+    assert entry is not None
+    conductor.failed(
+        entry.index, Failure(kind="StorageError", message="points/x: [Errno 28] No space left on device")
+    )
+    assert isinstance(conductor.failure, OSError)
+    assert not conductor.done
+    assert directory.read_ledger() == [entry]
+    drive(sweep, tmp_path / "run")
+    assert len(directory.finished_keys()) == 3
+
+
+def test_infeasible_trials_run_when_the_constraints_are_relaxed(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run", create=True)
+    for constraints, state in ((["macs <= 10"], "infeasible"), ([], "finished")):
+        sweep = small_sweep(constraints=constraints)
+        directory.write_sweep(sweep.model_dump(mode="json"), {})
+        assert not is_finished(sweep, directory)
+        if constraints:
+            conductor = Conductor(sweep, directory, Monitor())
+            while (entry := conductor.next()) is not None:
+                conductor.infeasible(entry.index, "too large")
+        else:
+            drive(sweep, tmp_path / "run")
+        assert set(open_run(directory).trials()["state"].astype(str)) == {state}
+        assert is_finished(sweep, directory)

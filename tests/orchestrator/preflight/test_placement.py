@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from orchestrator import Sweep, SweepError
-from orchestrator.preflight.placement import gang_capacity, gang_fault, placement_notes
+from orchestrator.preflight.placement import (
+    allowed_cpus,
+    gang_capacity,
+    gang_fault,
+    placement_notes,
+    this_machine,
+)
 from orchestrator.sweep.sweep import ResourcesConfig
 
 Nodes = list[dict[str, float]]
@@ -99,3 +108,43 @@ def test_notes_name_idle_gpus_and_gangs_that_share_a_gpu() -> None:
     (shared,) = placement_notes(ResourcesConfig(workers=2, gpus_per_worker=0.5), nodes)
     assert "gloo" in shared
     assert placement_notes(ResourcesConfig(workers=2, gpus_per_worker=1), nodes) == []
+
+
+GROUPS = {
+    "no quota": ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n"}, 16),
+    "a quota": ("0::/a/b\n", {"a/b/cpu.max": "350000 100000\n"}, 3),
+    "a quota above": ("0::/a/b\n", {"a/cpu.max": "200000 100000\n", "a/b/cpu.max": "max 100000\n"}, 2),
+    "a container's root": ("0::/\n", {"cpu.max": "400000 100000"}, 4),
+    "less than one CPU": ("0::/\n", {"cpu.max": "50000 100000"}, 1),
+    "version 1": (
+        "4:memory:/x\n3:cpu,cpuacct:/job\n",
+        {"cpu,cpuacct/job/cpu.cfs_quota_us": "200000\n", "cpu,cpuacct/job/cpu.cfs_period_us": "100000\n"},
+        2,
+    ),
+    "version 1 without a quota": (
+        "3:cpu:/job\n",
+        {"cpu/job/cpu.cfs_quota_us": "-1\n", "cpu/job/cpu.cfs_period_us": "100000\n"},
+        16,
+    ),
+    "no groups": ("", {}, 16),
+}
+
+
+@pytest.mark.parametrize("case", GROUPS)
+def test_only_the_cpus_that_are_allowed_are_counted(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups, files, cpus = GROUPS[case]
+    for name, text in {
+        "proc/self/cgroup": groups,
+        **{f"sys/fs/cgroup/{f}": t for f, t in files.items()},
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
+    assert allowed_cpus(tmp_path) == cpus
+
+
+def test_the_affinity_of_this_process_bounds_the_gangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    assert this_machine()[0]["CPU"] == 1.0

@@ -324,7 +324,7 @@ def test_swept_numbers_that_the_tables_cannot_hold_are_refused(swept: dict[str, 
 
 @pytest.mark.parametrize("growth", [0.05, 1e9, 1e308])
 def test_widths_of_nothing_and_without_end_are_refused(growth: float) -> None:
-    with pytest.raises(SweepError, match="a cell must have 1 to .* channels, but got .* width_growth="):
+    with pytest.raises(SweepError, match=r"a cell must have 1 to .* channels, but got .* width_growth="):
         Sweep(name="test", trial={"space": {"width_growth": growth}}, sweep={"space.splitting": [1]})
 
 

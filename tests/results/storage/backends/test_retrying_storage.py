@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from results import RunDirectory
+from results.errors import StorageError
 from results.storage.backends.retrying_storage import RetryingStorage
 from results.storage.backends.storage import LocalStorage
 from tests.results.rows import key_of, point_rows
@@ -88,3 +90,12 @@ def test_a_failing_storage_does_not_make_a_finished_trial_unfinished(tmp_path: P
 
 def never(seconds: float) -> None:
     raise AssertionError("this must not be retried")
+
+
+def test_who_waits_is_told_and_in_the_end_the_storage_is_to_blame(tmp_path: Path) -> None:
+    said: list[str] = []
+    directory = RunDirectory(failing(tmp_path, 99)).retrying(sleep=lambda s: None, notify=said.append)
+    with pytest.raises(StorageError, match=r"sweep\.yaml: .*No space left") as caught:
+        directory.write_sweep({"name": "test"}, {})
+    assert set(said) == {f"storage fails, trying again: {caught.value}"}
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), OSError)  # noqa: S301

@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.conductor.lease import HeldError, holding
 from results import LostLeaseError, ResultsError, RunDirectory, open_run, open_runs
-from results.storage.backends.remote_storage import RemoteStorage, without_credentials
+from results.storage.backends.credentials import without_credentials
+from results.storage.backends.remote_storage import RemoteStorage
 from results.storage.backends.retrying_storage import RetryingStorage
 from tests.results.rows import key_of, point_rows
 from tests.results.s3 import PASSWORD, USER, S3Server, s3_server

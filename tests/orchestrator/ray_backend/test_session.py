@@ -1,0 +1,87 @@
+"""Starting Ray, and reaching it: every fault of the site is one line, in seconds."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import LaunchError
+from orchestrator.ray_backend import cluster
+from orchestrator.ray_backend.cluster import ray_session
+
+
+def test_the_temporary_folder_of_ray_is_short_and_private(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "MAX_SOCKET_PATH", 1000)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    folder = cluster._temporary_folder()
+    assert folder == tmp_path / f"ray-{os.getuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_long_temporary_folder_is_replaced_by_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "RAY_TMPDIR", str(tmp_path / "job/1355700/tmp.t0016/scratch/someone/project_directory")
+    )
+    folder = cluster._temporary_folder()
+    assert len(f"{folder}{cluster.SESSION_PATH}") <= cluster.MAX_SOCKET_PATH
+    assert folder.is_dir()
+
+
+def test_without_a_short_temporary_folder_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "MAX_SOCKET_PATH", 70)
+    monkeypatch.setenv("RAY_TMPDIR", "/somewhere")
+    with pytest.raises(LaunchError, match="TMPDIR is /somewhere: set RAY_TMPDIR"), ray_session(None):
+        pass
+
+
+@pytest.mark.parametrize("address", ["nonsense", "host:port", ":6379", "10.0.0.1:99999"])
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with (
+        pytest.raises(LaunchError, match="the address must be auto or host:port, but got"),
+        ray_session(address),
+    ):
+        pass
+
+
+def test_nobody_at_an_address_is_one_line_in_seconds() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"  # bound, but nobody listens
+        start = time.monotonic()
+        refused = f"Ray must be reachable at {address}, but Connection refused"
+        with pytest.raises(LaunchError, match=refused), ray_session(address):
+            pass
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize("error", [OSError(36, "File name too long"), AssertionError("no"), KeyError("HOME")])
+def test_whatever_ray_raises_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def fail(**options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(LaunchError, match="Ray must be reachable at local, but") as caught, ray_session(None):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_tune_saves_nothing_of_the_hooks_that_know_the_run_directory() -> None:
+    from orchestrator.ray_backend.tune_adapters import Halt, Housekeeping, LedgerScheduler, LedgerSearch
+
+    for kind in (Halt, Housekeeping, LedgerScheduler, LedgerSearch):
+        hook = kind.__new__(kind)
+        hook.conductor = "s3://AKIA:hush@bucket/run"
+        assert b"hush" not in pickle.dumps(hook)
