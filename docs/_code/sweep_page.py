@@ -36,7 +36,8 @@ INTRODUCTION = """\
 # Sweep file
 
 A sweep file is plain YAML: `1e-6` and `010` are numbers, dates are text. Only `name` and `sweep` are required. An
-unknown field is an error, and the message suggests the nearest name. `shrinksweep plan` reports all errors of a file at once.
+unknown field is an error, and the message suggests the nearest name. `shrinksweep plan` reports all errors of a file
+at once.
 
 For editors, `shrinksweep schema -o sweep.schema.json` writes this page as a JSON schema. With the first line
 `# yaml-language-server: $schema=sweep.schema.json`, they complete and check a file as you type.

@@ -53,6 +53,10 @@ class NotebookView(View):
         self._output.update({"text/plain": text, "text/html": f"<p>{escape(text)}</p>"}, raw=True)
 
     @override
+    def warn(self, text: str) -> None:
+        self._monitor.events.append(text)
+
+    @override
     def refresh(self) -> None:
         now = self._clock()
         if now - self._updated_at >= EVERY_S:
