@@ -73,10 +73,8 @@ def ray_session(
         return
     try:
         if address is None:
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
-            os.environ.setdefault(
-                "RAY_AUTH_TOKEN", secrets.token_hex(32)
-            )  # else it goes to a file in the home folder
+            # Without a token in the environment, Ray writes one to a file in the home folder.
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             options = _options_of_own_ray()
         else:
             _check_reachable(address)
