@@ -4,7 +4,7 @@
 # make bench   all benchmarks, one table at the end (QUICK=1: small sizes)
 # make docs    the document site in site/, from docs/ and the code; needs no network
 # make lowest  the quick tests of the four rooms with the lowest versions that pyproject.toml promises
-# make faults  kills at random moments in one long sweep, and counts what was lost
+# make faults  kills, stops, takeovers, lost folders and bad disks in one long sweep, and counts what was lost
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -101,7 +101,7 @@ class Conductor:
     def reported(self, index: int, row: Mapping[str, object]) -> bool:
         """Record an epoch by its progress row, and return whether the trial continues."""
         self.monitor.epoch(index, row)
-        self.stalls.progressed(index, row.get("epoch_s"))
+        self.stalls.progressed(index, row.get("epoch_s", 0.0))
         if row.get("phase") != "search" or row.get("epoch") == row.get("epochs", 0):
             self._searches.finished(index)
         if self._stopping is None or index not in self._running:

@@ -59,7 +59,7 @@ def shows_life(lease: Lease, now: datetime) -> bool:
     """
     if lease.released:
         return False
-    if lease.machine == _machine():
+    if lease.machine == machine_name():
         return _is_running(lease)
     return (now - lease.renewed).total_seconds() <= lease.lasts_s
 
@@ -209,7 +209,7 @@ def _await_free(
 ) -> None:
     refuse_held(directory)
     found = directory.read_lease()
-    if found is None or found.released or found.machine == _machine():
+    if found is None or found.released or found.machine == machine_name():
         return
     notify(f"waiting up to {found.lasts_s:g} s to see whether another launch is alive: {found}")
     for _ in range(int(found.lasts_s)):
@@ -243,7 +243,7 @@ def _new_lease(token: int) -> Lease:
         nonce=uuid.uuid4().hex,
         token=token,
         host=socket.gethostname(),
-        machine=_machine(),
+        machine=machine_name(),
         pid=os.getpid(),
         process_started=psutil.Process().create_time(),
         since=now,
@@ -253,7 +253,7 @@ def _new_lease(token: int) -> Lease:
 
 
 def _is_running_here(lease: Lease) -> bool:
-    return not lease.released and lease.machine == _machine() and _is_running(lease)
+    return not lease.released and lease.machine == machine_name() and _is_running(lease)
 
 
 def _is_running(lease: Lease) -> bool:
@@ -266,7 +266,7 @@ def _is_running(lease: Lease) -> bool:
         return False
 
 
-def _machine() -> str:
+def machine_name() -> str:
     """Return an identifier of the process-id namespace: host name, boot and container."""
     parts = [socket.gethostname(), _first_line("/proc/sys/kernel/random/boot_id")]
     with suppress(OSError):

@@ -21,9 +21,15 @@ EPOCHS = 10
 LOOK_EVERY_S = 10.0
 
 
+Signs = Mapping[str, int]
+"""How many steps each process of a trial has done, by the name of the process."""
+
+
 @dataclass
 class _Watched:
-    signs: object = None
+    signs: Signs | None = None
+    begun: bool = False
+    """Whether a step or an epoch was seen. Before, its processes load libraries and images."""
     silent_s: float = 0.0
     longest_epoch_s: float = 0.0
     found: int = 0
@@ -59,6 +65,7 @@ class Stalls:
         """Record that a trial has reported an epoch of ``epoch_s`` seconds."""
         watched = self._watched.get(index)
         if watched is not None:
+            watched.begun = watched.begun or epoch_s is not None
             watched.silent_s, watched.found = 0.0, 0
             self._reasons.pop(index, None)
             if isinstance(epoch_s, int | float):
@@ -69,7 +76,7 @@ class Stalls:
         self._watched.pop(index, None)
         return self._reasons.pop(index, None)
 
-    def look(self, signs: Mapping[int, object]) -> list[int]:
+    def look(self, signs: Mapping[int, Signs]) -> list[int]:
         """Compare the signs of life of the trials with those of the last look; return the trials to be ended.
 
         A trial that still stands still is returned again after the same time: the attempt to end it failed.
@@ -79,8 +86,10 @@ class Stalls:
         passed_s, self._looked_at = min(now - self._looked_at, 3 * self.look_every_s), now
         stalled = []
         for index, watched in self._watched.items():
-            if watched.signs != signs.get(index):
-                watched.signs = signs.get(index)
+            known, shown = watched.signs or {}, signs.get(index)
+            if watched.signs != shown:
+                watched.signs = shown
+                watched.begun = watched.begun or _have_worked(known, shown or {})
                 self.progressed(index)
             elif watched.signs is not None:
                 watched.silent_s += passed_s
@@ -92,6 +101,11 @@ class Stalls:
         return stalled
 
     def _limit_of(self, watched: _Watched) -> float:
-        if self._limit_s is not None:
-            return self._limit_s
-        return max(AT_LEAST_S, EPOCHS * watched.longest_epoch_s)
+        if self._limit_s is None:
+            return max(AT_LEAST_S, EPOCHS * watched.longest_epoch_s)
+        return self._limit_s if watched.begun else max(self._limit_s, AT_LEAST_S)
+
+
+def _have_worked(before: Signs, now: Signs) -> bool:
+    """Whether a process has done a step between two looks."""
+    return any(now[process] != before[process] for process in before.keys() & now.keys())

@@ -97,7 +97,7 @@ class Watch:
             sign = Sign(**json.loads(text))
             if sign.index is not None:
                 signs.setdefault(sign.index, []).append(sign)
-        beats = {index: sorted((s.node, s.pid, s.beats) for s in found) for index, found in signs.items()}
+        beats = {index: {f"{s.node} {s.pid}": s.beats for s in found} for index, found in signs.items()}
         for index in self.stalls.look(beats):
             for sign in signs.get(index, []):
                 self._end(sign)

@@ -101,7 +101,7 @@ class ResourcesConfig(Config):
     """Maximum number of trials that run at the same time. `null`: as many as fit on the cluster."""
     stalled_after_s: Annotated[float, Field(gt=0)] | None = None
     """Seconds without a step after which a trial counts as stalled: its processes are killed, and it is retried.
-    `null`: 900, or ten of its longest epochs if that is more."""
+    `null`: 900, or ten of its longest epochs if that is more. Until its first step it has 900 at least."""
 
     @field_validator("gpus_per_worker")
     @classmethod

@@ -149,7 +149,7 @@ def test_a_launch_that_wakes_up_after_another_took_the_run_over_changes_nothing(
     sleeper = Holder(directory, clock=lambda: now)
     sleeper.take(quickly)
     directory.storage.write("ledger/file", b"1")
-    monkeypatch.setattr(leases, "_machine", lambda: "another host")
+    monkeypatch.setattr(leases, "machine_name", lambda: "another host")
     with holding(directory, quietly, sleep=quickly) as successor:
         successor.directory.storage.write("ledger/file", b"2")
         now = 66.0
