@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ from results.plots.style import (
     scatter,
     to_float32,
     with_log_x,
+    with_robust_y,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def front_figure(
     color: str = "splitting",
     command: str = "shrinksweep export RUN {point}",
     labels: pd.Series[str] | None = None,
+    log_color: bool = False,
 ) -> go.Figure:
     """Return a scatter figure of the columns ``x`` and ``y``, as described in ``plots.plot_front``.
 
@@ -63,19 +65,24 @@ def front_figure(
         color: Column of the colours.
         command: Export command shown on hover, with ``{point}`` in place of the label.
         labels: Name of each point in ``command``, [n]; None takes the column ``point``.
+        log_color: Whether a colour scale is logarithmic.
     """
     check_columns([x, y, color], points)
     labels = points["point"] if labels is None else labels
     measured = np.asarray(np.isfinite(_axis_values(points, x, y)).all(axis=1), dtype=bool)
-    columns = list(dict.fromkeys([x, y, color, *PARAMETERS]))  # copying these alone is ten times faster
+    others = [name for name in directions if name not in (x, y) and name in points.columns]
+    columns = list(
+        dict.fromkeys([x, y, color, *PARAMETERS, *others])
+    )  # copying these alone is ten times faster
     frame = _subsampled(points[columns].assign(label=labels, front=on_front).loc[measured])
-    template = hover_text(x, y, command)
+    template = hover_text(x, y, command, others)
     traces = [_front_line(frame, x, y, directions)] if len(frame) else []
-    coloring = _coloring(frame[color])
+    coloring = _coloring(frame[color], log_color)
     for large in (False, True):
         part = frame[frame["front"] == large]
-        traces += _markers(part, x, y, coloring, template, large=large, count=len(frame))
-    return with_log_x(figure(_with_unique_legend(traces), x, y), to_float64(frame[x]))
+        traces += _markers(part, x, y, coloring, template, others, large=large, count=len(frame))
+    made = with_log_x(figure(_with_unique_legend(traces), x, y), to_float64(frame[x]))
+    return with_robust_y(made, to_float64(frame[y]), to_float64(frame.loc[frame["front"], y]))
 
 
 def fronts_figure(
@@ -212,7 +219,15 @@ def _front_line(frame: pd.DataFrame, x: str, y: str, directions: Mapping[str, st
 
 
 def _markers(
-    part: pd.DataFrame, x: str, y: str, coloring: Coloring, template: str, *, large: bool, count: int
+    part: pd.DataFrame,
+    x: str,
+    y: str,
+    coloring: Coloring,
+    template: str,
+    others: Sequence[str],
+    *,
+    large: bool,
+    count: int,
 ) -> list[BaseTraceType]:
     """Return the traces of the points on the front (``large``) or of the others, one for each colour."""
     size: dict[str, object] = (
@@ -223,7 +238,7 @@ def _markers(
             count,
             x=to_float32(rows[x]),
             y=to_float32(rows[y]),
-            customdata=hover_data(rows),
+            customdata=hover_data(rows, others),
             mode="markers",
             marker={**size, **marker},
             name=name,
@@ -244,11 +259,11 @@ def _with_unique_legend(traces: list[BaseTraceType]) -> list[BaseTraceType]:
     return traces
 
 
-def _coloring(column: pd.Series) -> Coloring:
+def _coloring(column: pd.Series, log: bool) -> Coloring:
     """Return how points are coloured by a column: a colour for each value, or a scale for many numbers."""
     name = str(column.name)
     if pd.api.types.is_numeric_dtype(column.dtype) and column.nunique() > MAX_LEVELS:
-        return lambda part: [("", color_scale(column, part[name]), part)] if len(part) else []
+        return lambda part: [("", color_scale(column, part[name], log=log), part)] if len(part) else []
     levels = list(levels_of(column).cat.categories)
     labels = [level_label(name, level_name) for level_name in level_names(levels)]
 

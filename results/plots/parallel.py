@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,11 +36,16 @@ AXES = ("splitting", "regularization", "threshold", "weight_bits", "feature_map_
 
 
 def parallel_figure(
-    points: pd.DataFrame, on_front: NDArray[np.bool_], axes: Sequence[str], color: str
+    points: pd.DataFrame,
+    on_front: NDArray[np.bool_],
+    axes: Sequence[str],
+    color: str,
+    log: Collection[str] = (),
 ) -> go.Figure:
     """Return parallel coordinates of ``points`` [n] over the columns ``axes``, coloured by ``color``.
 
-    Points on the front (``on_front`` [n]) are always drawn, the others subsampled.
+    Points on the front (``on_front`` [n]) are always drawn, the others subsampled. Axes of columns in ``log`` are
+    logarithmic, and those that span several decades.
     """
     import plotly.graph_objects as go
 
@@ -53,7 +58,7 @@ def parallel_figure(
             "colorbar": {"title": {"text": title_of(color), "side": "right"}, "thickness": 12}}  # fmt: skip
     if values.size and not np.isfinite(values).all():
         line = {"color": PALETTE[0]}
-    made = go.Figure(go.Parcoords(dimensions=[_axis(rows[name]) for name in axes], line=line))
+    made = go.Figure(go.Parcoords(dimensions=[_axis(rows[name], name in log) for name in axes], line=line))
     margin = {"l": 56, "r": 24, "t": 48, "b": 24}
     return made.update_layout(template=template(), height=440, margin=margin)
 
@@ -64,14 +69,14 @@ def axes_of(points: pd.DataFrame, more: Iterable[str]) -> list[str]:
     return [name for name in names if name in points.columns and points[name].nunique() > 1]
 
 
-def _axis(column: pd.Series) -> dict[str, object]:
+def _axis(column: pd.Series, log: bool) -> dict[str, object]:
     """Return the plotly dimension of a column, by its kind: text, numbers over decades, or other numbers."""
     if not pd.api.types.is_numeric_dtype(column.dtype):
         axis = _text_axis(column)
     else:
         values = to_float64(column)
         positive = values[values > 0]
-        if (values >= 0).all() and len(positive) and positive.max() / positive.min() > SCALE_SPAN:
+        if (values >= 0).all() and len(positive) and (log or positive.max() / positive.min() > SCALE_SPAN):
             axis = _log_axis(values, positive)
         else:
             axis = _linear_axis(values, str(column.name))

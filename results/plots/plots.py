@@ -59,7 +59,8 @@ def plot_front(
     points = _points(run, where)
     on_front = pareto.front_mask(points, Objectives.of_sweep(run.objectives()))
     x, y, color = map(column_of_path, (x, y, color))
-    return front_figure(points, on_front, run.objectives(), x=x, y=y, color=color)
+    log = color in run.swept_on_log_scale()
+    return front_figure(points, on_front, run.objectives(), x=x, y=y, color=color, log_color=log)
 
 
 def plot_fronts(
@@ -120,7 +121,7 @@ def plot_parallel(run: RunQuestions, color: str = "accuracy", *, where: str | No
     points, directions = _points(run, where), run.objectives()
     on_front = pareto.front_mask(points, Objectives.of_sweep(directions))
     axes = axes_of(points, map(column_of_path, run.swept()))
-    return parallel_figure(points, on_front, axes, column_of_path(color))
+    return parallel_figure(points, on_front, axes, column_of_path(color), run.swept_on_log_scale())
 
 
 def with_unique_keys(frame: pd.DataFrame) -> pd.DataFrame:

@@ -35,6 +35,10 @@ LINEAR_SPAN = 20.0
 """An axis is logarithmic if the ratio of its largest to its smallest value exceeds this."""
 SCALE_SPAN = 100
 """A colour scale is logarithmic if the ratio of its largest to its smallest positive value exceeds this."""
+LEAST_ROBUST = 8
+"""Fewest values of which some can be called far from the others."""
+FAR_OUT = 3.0
+"""Interquartile ranges beyond the quartiles that an axis shows, if it would be twice as long otherwise."""
 MAX_SVG_POINTS = 1500
 """Figures with more points than this are drawn with WebGL."""
 
@@ -112,6 +116,16 @@ def number_text(value: object, column: str = "") -> str:
         if abs(number) >= limit:
             return f"{number / limit * factor:.3g}{suffix}"
     return f"{number:.4g}"
+
+
+def unit_of(column: str) -> str:
+    """Return the unit of a column as a reader expects it behind a number; empty if it has none.
+
+    >>> unit_of("macs"), unit_of("memory_bytes"), unit_of("accuracy")
+    ('multiply-adds', 'bytes', '')
+    """
+    unit = _FIELDS.get(column, {}).get(b"unit", b"").decode().partition("/")[0]
+    return {"fraction": "", "macs": "multiply-adds", "feature": "", "factor": ""}.get(unit, unit)
 
 
 def level_names(levels: Iterable[object]) -> list[str]:
@@ -192,6 +206,34 @@ def with_log_x(made: go.Figure, values: NDArray[np.float64]) -> go.Figure:
     return made
 
 
+def with_robust_y(made: go.Figure, values: NDArray[np.float64], kept: NDArray[np.float64]) -> go.Figure:
+    """Let few values far from all others not flatten the y axis; a double click shows all.
+
+    Args:
+        made: the figure.
+        values: on the y axis, [n].
+        kept: values that the axis must show, such as those of the front.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size < LEAST_ROBUST:
+        return made
+    low, middle, high = np.quantile(finite, [0.25, 0.5, 0.75])
+    spread = max(high - low, 1e-3 * abs(middle))
+    shown = finite[(finite >= low - FAR_OUT * spread) & (finite <= high + FAR_OUT * spread)]
+    inside = np.concatenate([shown, kept[np.isfinite(kept)]])
+    bottom, top = float(inside.min()), float(inside.max())
+    outside = int(((finite < bottom) | (finite > top)).sum())
+    if not outside or finite.max() - finite.min() < 2 * (top - bottom):
+        return made
+    margin = 0.06 * (top - bottom) or spread
+    made.update_yaxes(range=[bottom - margin, top + margin])
+    made.add_annotation(
+        text=f"{outside} points are outside: double-click to see all", xref="paper", yref="paper", x=1, y=0,
+        xanchor="right", yanchor="bottom", showarrow=False, font={"size": 11},
+    )  # fmt: skip
+    return made
+
+
 def axis_of(column: str) -> dict[str, object]:
     """Return the plotly axis of a column: title with unit, tick format."""
     return {"title": {"text": title_of(column)}, "tickformat": ".4~p" if is_share(column) else "~s"}
@@ -214,14 +256,14 @@ def marker_style(index: int) -> dict[str, object]:
     return {"color": PALETTE[index % len(PALETTE)], "symbol": SYMBOLS[index % len(SYMBOLS)]}
 
 
-def color_scale(column: pd.Series, values: pd.Series) -> dict[str, object]:
+def color_scale(column: pd.Series, values: pd.Series, *, log: bool = False) -> dict[str, object]:
     """Return a plotly marker that colours ``values`` on the scale of the whole ``column``.
 
-    The scale is logarithmic if the positive values of the column span more than ``SCALE_SPAN``.
+    The scale is logarithmic if ``log``, or if the positive values of the column span more than ``SCALE_SPAN``.
     """
     whole = column.astype("float64")
     positive = whole[whole > 0]
-    if len(positive) and positive.max() / positive.min() > SCALE_SPAN:
+    if len(positive) and (log or positive.max() / positive.min() > SCALE_SPAN):
         floor = math.floor(math.log10(positive.min()))
         colors = values.astype("float64").clip(lower=10.0**floor).map(math.log10)
         ticks = list(range(floor, math.ceil(math.log10(positive.max())) + 1))

@@ -44,23 +44,59 @@ def placeholder(text: str) -> Html:
     return element("p", text, class_="note")
 
 
+def copy_button(text: str) -> Html:
+    """Return a button that copies ``text``, which also is its tooltip."""
+    return element(
+        "button", "copy", type="button", class_="copy", data_copy=text, title=text, aria_label=f"copy {text}"
+    )
+
+
 def table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str, numeric: Sequence[int] = ()
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    caption: str,
+    numeric: Sequence[int] = (),
+    values: Sequence[Sequence[object]] | None = None,
 ) -> Html:
-    """Return a table that scrolls sideways if it is too wide. Columns with an index in ``numeric`` align right."""
+    """Return a table that scrolls sideways if it is too wide. Columns with an index in ``numeric`` align right.
+
+    With ``values``, one for each cell, a click on a heading sorts the rows by them.
+    """
     right = dict.fromkeys(numeric, "number")
     header = element(
         "tr",
-        *(element("th", _breakable(text), scope="col", class_=right.get(i)) for i, text in enumerate(head)),
+        *(
+            element("th", _heading(text, values is not None), scope="col", class_=right.get(i))
+            for i, text in enumerate(head)
+        ),
     )
     body = (
-        element("tr", *(element("td", cell, class_=right.get(i)) for i, cell in enumerate(row)))
-        for row in rows
+        element(
+            "tr",
+            *(
+                element("td", cell, class_=right.get(i), data_value=_sortable(values, number, i))
+                for i, cell in enumerate(row)
+            ),
+        )
+        for number, row in enumerate(rows)
     )
     content = element(
-        "table", element("caption", caption), element("thead", header), element("tbody", join(body))
+        "table",
+        element("caption", caption),
+        element("thead", header),
+        element("tbody", join(body)),
+        class_="sortable" if values is not None else None,
     )
     return element("div", content, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def _heading(text: str, sorts: bool) -> Html:
+    return element("button", _breakable(text), type="button") if sorts else _breakable(text)
+
+
+def _sortable(values: Sequence[Sequence[object]] | None, row: int, column: int) -> str | None:
+    return None if values is None else str(values[row][column])
 
 
 def _breakable(name: str) -> Html:

@@ -24,6 +24,7 @@ def front_section(material: Material) -> Section:
     y, costs = material.quality, material.costs
     command = material.export_command("{point}")
     figures = {}
+    log = material.run.swept_on_log_scale()
     for color in material.factors:
         for x in costs:
             figure = front_figure(
@@ -35,6 +36,7 @@ def front_section(material: Material) -> Section:
                 color=color,
                 command=command,
                 labels=material.labels,
+                log_color=color in log,
             )
             figures[f"{x}|{color}"] = figure.update_layout(meta={"command": command})
     picture = Picture(

@@ -39,7 +39,7 @@ SCRIPT = r"""
     if (!figure) return;
     const { data: traces, layout } = expand(figure);
     plot.dataset.gl = traces.some((trace) => /gl$|parcoords/.test(trace.type || ""));
-    const config = { responsive: true, displaylogo: false, displayModeBar: coarse ? false : "hover",
+    const config = { responsive: true, displaylogo: false, displayModeBar: coarse || innerWidth < 640 ? false : "hover",
       modeBarButtonsToRemove: UNWANTED };
     Plotly.react(plot, traces, themed(layout), config);
     plot.dataset.drawn = "yes";
@@ -59,8 +59,50 @@ SCRIPT = r"""
     const command = chosen(plot).layout.meta && chosen(plot).layout.meta.command;
     if (!command || !point || !point.customdata) return;
     const label = Array.isArray(point.customdata) ? point.customdata[0] : point.customdata;
-    plot.closest("figure").querySelector("output").textContent = command.replace("{point}", () => label);
+    const output = plot.closest("figure").querySelector("output"), code = document.createElement("code");
+    const button = document.createElement("button");
+    code.textContent = button.dataset.copy = command.replace("{point}", () => label);
+    Object.assign(button, { type: "button", className: "copy", textContent: "copy" });
+    output.replaceChildren(code, " ", button);
   };
+
+  const copy = async (button) => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {  // not allowed here: the older way
+      const area = document.createElement("textarea");
+      area.value = button.dataset.copy;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.textContent = "copied";
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  };
+
+  const sort = (heading) => {
+    const body = heading.closest("table").tBodies[0], column = heading.cellIndex;
+    const falling = heading.ariaSort === "ascending";
+    for (const other of heading.parentElement.cells) other.ariaSort = null;
+    heading.ariaSort = falling ? "descending" : "ascending";
+    const value = (row) => row.cells[column].dataset.value;
+    const compare = (a, b) => (Number(a) - Number(b)) || a.localeCompare(b);
+    const missing = (text) => ["nan", "None", "<NA>"].includes(text);
+    const rows = [...body.rows].sort((one, other) => {
+      const a = value(one), b = value(other);
+      if (missing(a) || missing(b)) return missing(a) - missing(b);
+      return falling ? compare(b, a) : compare(a, b);
+    });
+    body.append(...rows);
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.copy) copy(button);
+    else if (button.closest("table.sortable th")) sort(button.closest("th"));
+  });
 
   const observer = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {

@@ -9,8 +9,8 @@ import yaml
 
 from results.pareto import choosing, pareto
 from results.pareto.objectives import Objectives
-from results.plots.style import NOT_MEASURED, name_of, number_text
-from results.report.elements import Html, element, join, placeholder, table
+from results.plots.style import NOT_MEASURED, name_of, number_text, unit_of
+from results.report.elements import Html, copy_button, element, join, placeholder, table
 from results.report.material import Material
 from results.report.page import Section
 
@@ -30,6 +30,7 @@ def key_numbers(material: Material) -> Section:
     """Return the section with the key numbers: trials, points, best values, knee, hypervolume."""
     entries = [
         _trials_entry(material.trials),
+        *_time_entries(material),
         ("points", f"{len(material.points):,}", _constraints_note(material)),
     ]
     if len(material.points):
@@ -53,20 +54,29 @@ def front_table(material: Material) -> Section:
     if front.empty:
         return Section("table", title, [placeholder(material.no_front)])
     columns = [name for name in dict.fromkeys([*material.directions, *COLUMNS]) if name in front.columns]
+    records = front.head(MAX_ROWS).to_dict("records")
     rows = [
-        [element("code", row["label"]), *(number_text(row[name], name) for name in columns),
-         element("code", material.export_command(row["label"]))]
-        for row in front.head(MAX_ROWS).to_dict("records")
-    ]  # fmt: skip
+        [_point(row["label"], material), *(number_text(row[name], name) for name in columns)]
+        for row in records
+    ]
+    values = [[row["label"], *(row[name] for name in columns)] for row in records]
     numeric = [
         index for index, name in enumerate(columns, 1) if pd.api.types.is_numeric_dtype(front[name].dtype)
     ]
-    caption = f"The {len(rows)} points on the Pareto front of {', '.join(material.directions)}, best first."
+    caption = (
+        f"The {len(rows)} points on the Pareto front of {', '.join(material.directions)}, best first. A click on a "
+        "heading sorts; the button beside a point copies the command that exports its network."
+    )
     if len(front) > MAX_ROWS:
         command = f"shrinksweep front {material.run_argument} --format csv"
         caption = f"The first {MAX_ROWS} of {len(front)} points on the Pareto front. For all: {command}"
-    head = ["point", *map(name_of, columns), "command"]
-    return Section("table", title, [table(head, rows, caption=caption, numeric=numeric)])
+    head = ["point", *map(name_of, columns)]
+    return Section("table", title, [table(head, rows, caption=caption, numeric=numeric, values=values)])
+
+
+def _point(label: str, material: Material) -> Html:
+    """Return the name of a point, and a button that copies the command that exports it."""
+    return join([element("code", label), " ", copy_button(material.export_command(label))])
 
 
 def failures(material: Material) -> Section:
@@ -119,6 +129,31 @@ def _trials_entry(trials: pd.DataFrame) -> Entry:
     return "trials finished", f"{counts.get('finished', 0)} of {total}", states
 
 
+def _time_entries(material: Material) -> list[Entry]:
+    """Return how long the run took, from its first epoch to its last epoch or point, and when that was."""
+    progress = material.progress
+    if not len(progress):
+        return []
+    begun = (progress["at"] - pd.to_timedelta(progress["epoch_s"], unit="s")).min()
+    ended = max([progress["at"].max(), *material.points["finished_at"].dropna()])
+    computed = format_seconds(float(progress["epoch_s"].sum()))
+    span = f"{begun:%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC; {computed} of search and training"
+    return [("wall time", format_seconds((ended - begun).total_seconds()), span)]
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration in two units at most.
+
+    >>> format_seconds(42.4), format_seconds(130.0), format_seconds(7500.0), format_seconds(200000.0)
+    ('42 s', '2 min 10 s', '2 h 05 min', '2 d 07 h')
+    """
+    whole = round(seconds)
+    for unit, size, part, part_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // part_size:02} {part}"
+    return f"{whole} s"
+
+
 def _best_entry(material: Material, name: str, way: str) -> Entry:
     """Return the best value of an objective, with the other objectives of that point as the note."""
     front = material.front
@@ -128,7 +163,9 @@ def _best_entry(material: Material, name: str, way: str) -> Entry:
         return title, NOT_MEASURED, ""
     row = choosing.best(front, maximize=maximize, minimize=minimize)
     others = (f"{other} {number_text(row[other], other)}" for other in material.directions if other != name)
-    return title, number_text(row[name], name), ", ".join(others)
+    unit = unit_of(name)
+    value = [number_text(row[name], name), *([" ", element("span", unit, class_="unit")] if unit else [])]
+    return title, join(value), ", ".join(others)
 
 
 def _knee_entry(material: Material, objectives: Objectives) -> list[Entry]:

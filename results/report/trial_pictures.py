@@ -61,12 +61,13 @@ def parallel_section(material: Material) -> Section:
         words = material.no_points if points.empty else "All points have the same values in all columns."
         return Section("parallel", title, [placeholder(words)])
     colors = list(dict.fromkeys([material.quality, *(name for name in material.directions if name in axes)]))
+    log = material.run.swept_on_log_scale()
     ranges = [_range_words(points[name]) for name in axes]
     picture = Picture(
         name="parallel",
         label="Parallel coordinates: one line for each point through its value on each axis",
         caption=f"One line for each point. Drag along an axis to select a range of lines. Axes: {'; '.join(ranges)}.",
-        figures={color: parallel_figure(points, material.on_front, axes, color) for color in colors},
+        figures={color: parallel_figure(points, material.on_front, axes, color, log) for color in colors},
         controls=[Control("colour", [(name, name_of(name)) for name in colors])],
         wide=True,
     )

@@ -80,6 +80,16 @@ class RunTables:
         keys = [key for sweep in self._sweeps() for key in sweep.get("sweep") or {}]
         return list(dict.fromkeys(path for key in keys for path in paths_of(key)))
 
+    def swept_on_log_scale(self) -> set[str]:
+        """Return the columns of the fields that are swept over a range on a logarithmic scale."""
+        return {
+            column_of_path(path)
+            for sweep in self._sweeps()
+            for key, dimension in (sweep.get("sweep") or {}).items()
+            if isinstance(dimension, dict) and dimension.get("log")
+            for path in paths_of(key)
+        }
+
     def _sweeps(self) -> list[JsonObject]:
         return [directory.read_sweep() or {} for directory in self.directories]
 

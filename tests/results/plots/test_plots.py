@@ -15,8 +15,18 @@ import pytest
 from results import ResultsError, Run, RunDirectory, UnknownColumnError
 from results.plots.fronts import MAX_POINTS, front_figure
 from results.plots.genotype_layout import lay_out, read_cells
+from results.plots.parallel import parallel_figure
 from results.plots.plots import genotype_svg
-from results.plots.style import MAX_SVG_POINTS, PALETTE, SYMBOLS, escape, marker_style, number_text
+from results.plots.style import (
+    MAX_SVG_POINTS,
+    PALETTE,
+    SYMBOLS,
+    color_scale,
+    escape,
+    marker_style,
+    number_text,
+    with_robust_y,
+)
 from tests.results.pictures import GENOTYPES, night
 from tests.results.rows import point_rows
 
@@ -256,3 +266,32 @@ def test_invalid_genotypes_give_one_clear_line(genotype: str | Mapping[str, obje
         genotype_svg(genotype)
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 300
+
+
+def test_a_single_bad_point_does_not_flatten_the_axis() -> None:
+    values = np.array([0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.1])
+    made = with_robust_y(go.Figure(), values, np.array([0.97]))
+    low, high = made.layout.yaxis.range
+    assert 0.85 < low < 0.9
+    assert 0.97 < high < 1
+    assert made.layout.annotations[0].text.startswith("1 points are outside")
+    kept = with_robust_y(go.Figure(), values, np.array([0.1]))  # a point of the front stays in sight
+    assert kept.layout.yaxis.range is None
+    even = with_robust_y(go.Figure(), np.linspace(0, 1, 20), np.array([]))
+    assert even.layout.yaxis.range is None
+
+
+def test_what_was_swept_on_a_logarithmic_scale_is_shown_on_one() -> None:
+    column = pd.Series([0.001, 0.002, 0.004], name="regularization")  # no two decades apart
+    points = pd.DataFrame({"regularization": column, "accuracy": [0.7, 0.8, 0.9]})
+    shown = np.ones(3, dtype=bool)
+    linear, log = (
+        parallel_figure(points, shown, ["regularization", "accuracy"], "accuracy", names)
+        .data[0]
+        .dimensions[0]
+        for names in ((), ("regularization",))
+    )
+    assert list(linear["values"]) == column.tolist()
+    np.testing.assert_allclose(log["values"], np.log10(column))
+    scale = color_scale(column, column, log=True)
+    np.testing.assert_allclose(np.array(scale["color"], dtype=np.float64), np.log10(column))

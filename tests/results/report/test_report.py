@@ -126,10 +126,10 @@ def test_the_page_loads_nothing_and_runs_its_own_scripts_only(page: Page) -> Non
 
 def test_the_page_names_commands_and_versions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(run.directory.uri).parent)
-    page = Page(report_html(run))
-    codes = [text for tag, text in page.texts if tag == "code"]
+    text = report_html(run)
+    page = Page(text)
     best = run.front()["point"][0]
-    assert f"shrinksweep export run {best}" in codes
+    assert f'data-copy="shrinksweep export run {best}"' in text
     assert "torch 2.13.0" in page.words()
     assert "space.splitting" in "".join(text for tag, text in page.texts if tag == "pre")
     assert page.pictures()["front"]["macs|splitting"]["layout"]["meta"] == {
@@ -140,9 +140,19 @@ def test_the_page_names_commands_and_versions(run: Run, monkeypatch: pytest.Monk
 def test_key_numbers_are_those_of_the_run(run: Run, page: Page) -> None:
     values = [text for tag, text in page.texts if tag == "dd"]
     points = run.points()
-    assert values[:3] == ["12 of 12", "36", str(len(run.front()))]
+    assert values[0] == "12 of 12"
+    assert values[2:4] == ["36", str(len(run.front()))]
     assert f"{100 * points['accuracy'].max():.1f} %" in values
-    assert str(points["macs"].min()) in values
+    assert str(points["macs"].min()) in {value.strip() for value in values}
+    assert "multiply-adds" in page.words()
+
+
+def test_the_page_says_when_the_run_was_and_how_long_it_took(run: Run, page: Page) -> None:
+    progress = run.progress()
+    words = page.words()
+    assert "wall time" in words
+    begun = (progress["at"] - pd.to_timedelta(progress["epoch_s"], unit="s")).min()
+    assert f"{begun:%Y-%m-%d %H:%M} to " in words
 
 
 def test_infeasible_points_are_counted_but_not_drawn(local: RunDirectory) -> None:
@@ -297,14 +307,14 @@ def test_several_runs_on_one_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
         night(RunDirectory(tmp_path / name, create=True), trials=2)
-    page = Page(report_html(open_runs(str(tmp_path / "*"))))
+    text = report_html(open_runs(str(tmp_path / "*")))
+    page = Page(text)
     assert "4 of 4" in page.words()
     assert "of 4 trials" in page.words()
     front = page.pictures()["front"]["macs|run"]
     assert {trace["name"] for trace in front["data"]} >= {"run = a", "run = b"}
     assert front["layout"]["meta"] == {"command": "shrinksweep export {point}"}
-    codes = [text for tag, text in page.texts if tag == "code"]
-    assert any(code.startswith("shrinksweep export b 0") for code in codes)
+    assert 'data-copy="shrinksweep export b 0' in text
 
 
 def test_the_file_is_replaced_in_one_step(local: RunDirectory, tmp_path: Path) -> None:
@@ -379,9 +389,11 @@ def test_hover_shows_the_point_and_a_click_the_command(browser: Browser, run: Ru
     browser.wait("document.querySelector('.hoverlayer .hovertext') !== null")
     shown = browser.value("document.querySelector('.hoverlayer .hovertext').textContent")
     assert "shrinksweep export" in shown
+    assert all(name in shown for name in run.objectives())  # also the one that is on no axis
     browser.point(x, y, click=True)
-    browser.wait("document.querySelector('#front .picked').textContent !== ''")
-    command = browser.value("document.querySelector('#front .picked').textContent")
+    browser.wait("document.querySelector('#front .picked code') !== null")
+    command = browser.value("document.querySelector('#front .picked code').textContent")
+    assert browser.value("document.querySelector('#front .picked .copy').dataset.copy") == command
     verb, run_argument, point = command.rsplit(" ", 2)
     assert (verb, run_argument) == ("shrinksweep export", run.directory.uri)
     assert point in set(run.points()["point"])
@@ -396,6 +408,20 @@ def test_a_choice_changes_the_picture(browser: Browser, file: Path) -> None:
         " select.dispatchEvent(new Event('change')); })()"
     )
     browser.wait("document.querySelector('#front .xtitle').textContent.startsWith('memory')")
+    quiet(browser, file)
+
+
+def test_a_click_on_a_heading_sorts_the_table(browser: Browser, run: Run, file: Path) -> None:
+    show(browser, file)
+    column = (
+        "[...document.querySelectorAll('#table tbody tr')].map((row) => Number(row.cells[1].dataset.value))"
+    )
+    click = "document.querySelectorAll('#table th button')[1].click()"
+    assert browser.value(column) == sorted(run.front()["accuracy"], reverse=True)
+    for falling in (False, True):
+        browser.value(click)
+        assert browser.value(column) == sorted(run.front()["accuracy"], reverse=falling)
+    assert browser.value("document.querySelectorAll('#table th')[1].ariaSort") == "descending"
     quiet(browser, file)
 
 
