@@ -119,7 +119,8 @@ def _trials_table(state: Status, drawn: bool) -> Table:
     from rich.progress_bar import ProgressBar
 
     from orchestrator.status.narrow import SparingTable
-    from orchestrator.status.tables import format_cell, format_duration
+    from orchestrator.status.tables import format_cell
+    from results.durations import format_duration
 
     table = SparingTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.spare = ("host", "progress", "last epoch", "accuracy")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+import pyarrow.compute as pc
+
 from orchestrator.errors import SweepError
 from orchestrator.preflight.checks import (
     ConstraintCheck,
@@ -25,6 +27,7 @@ from orchestrator.sweep.differences import difference_faults
 from orchestrator.sweep.dimensions import Dimension, FieldValue, Range
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, ResultsError, RunDirectory
+from results.durations import format_duration
 from results.states import SETTLED
 from results.tables.evidence import Evidence
 
@@ -46,6 +49,8 @@ class Plan:
     """Estimated epochs that remain, from the middle of the swept ranges."""
     at_a_time: int
     """Trials that fit on the nodes at the same time."""
+    seconds: float | None = None
+    """Estimated time that remains, by the finished trials of the run; None if there is none."""
     notes: list[str] = field(default_factory=list)
     """Remarks that are worth reading before the launch."""
     fingerprints: dict[str, str] = field(default_factory=dict)
@@ -93,6 +98,7 @@ def make_plan(
         rungs=len(sweep.trial.ladder.rungs()),
         epochs=round(min(searches, to_run) * search_epochs + to_run * training_epochs),
         at_a_time=at_a_time,
+        seconds=_seconds(directory, min(searches, to_run), to_run, at_a_time),
         notes=[
             *data.notes,
             *_strategy_notes(sweep, at_a_time),
@@ -101,6 +107,17 @@ def make_plan(
         ],
         fingerprints=data.fingerprints,
     )
+
+
+def _seconds(directory: RunDirectory | None, searches: int, to_run: int, at_a_time: int) -> float | None:
+    """Return the time that remains, if the trials take as long as the finished ones; None if none has finished."""
+    if directory is None or not to_run:
+        return None
+    table = directory.read_points(columns=["search_s", "train_s", "ladder_s"])
+    if not table.num_rows:
+        return None
+    search, training, ladder = (float(pc.mean(column).as_py()) for column in table.itercolumns())
+    return (searches * search + to_run * (training + ladder)) / max(1, at_a_time)
 
 
 def _settled(sweep: Sweep, directory: RunDirectory | None, entries: Sequence[LedgerEntry]) -> int:
@@ -127,9 +144,15 @@ def describe(plan: Plan) -> list[str]:
         f"objectives: {objectives}",
         *(f"constraint: {bound}" for bound in sweep.bounds),
         f"gang:       {gang} a trial, {plan.at_a_time} at a time",
-        f"cost:       about {plan.epochs} epochs still to compute",
+        f"cost:       about {plan.epochs} epochs still to compute{_time(plan)}",
         *(f"note:       {note}" for note in plan.notes),
     ]
+
+
+def _time(plan: Plan) -> str:
+    if plan.seconds is None:
+        return ""
+    return f", {format_duration(plan.seconds)} if trials take as long as those that have finished"
 
 
 def _span(dimension: Dimension) -> str:

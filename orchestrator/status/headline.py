@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.status.tables import format_duration
+from results.durations import format_duration
 from results.states import TrialState
 
 LABELS: dict[TrialState, str] = {

@@ -99,17 +99,3 @@ def format_cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration in two units at most.
-
-    >>> format_duration(42.0), format_duration(130.0), format_duration(7500.0)
-    ('42 s', '2 min 10 s', '2 h 05 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 import yaml
 
+from results.durations import format_duration
 from results.pareto import choosing, pareto
 from results.pareto.objectives import Objectives
 from results.plots.style import NOT_MEASURED, name_of, number_text, unit_of
@@ -136,22 +137,9 @@ def _time_entries(material: Material) -> list[Entry]:
         return []
     begun = (progress["at"] - pd.to_timedelta(progress["epoch_s"], unit="s")).min()
     ended = max([progress["at"].max(), *material.points["finished_at"].dropna()])
-    computed = format_seconds(float(progress["epoch_s"].sum()))
+    computed = format_duration(float(progress["epoch_s"].sum()))
     span = f"{begun:%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC; {computed} of search and training"
-    return [("wall time", format_seconds((ended - begun).total_seconds()), span)]
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration in two units at most.
-
-    >>> format_seconds(42.4), format_seconds(130.0), format_seconds(7500.0), format_seconds(200000.0)
-    ('42 s', '2 min 10 s', '2 h 05 min', '2 d 07 h')
-    """
-    whole = round(seconds)
-    for unit, size, part, part_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // part_size:02} {part}"
-    return f"{whole} s"
+    return [("wall time", format_duration((ended - begun).total_seconds()), span)]
 
 
 def _best_entry(material: Material, name: str, way: str) -> Entry:

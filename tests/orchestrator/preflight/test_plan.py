@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator import Sweep, SweepError
-from orchestrator.preflight.plan import make_plan
+from orchestrator.preflight.plan import describe, make_plan
 from orchestrator.sweep.differences import differences, in_terms_of_run
 from results import RunDirectory
+from tests.results.rows import key_of, point_rows
 
 NODES = [{"CPU": 4.0, "GPU": 0.0}]
 
@@ -158,3 +159,14 @@ def test_a_note_names_the_epochs_at_which_halving_compares(
     trial = {"search": {"epochs": 3}, "train": {"epochs": 6, **training}}
     sweep = make_sweep(trial=trial, strategy={"scheduler": "halving", "halving": halving})
     assert any(said in note for note in make_plan(sweep, None, NODES).notes)
+
+
+def test_the_plan_says_how_long_it_takes_by_the_trials_that_have_finished(tmp_path: Path) -> None:
+    sweep = make_sweep(sweep={"space.splitting": [1, 2, 4], "feature_maps.regularization": [0.0, 0.1]})
+    directory = RunDirectory(tmp_path / "run", create=True)
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    assert make_plan(sweep, directory, NODES).seconds is None
+    directory.write_points(key_of(0), point_rows(0, search_s=60.0, train_s=600.0, ladder_s=40.0))
+    plan = make_plan(sweep, directory, NODES)
+    assert plan.seconds == pytest.approx((3 * 60 + 6 * 640) / 4)
+    assert any("16 min 45 s if trials take as long as" in line for line in describe(plan))
