@@ -8,7 +8,8 @@ from typing import overload
 import numpy as np
 import pandas as pd
 
-from results.pareto import attainment, choosing, comparing, effects, history, pareto
+from results.errors import ResultsError
+from results.pareto import attainment, choosing, comparing, effects, history, pairing, pareto
 from results.pareto.grouping import groups
 from results.pareto.objectives import Columns, Objectives
 from results.schema import column_of_path
@@ -199,6 +200,34 @@ class RunQuestions(RunTables):
         b = _points(other, maximize, minimize, where)
         return comparing.compare_sets(a, b, objectives, reference and with_columns(reference))
 
+    def compare_points(self, a: str, b: str) -> pd.Series:
+        """Compare two points image by image, on the same test images: McNemar's exact test.
+
+        ``a`` and ``b`` are names of points, or prefixes of their trial key followed by ``-`` and the rung. The result:
+        see ``results.pareto.pairing``.
+
+        Raises:
+            ResultsError: a name fits no point, or several; a point of an older version, without ``correct``; points
+                that were measured on different test images.
+        """
+        columns = ["point", "data", "test_images", "correct"]
+        points = self.points(columns)
+        left, right = (_named(points, name) for name in (a, b))
+        for row in (left, right):
+            if pd.isna(row["correct"]):
+                raise ResultsError(
+                    f"a comparison needs the images that each point got right, but {row['point']} is of a version "
+                    "that did not store them"
+                )
+        on = [(str(row["data"]), int(row["test_images"])) for row in (left, right)]
+        if on[0] != on[1]:
+            raise ResultsError(
+                f"points must be measured on the same test images, but got {on[0][1]} of {on[0][0]} and "
+                f"{on[1][1]} of {on[1][0]}"
+            )
+        masks = (pairing.mask_of(row["correct"], on[0][1]) for row in (left, right))
+        return pairing.compare(*masks)
+
     def attainment(
         self,
         maximize: Columns | None = None,
@@ -252,6 +281,17 @@ def _points(
 ) -> pd.DataFrame:
     """Return the points of a question; for the objectives of the sweep file, those that satisfy its constraints."""
     return _filter(run.feasible_points() if maximize is None and minimize is None else run.points(), where)
+
+
+def _named(points: pd.DataFrame, name: str) -> pd.Series:
+    """Return the row of the point ``name``, a whole name or a prefix of the key with the rung."""
+    key, _, rung = name.partition("-")
+    names = points["point"].astype(str)
+    found = points[names.str.startswith(key) & names.str.endswith(f"-{rung}")]
+    if len(found) != 1:
+        count = f"{len(found)} points" if len(found) else "no point"
+        raise ResultsError(f"a name must fit one point, but {name!r} fits {count}")
+    return found.astype(object).iloc[0]
 
 
 def _filter(points: pd.DataFrame, where: str | None) -> pd.DataFrame:

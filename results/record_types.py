@@ -64,6 +64,11 @@ class PointRow(TypedDict):
     codec: str
     accuracy: float
     loss: float
+    validation_images: NotRequired[int | None]
+    test_accuracy: NotRequired[float | None]
+    test_loss: NotRequired[float | None]
+    test_images: NotRequired[int | None]
+    correct: NotRequired[bytes | None]
     macs: int
     flops: int
     effective_macs: float

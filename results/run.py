@@ -68,7 +68,7 @@ class Run(RunQuestions):
         """Return a scatter plot of the points over two columns; markers on the front are large.
 
         >>> run.plot_front("memory_bytes", color="threshold").layout.yaxis.title.text
-        'accuracy (share of test images)'
+        'accuracy (share of images)'
         """
         from results.plots import plots
 

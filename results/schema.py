@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from results.states import MEANINGS
 
-VERSION = 1
+VERSION = 2
 """Version of the three schemas. A later version only adds columns."""
 
 VERSION_KEY = b"shrinksweep.schema_version"
@@ -26,6 +26,7 @@ LABEL = pa.dictionary(pa.int32(), pa.string())
 INT = pa.int32()
 LONG = pa.int64()
 REAL = pa.float64()
+BYTES = pa.binary()
 TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -93,8 +94,26 @@ POINTS = _table(
     _column("weight_bits", INT, "bits of a weight; 32: not quantized", unit="bits"),
     _column("feature_map_bits", INT, "bits of a feature; 32: not quantized", unit="bits"),
     _column("codec", LABEL, "code of the quantized weights and feature maps"),
-    _column("accuracy", REAL, "share of the test images classified correctly", unit="fraction"),
-    _column("loss", REAL, "mean cross-entropy on the test images", unit="nats"),
+    _column("accuracy", REAL, "share of the validation images classified correctly", unit="fraction"),
+    _column("loss", REAL, "mean cross-entropy on the validation images", unit="nats"),
+    _column(
+        "validation_images",
+        INT,
+        "images of `accuracy`, `loss` and all means over images; 0 or null: those are of the test images",
+        unit="images",
+        null=True,
+    ),
+    _column(
+        "test_accuracy", REAL, "share of the test images classified correctly", unit="fraction", null=True
+    ),
+    _column("test_loss", REAL, "mean cross-entropy on the test images", unit="nats", null=True),
+    _column("test_images", INT, "test images", unit="images", null=True),
+    _column(
+        "correct",
+        BYTES,
+        "which test images are classified correctly: a bit an image, the first in the highest bit of the first byte",
+        null=True,
+    ),
     _column("macs", LONG, "multiply-adds of one inference", unit="macs/image"),
     _column("flops", LONG, "floating-point operations of one inference: 2 x macs", unit="flops/image"),
     _column("effective_macs", REAL, "macs whose feature-map operand is not zero, mean", unit="macs/image"),
@@ -321,6 +340,8 @@ def type_name(kind: pa.DataType) -> str:
         return "label"
     if pa.types.is_string(kind):
         return "text"
+    if pa.types.is_binary(kind):
+        return "bytes"
     if pa.types.is_list(kind):
         return f"list<{type_name(kind.value_type)}>"
     if pa.types.is_struct(kind):

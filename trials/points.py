@@ -22,6 +22,8 @@ from trials.context import TrialContext
 from trials.cost.cost import count_cost
 from trials.data.batches import Batch, Batches
 from trials.data.image_set import ImageReader, Images
+from trials.data.sampling import balanced
+from trials.data.seeds import RandomStream, generator
 from trials.device.compute import Compute
 from trials.ladder import ladder
 
@@ -35,7 +37,7 @@ CPU_BATCH_PIXELS = 2**16
 returned to the system and requested again for every map: with 256 such images, a pass took twice the memory and up to
 twice the time."""
 CALIBRATION_IMAGES = 512
-"""Training images from which value ranges of the feature maps are measured."""
+"""Training images on which value ranges and memory of the feature maps are measured."""
 
 
 def measure_points(
@@ -49,24 +51,30 @@ def measure_points(
     start = time.perf_counter()
     cost = count_cost(network, images.shape)
     test = evaluation_batches(images, compute).epoch
+    validation = all_of(images.validation, compute).epoch if images.validation else None
     latency_for = images.shape if config.ladder.latency else None
-    rows = ladder.evaluate(
-        network, rungs, cost, compute, calibration_batches(images, compute), test, latency_for
-    )
+    calibration = calibration_batches(images, compute)
+    rows = ladder.evaluate(network, rungs, cost, compute, calibration, test, latency_for, validation)
     counted = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
     times = {"ladder_s": time.perf_counter() - start, "finished_at": datetime.now(UTC)}
     return [{**row, **counted, **times} for row in rows]
 
 
 def calibration_batches(images: Images, compute: Compute) -> list[Batch]:
-    """Return the first training images, without augmentation: value ranges of the feature maps are measured on them."""
-    count = min(CALIBRATION_IMAGES, len(images.train))
-    return list(_first_images(images.train, count, compute).epoch())
+    """Return a seeded sample of the training images, as balanced as their labels allow, without augmentation."""
+    labels, random = images.train.labels.cpu().numpy(), generator(0, RandomStream.CALIBRATION)
+    sample = torch.from_numpy(balanced(labels, CALIBRATION_IMAGES, random))
+    return list(_in_order(images.train, sample, compute).epoch())
 
 
 def evaluation_batches(images: Images, compute: Compute) -> Batches:
     """Return all test images, in order, in batches of :func:`batch_size`."""
-    return _first_images(images.test, len(images.test), compute)
+    return all_of(images.test, compute)
+
+
+def all_of(images: ImageReader, compute: Compute) -> Batches:
+    """Return all images, in order and without augmentation, in batches of :func:`batch_size`."""
+    return _in_order(images, torch.arange(len(images)), compute)
 
 
 def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
@@ -81,11 +89,11 @@ def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
     return max(8, min(EVALUATION_BATCH, 1 << (limit.bit_length() - 1)))
 
 
-def _first_images(images: ImageReader, count: int, compute: Compute) -> Batches:
-    """Return batches of the first ``count`` images, in order and without augmentation."""
+def _in_order(images: ImageReader, indices: torch.Tensor, compute: Compute) -> Batches:
+    """Return batches of the images ``indices`` [n], in this order and without augmentation."""
     return Batches(
         images,
-        torch.arange(count),
+        indices,
         batch_size(images.shape, compute.device),
         seed=0,
         drop_last=False,

@@ -5,6 +5,7 @@ Accuracies and costs are means over seeds, with the lowest and the highest seed;
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from orchestrator.schedulers.halving import Halving, Report, rules_of
 from results import hypervolume, pareto_front
 from search_space import Genotype, Network
 from trials import count_cost
-from trials.config import TrialConfig
+from trials.config import TrialConfig, of_record
 from trials.data.sources.sources import image_shape
 
 RUNG = ["threshold_mode", "threshold", "weight_bits", "feature_map_bits"]
@@ -81,7 +82,7 @@ def same_cells(study: Study) -> pd.DataFrame:
     rows = []
     for found in points[points["reading"] == "concat"].to_dict("records"):
         config, genotype = (
-            TrialConfig.model_validate_json(found["config"]),
+            of_record(TrialConfig, json.loads(found["config"])),
             Genotype.from_json(found["genotype"]),
         )
         shape = image_shape(config.data)

@@ -116,6 +116,10 @@ def front(
         runs = ["run"] if opened.names else []
         beside = [*runs, *differing, *columns_of(by), *columns_of(sort and sort.removeprefix("-"))]
         _show(points, objectives, beside, output)
+        if "accuracy" in objectives and "test" in (images := opened.measured_on()):
+            typer.echo(
+                f"accuracy is that of {images} images: some points have no validation images", err=True
+            )
     else:
         write_frame(points, form, output)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
@@ -42,7 +43,7 @@ def points_table(
         beside: columns that are shown whether or not the points differ in them.
         rows: the most rows to show; None shows all.
     """
-    objectives = list(objectives)
+    points, objectives = _with_test_values(points, list(objectives))
     differing = [n for n in HEADINGS if n not in objectives and len(points[n].unique()) > 1]
     columns = list(
         dict.fromkeys(["point", *differing, *(n for n in beside if n not in objectives), *objectives])
@@ -62,6 +63,20 @@ def points_table(
         row["point"] = short_point(row["point"])
         table.add_row(*(format_cell(row[name]) for name in columns))
     return table
+
+
+def _with_test_values(points: pa.Table, objectives: list[str]) -> tuple[pa.Table, list[str]]:
+    """Add the test value beside each objective that is measured on the validation images, and the gap of accuracy."""
+    shown: list[str] = []
+    for name in objectives:
+        shown.append(name)
+        test = f"test_{name}"
+        if test in points.column_names and points[test].null_count < points.num_rows:
+            shown.append(test)
+            if name == "accuracy":
+                points = points.append_column("gap", pc.subtract(points[name], points[test]))
+                shown.append("gap")
+    return points, list(dict.fromkeys(shown))
 
 
 def short_point(point: str) -> str:

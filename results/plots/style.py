@@ -44,7 +44,7 @@ MAX_SVG_POINTS = 1500
 
 _FIELDS = {field.name: field.metadata or {} for schema in (PROGRESS, POINTS) for field in schema}
 _TITLES = {
-    "accuracy": "accuracy (share of test images)",
+    "accuracy": "accuracy (share of images)",
     "macs": "macs (multiply-adds per image)",
     "effective_macs": "effective macs (operand not zero, per image)",
     "memory_bytes": "memory (bytes: weights + peak feature maps)",

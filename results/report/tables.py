@@ -18,8 +18,8 @@ from results.report.page import Section
 MAX_ROWS = 200
 """Most rows of a table on the page."""
 COLUMNS = (
-    "accuracy", "macs", "effective_macs", "memory_bytes", "sparsity", "params", "output_node", "splitting",
-    "regularization", "threshold", "weight_bits", "feature_map_bits", "codec",
+    "accuracy", "test_accuracy", "macs", "effective_macs", "memory_bytes", "sparsity", "params", "output_node",
+    "splitting", "regularization", "threshold", "weight_bits", "feature_map_bits", "codec",
 )  # fmt: skip
 """Columns of the table of the front, after the objectives."""
 
@@ -41,6 +41,7 @@ def key_numbers(material: Material) -> Section:
         entries += [_best_entry(material, name, way) for name, way in material.directions.items()]
         entries += _knee_entry(material, objectives)
         volume = pareto.hypervolume_of(material.points, objectives, None)
+        entries.append(("accuracy measured on", f"{material.run.measured_on()} images", ""))
         entries.append(("hypervolume", number_text(volume), "reference: worst value of each objective"))
     cells = (
         element("div", element("dt", name), element("dd", value, *([element("small", note)] if note else [])))
@@ -54,7 +55,15 @@ def front_table(material: Material) -> Section:
     title, front = "Front as a table", material.front
     if front.empty:
         return Section("table", title, [placeholder(material.no_front)])
-    columns = [name for name in dict.fromkeys([*material.directions, *COLUMNS]) if name in front.columns]
+    front, measured = front.assign(gap=front["accuracy"] - front["test_accuracy"]), [*material.directions]
+    if front["gap"].notna().any():
+        measured = [
+            name
+            for one in measured
+            for name in ((one, "test_accuracy", "gap") if one == "accuracy" else (one,))
+        ]
+    columns = [name for name in dict.fromkeys([*measured, *COLUMNS]) if name in front.columns]
+    columns = [name for name in columns if name != "test_accuracy" or front[name].notna().any()]
     records = front.head(MAX_ROWS).to_dict("records")
     rows = [
         [_point(row["label"], material), *(number_text(row[name], name) for name in columns)]

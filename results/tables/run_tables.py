@@ -20,7 +20,8 @@ from results.tables.frames import to_frame, with_fields
 from results.tables.trials import trials_table
 from results.tables.where import where_mask
 
-WITHOUT_TAPS = [name for name in POINTS.names if name != "taps"]
+LONG_COLUMNS = ("taps", "correct")
+"""Columns with many values a point. They are read only when asked for."""
 DEFAULT_OBJECTIVES = {"accuracy": "max", "macs": "min", "memory_bytes": "min"}
 
 
@@ -99,8 +100,8 @@ class RunTables:
         """Return one row a point (a trained network at a ladder rung), by trial_index and rung.
 
         Swept fields without a column of their own are added from the configuration: ``train.learning_rate`` becomes
-        ``train_learning_rate``. The taps are left out, see ``taps``. With ``columns`` only those are read, which is
-        faster. ``where`` keeps the points for which an expression is true, see ``results.tables.where``.
+        ``train_learning_rate``. The taps are left out, see ``taps``, and so is ``correct``. With ``columns`` only those
+        are read, which is faster. ``where`` keeps the points for which an expression is true, see ``results.tables.where``.
 
         >>> run.points(["accuracy", "macs"], where="threshold == 0 and splitting == 4")
            accuracy  macs
@@ -119,13 +120,26 @@ class RunTables:
             self._check_columns(names or (), list(everything.columns))
             return kept if names is None else kept[names]
         if columns is None:
-            return with_fields(to_frame(self._points(WITHOUT_TAPS)), swept)
+            short = [name for name in POINTS.names if name not in LONG_COLUMNS]
+            return with_fields(to_frame(self._points(short)), swept)
         names = [column_of_path(name) for name in column_list(columns)]
         computed = {column_of_path(path): path for path in swept if column_of_path(path) not in POINTS.names}
         self._check_columns(names, [*POINTS.names, *computed])
         paths = [computed[name] for name in names if name in computed]
         stored = _stored([*names, "config"] if paths else names, POINTS)
         return with_fields(to_frame(self._points(stored)), paths)[names]
+
+    def measured_on(self) -> str:
+        """Return which images ``accuracy`` and ``loss`` are of: ``validation`` or ``test``, or both for several runs.
+
+        Points of schema version 1, and of trials with ``data.validation_share: 0``, have test images only.
+
+        >>> run.measured_on()
+        'test'
+        """
+        held_out = self.points("validation_images")["validation_images"].fillna(0) > 0
+        kinds = [kind for kind, found in (("validation", held_out), ("test", ~held_out)) if found.any()]
+        return " and ".join(kinds)
 
     def feasible_points(self) -> pd.DataFrame:
         """Return the points that satisfy the constraints of the sweep file.

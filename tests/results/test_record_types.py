@@ -49,6 +49,8 @@ def _holds(hint: object, kind: pa.DataType) -> bool:
         hint = str
     if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
         return hint is str
+    if pa.types.is_binary(kind):
+        return hint is bytes
     if pa.types.is_integer(kind):
         return hint is int
     if pa.types.is_floating(kind):

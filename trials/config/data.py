@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import model_validator
 
-from trials.config.base import Config, Count, CountOrZero
+from trials.config.base import BelowOne, Config, Count, CountOrZero
 from trials.config.younger_fields import Added
 
 _CHOSEN_COLUMNS = ("parquet", "csv")
@@ -49,7 +49,11 @@ class DataConfig(Config):
     batch_size: Count = 64
     """Images per step, summed over all workers of the trial; a multiple of ``resources.workers``."""
     train_images: Count | None = None
-    """Number of training images: a random subset that depends on the seed; null: all."""
+    """Number of training images, those for validation included: a random subset that depends on the seed; null: all."""
+    validation_share: Annotated[BelowOne, Added(before=0.0)] = 0.1
+    """Share of the training images that search and training never see: every point is measured on them, and chosen by
+    what it reaches there. The same images for every seed, with each class at its share. A data set with validation
+    images of its own uses all of those instead. 0: none, and points are measured on the test images."""
     test_images: Count | None = None
     """Number of test images: a random subset, the same for every seed; null: all."""
     crop_padding: CountOrZero = 0

@@ -29,7 +29,7 @@ class TrainConfig(Config):
     gradient_clip: Positive = 5.0
     """Maximum L2 norm of the gradient of all weights; larger gradients are scaled down to it."""
     validation_share: BelowOne = 0.0
-    """Share of the training images that is held out; the validation accuracy of every epoch is measured on it.
-    0: none."""
+    """Share of the training images that is held out of the training (not of the search); the validation accuracy of
+    every epoch is measured on it. Not the images of ``data.validation_share``. 0: none."""
     drop_path: BelowOne = 0.0
     """Drop-path probability: rises linearly from 0 to this value over the training; 0: off."""

@@ -92,7 +92,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Images:
-    """The training and test images of a trial."""
+    """The training, test and validation images of a trial."""
 
     train: ImageReader
     test: ImageReader
@@ -101,6 +101,8 @@ class Images:
     """Names of the classes in the order of the logits."""
     fingerprint: str | None = None
     """Digest of all images and labels of the data set, whichever of them are used; None if unknown."""
+    validation: ImageReader | None = None
+    """Images that neither search nor training sees, and that points are chosen by; None: the test images."""
 
     @property
     def shape(self) -> Shape:
@@ -119,7 +121,8 @@ class Images:
 
     def identity(self) -> bytes:
         """Return a digest that is equal on all ranks that hold the same images."""
-        return self.train.identity() + self.test.identity()
+        held_out = self.validation.identity() if self.validation else b""
+        return self.train.identity() + self.test.identity() + held_out
 
 
 def digest(*tensors: Tensor) -> bytes:

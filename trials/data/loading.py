@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trials.config import DataConfig
 from trials.data.batches import Batches, split_halves
 from trials.data.image_files import ImageFiles
 from trials.data.image_set import ImageReader, Images, ImageSet, statistics
+from trials.data.sampling import Indices, stratified
 from trials.data.seeds import RandomStream, generator
-from trials.data.sources.arrays import Shape
+from trials.data.sources.arrays import Labels, Shape
 from trials.data.sources.errors import DataError
 from trials.data.sources.file_list import FileSource
-from trials.data.sources.held import HeldImages, Indices, held_images
+from trials.data.sources.held import HeldImages, held_images
 from trials.data.sources.readers import decode_batches
 from trials.data.sources.sources import source_of
 from trials.heartbeat import beating
+from trials.data.sources.splits import Split
 
 __all__ = ["Batches", "DataError", "ImageReader", "ImageSet", "Images", "load_images", "split_halves"]
 
 STATISTICS_IMAGES = 2048
 """Training images from which mean and standard deviation are estimated if the images stay in files."""
-TEST_SEED = 0
-"""Seed of the test subset: all trials of a sweep are evaluated on the same test images."""
+SHARED_SEED = 0
+"""Seed of the test and the validation images: all trials of a sweep are evaluated on the same images."""
+
+
+Part = tuple[Split, Indices | None]
+"""Some images of a split of the data set; None: all of them."""
 
 
 def load_images(config: DataConfig, seed: int, device: torch.device) -> Images:
-    """Return the training and test images of a trial.
+    """Return the training, validation and test images of a trial.
 
     Images of an ``image_folder`` or a ``csv`` stay in files. All others are held on ``device``; what was read from disk
     is kept for later trials of the process.
 
     Args:
         config: source and number of images.
-        seed: of the training subset. The test subset is the same for every seed.
+        seed: of the training subset. Validation and test images are the same for every seed.
         device: of the images, or of the labels if the images stay in files.
 
     Raises:
@@ -52,34 +58,51 @@ def load_images(config: DataConfig, seed: int, device: torch.device) -> Images:
 
 def _images_on_device(held: HeldImages, config: DataConfig, seed: int, device: torch.device) -> Images:
     labels = held.labels
-    train, test = _subsets(len(labels["train"]), len(labels["test"]), config, seed)
-    pixels = torch.from_numpy(held.pixels("train", train)).to(device)
+    chosen = _chosen(labels, config, seed)
+    pixels = torch.from_numpy(held.pixels(*chosen["train"])).to(device)
     mean, std = statistics(pixels)
-    test_pixels = torch.from_numpy(held.pixels("test", test)).to(device)
+
+    def images(part: Part, pixels: Tensor) -> ImageSet:
+        split, indices = part
+        return ImageSet(pixels, _select(labels[split], indices, device), mean, std)
+
+    def others(part: Part) -> ImageSet:
+        return images(part, torch.from_numpy(held.pixels(*part)).to(device))
+
     return Images(
-        ImageSet(pixels, _select(labels["train"], train, device), mean, std),
-        ImageSet(test_pixels, _select(labels["test"], test, device), mean, std),
+        images(chosen["train"], pixels),
+        others(chosen["test"]),
         len(held.survey.class_names),
         held.survey.class_names,
         held.survey.fingerprint,
+        others(chosen["validation"]) if "validation" in chosen else None,
     )
 
 
 def _images_in_files(source: FileSource, config: DataConfig, seed: int, device: torch.device) -> Images:
     listing = source.list_files()
     survey, all_labels = source.survey_of(listing), listing.classes.labels
-    train, test = _subsets(len(all_labels["train"]), len(all_labels["test"]), config, seed)
-    names = _select_names(listing.files["train"], train)
-    labels = _select(all_labels["train"], train, device)
+    chosen = _chosen(all_labels, config, seed)
+    split, indices = chosen["train"]
+    names = _select_names(listing.files[split], indices)
+    labels = _select(all_labels[split], indices, device)
     readers = (config.image_size, survey.shape, config.loader_workers)
     mean, std = (value.to(device) for value in _sampled_statistics(names, *readers))
     images = ImageFiles(names, labels, mean, std, survey.shape, config.image_size, config.loader_workers)
-    test_images = replace(
+
+    def others(part: Part) -> ImageFiles:
+        split, indices = part
+        files = _select_names(listing.files[split], indices)
+        return replace(images, files=files, labels=_select(all_labels[split], indices, device))
+
+    return Images(
         images,
-        files=_select_names(listing.files["test"], test),
-        labels=_select(all_labels["test"], test, device),
+        others(chosen["test"]),
+        len(survey.class_names),
+        survey.class_names,
+        survey.fingerprint,
+        others(chosen["validation"]) if "validation" in chosen else None,
     )
-    return Images(images, test_images, len(survey.class_names), survey.class_names, survey.fingerprint)
 
 
 def _sampled_statistics(
@@ -92,26 +115,44 @@ def _sampled_statistics(
     return statistics(torch.from_numpy(pixels))
 
 
-def _subsets(train: int, test: int, config: DataConfig, seed: int) -> tuple[Indices | None, Indices | None]:
-    """Return the indices of the training and the test images to use; None: all."""
-    return (
-        _subset("train_images", config.train_images, train, seed),
-        _subset("test_images", config.test_images, test, TEST_SEED),
-    )
+def _chosen(labels: Mapping[Split, Labels], config: DataConfig, seed: int) -> dict[Split, Part]:
+    """Return which images are for training, validation and test; without validation images, that split is left out.
+
+    A data set with validation images of its own needs no share of the training images.
+    """
+    available = len(labels["train"])
+    wanted = _checked("train_images", config.train_images, available)
+    tests = _checked("test_images", config.test_images, len(labels["test"]))
+    chosen: dict[Split, Part] = {"test": ("test", _subset(tests, len(labels["test"]), SHARED_SEED))}
+    has_own = len(labels.get("validation", ())) > 0
+    held_out = 0 if has_own else round(wanted * config.validation_share)
+    if not held_out:
+        if has_own and config.validation_share:
+            chosen["validation"] = ("validation", None)
+        return chosen | {"train": ("train", _subset(wanted, available, seed))}
+    validation = stratified(labels["train"], held_out, generator(SHARED_SEED, RandomStream.VALIDATION))
+    rest = np.setdiff1d(np.arange(available), validation)
+    of_rest = _subset(wanted - held_out, len(rest), seed)
+    training = rest if of_rest is None else rest[of_rest]
+    return chosen | {"train": ("train", training), "validation": ("train", validation)}
 
 
-def _subset(name: str, count: int | None, available: int, seed: int) -> Indices | None:
-    if count is None or count == available:
-        return None
-    if count > available:
+def _checked(name: str, count: int | None, available: int) -> int:
+    """Return the number of images to use."""
+    if count is not None and count > available:
         raise DataError(f"`data.{name}` must be at most the {available} there are, but got {count}")
+    return available if count is None else count
+
+
+def _subset(count: int, available: int, seed: int) -> Indices | None:
+    """Return the indices of a random subset; None: all."""
+    if count == available:
+        return None
     return generator(seed, RandomStream.SUBSET).permutation(available)[:count]
 
 
-def _select(
-    array: NDArray[np.uint8] | NDArray[np.int64], indices: Indices | None, device: torch.device
-) -> Tensor:
-    return torch.from_numpy(array if indices is None else array[indices]).to(device)
+def _select(labels: Labels, indices: Indices | None, device: torch.device) -> Tensor:
+    return torch.from_numpy(labels if indices is None else labels[indices]).to(device)
 
 
 def _select_names(files: tuple[str, ...], indices: Indices | None) -> tuple[str, ...]:

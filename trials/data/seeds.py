@@ -15,6 +15,8 @@ class RandomStream(IntEnum):
     SUBSET = 2
     HALVES = 3
     STATISTICS = 4
+    VALIDATION = 5
+    CALIBRATION = 6
 
 
 def generator(seed: int, stream: RandomStream, epoch: int = 0) -> np.random.Generator:

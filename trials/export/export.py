@@ -35,7 +35,7 @@ from trials.ladder.ladder import calibrate
 from trials.points import Columns, calibration_batches, evaluation_batches, measure_points
 from trials.trial import load_network
 
-SCRIPT = '''"""Load the exported program and measure the accuracy of its point again."""
+SCRIPT = '''"""Load the exported program and measure the test accuracy of its point again."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ card = json.loads((folder / "card.json").read_text())
 program = torch.export.load(folder / "program.pt2").module()
 right = torch.cat([program(images).argmax(1) == labels for images, labels in images_of_test(card).epoch()])
 accuracy = right.double().mean().item()
-print(f"accuracy of the point: {card['point']['accuracy']:.4f}, measured now: {accuracy:.4f}")
+print(f"test accuracy of the point: {card['point']['test_accuracy']:.4f}, measured now: {accuracy:.4f}")
 '''
 
 
@@ -128,8 +128,7 @@ def load_exported(path: str | os.PathLike[str]) -> tuple[Network, Callable[[], C
     """Load the network as trained, before quantization, from a folder that :func:`export_point` wrote.
 
     Returns:
-        The network in evaluation mode; a function that measures the columns of the point again, on the test images; the
-        card.
+        The network in evaluation mode; a function that measures the columns of the point again; the card.
     """
     folder = Path(path)
     card: Card = json.loads((folder / "card.json").read_text())

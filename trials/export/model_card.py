@@ -31,7 +31,7 @@ class OutputSpec(TypedDict):
 
 
 class Card(TypedDict):
-    """A model card; ``point`` is the row of the point with ``finished_at`` as text."""
+    """A model card; ``point`` is the row of the point as JSON: ``finished_at`` as text, ``correct`` in hex digits."""
 
     point: JsonObject
     input: InputSpec
@@ -42,9 +42,13 @@ class Card(TypedDict):
 def card_of(row: PointRow, images: Images) -> Card:
     """Return the card of the point ``row``, trained on ``images``."""
     config = of_record(TrialConfig, json.loads(row["config"]))
+    correct = row.get("correct")
+    tested: JsonObject = {"correct": None if correct is None else correct.hex()}
+    if row.get("test_accuracy") is None:  # an older version: measured on the test images
+        tested |= {"test_accuracy": row["accuracy"], "test_loss": row["loss"]}
     exact = config.device.precision == "float64"
     return {
-        "point": {**row, "finished_at": str(row["finished_at"])},
+        "point": {**row, **tested, "finished_at": str(row["finished_at"])},
         "input": {
             "name": "images",
             "dtype": "float64" if exact else "float32",
@@ -61,7 +65,7 @@ def card_of(row: PointRow, images: Images) -> Card:
 
 
 ROWS = {
-    "accuracy": "accuracy on the test images",
+    "test_accuracy": "accuracy on the test images",
     "macs": "multiply-adds per image",
     "effective_macs": "multiply-adds per image whose feature is not zero",
     "params": "parameters",

@@ -1,7 +1,8 @@
 """The ladder: evaluation of one trained network at every threshold, precision and codec, without retraining.
 
-One pass over the test images per (tau, weight bits, feature-map bits) measures accuracy, sparsity, effective macs and
-the histogram of the symbols of every tap. The sizes under all codecs follow from the histograms.
+One pass over the validation images per (tau, weight bits, feature-map bits) measures accuracy, sparsity, effective macs
+and the histogram of the symbols of every tap; the same pass goes on over the test images, for their accuracy alone. The
+sizes under all codecs follow from the histograms. Without validation images, all of it is measured on the test images.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from results.record_types import PointTap
@@ -26,12 +26,14 @@ from trials.errors import TrialError
 from trials.feature_maps.deployed import Deployed, deploy, float_bits
 from trials.feature_maps.quantization import OFF
 from trials.ladder.latency import latency_ms
+from trials.ladder.outcome import Outcome, Outcomes, classify
 from trials.ladder.tap_filter import Range, TapCount, TapFilter
 
 
 def evaluate(
     network: nn.Module, rungs: Sequence[Rung], cost: Cost, compute: Compute, calibration: Sequence[Batch],
     test: Callable[[], Iterable[Batch]], latency_for: tuple[int, int, int] | None = None,
+    validation: Callable[[], Iterable[Batch]] | None = None,
 ) -> list[dict[str, object]]:  # fmt: skip
     """Return the measured columns of the points table (``results.schema``), one row per rung.
 
@@ -43,13 +45,14 @@ def evaluate(
         calibration: batches of training images without augmentation, for ranges and mean magnitudes of the maps.
         test: returns an iterator over the test batches; called once per pass.
         latency_for: [C, H, W] of an image to also measure the latency; None: not measured.
+        validation: like ``test``, for the validation images; None: there are none.
 
     Raises:
         TrialError: a feature map holds NaN or infinity; the message names its tap.
     """
     ranges = calibrate(network, calibration, compute)
     deployed: dict[int, Deployed] = {}
-    passes: dict[Rung, PassResult] = {}
+    passes: dict[Rung, tuple[PassResult, Outcome]] = {}
     rows = []
     for rung in rungs:
         if rung.weight_bits not in deployed:
@@ -58,9 +61,16 @@ def evaluate(
         without_codec = rung.model_copy(update={"codec": ""})
         if without_codec not in passes:
             filters = {name: TapFilter.of(rung, calibrated) for name, calibrated in ranges.items()}
-            passes[without_codec] = run_pass(deployed[rung.weight_bits].network, filters, test(), compute)
+            of_bits = deployed[rung.weight_bits].network
+            counted = run_pass(of_bits, filters, (validation or test)(), compute)
+            tested = counted.outcome
+            if validation:
+                with listening(of_bits, {name: filter_.apply for name, filter_ in filters.items()}):
+                    tested = classify(of_bits, test(), compute)
+            passes[without_codec] = counted, tested
             give_back_memory()  # a pass frees thousands of maps and fragments the heap
-        rows.append(_row(rung, passes[without_codec], deployed[rung.weight_bits], cost))
+        row = _row(rung, passes[without_codec][0], deployed[rung.weight_bits], cost)
+        rows.append(row | _tested(passes[without_codec][1], validated=validation is not None))
     if latency_for:
         milliseconds = {
             f"latency_{batch}_ms": latency_ms(network, latency_for, batch, compute) for batch in (1, 64)
@@ -71,19 +81,15 @@ def evaluate(
 
 @dataclass
 class PassResult:
-    """Measurements of one pass over the test images.
+    """Measurements of one pass that prunes, quantizes and counts.
 
     Attributes:
-        images: number of images.
-        accuracy: fraction of images that are classified correctly.
-        loss: mean cross-entropy.
+        outcome: what is classified correctly, and the loss.
         effective_macs: mean per image.
         taps: counts of every tap, over all images.
     """
 
-    images: int
-    accuracy: float
-    loss: float
+    outcome: Outcome
     effective_macs: float
     taps: dict[str, TapCount] = field(default_factory=dict)
 
@@ -96,11 +102,13 @@ def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) ->
         TrialError: a feature map holds NaN or infinity; the message names its tap.
     """
     measured: dict[str, list[Tensor]] = {}
+    features: dict[str, list[int]] = {}
 
     def listener(name: str) -> Listener:
         def measure(x: Tensor) -> Tensor:
             low, high = x.aminmax()
             measured.setdefault(name, []).append(torch.stack([low, high, x.abs().mean()]).double())
+            features.setdefault(name, []).append(x.numel())  # batches may be of different size
             return x
 
         return measure
@@ -111,10 +119,12 @@ def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) ->
             network(images)
     ranges = {}
     for name, of_batches in measured.items():
-        low, high, magnitude = torch.stack(of_batches).unbind(1)
+        low, high, magnitude = torch.stack(of_batches).cpu().unbind(1)
         if not torch.isfinite(magnitude).all():
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
-        ranges[name] = Range(float(low.min()), float(high.max()), float(magnitude.mean()))
+        weights = torch.tensor(features[name], dtype=torch.float64)
+        mean = float(magnitude @ weights / weights.sum())
+        ranges[name] = Range(float(low.min()), float(high.max()), mean)
     return ranges
 
 
@@ -136,18 +146,17 @@ def run_pass(
     counts: dict[str, TapCount] = {}
     effective = EffectiveMacs(network)
     listeners = {name: _counting_listener(name, filter_, counts) for name, filter_ in filters.items()}
-    images, correct, loss = 0, 0, 0.0
+    outcomes = Outcomes()
     with effective.counting(listeners):
         for batch, labels in batches:
             with compute.autocast():
                 logits = network(batch)
-            images += len(labels)
-            correct += int((logits.argmax(1) == labels).sum())
-            loss += float(F.cross_entropy(logits.double(), labels, reduction="sum"))
+            outcomes.add(logits, labels)
     for name, count in counts.items():
         if not count.finite:
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
-    return PassResult(images, correct / images, loss / images, effective.total() / images, counts)
+    outcome = outcomes.total()
+    return PassResult(outcome, effective.total() / outcome.images, counts)
 
 
 def _counting_listener(name: str, filter_: TapFilter, counts: dict[str, TapCount]) -> Listener:
@@ -160,19 +169,20 @@ def _counting_listener(name: str, filter_: TapFilter, counts: dict[str, TapCount
 
 
 def _row(rung: Rung, result: PassResult, deployed: Deployed, cost: Cost) -> dict[str, object]:
+    images = result.outcome.images
     coded_bytes, packed_bytes = {}, {}  # of every tap, per image: with the codec, and without any
     tap_rows: list[PointTap] = []
     zeros = elements = entropy = 0.0
     for name, count in result.taps.items():
         tap_zeros, magnitude, tap_elements = count.totals()
-        coded_bytes[name] = tap_bits(count, rung) / 8 / result.images
-        packed_bytes[name] = tap_elements * rung.feature_map_bits / 8 / result.images
+        coded_bytes[name] = tap_bits(count, rung) / 8 / images
+        packed_bytes[name] = tap_elements * rung.feature_map_bits / 8 / images
         if rung.feature_map_bits != OFF:
-            entropy += coding.entropy_from_histogram(count.histogram) / 8 / result.images
+            entropy += coding.entropy_from_histogram(count.histogram) / 8 / images
         tap_rows.append(
             {
                 "tap": name,
-                "elements": round(tap_elements / result.images),
+                "elements": round(tap_elements / images),
                 "sparsity": tap_zeros / tap_elements,
                 "mean_magnitude": magnitude / tap_elements,
                 "bytes": coded_bytes[name],
@@ -182,8 +192,9 @@ def _row(rung: Rung, result: PassResult, deployed: Deployed, cost: Cost) -> dict
     weight_bytes = deployed.weight_bytes(rung.codec)
     return {
         **rung.model_dump(),
-        "accuracy": result.accuracy,
-        "loss": result.loss,
+        "accuracy": result.outcome.accuracy,
+        "loss": result.outcome.loss,
+        "validation_images": images,
         "effective_macs": result.effective_macs,
         "weight_bytes": weight_bytes,
         "weight_sparsity": deployed.sparsity(),
@@ -193,6 +204,17 @@ def _row(rung: Rung, result: PassResult, deployed: Deployed, cost: Cost) -> dict
         "memory_bytes": weight_bytes + cost.peak_map_bytes(coded_bytes),
         "sparsity": zeros / elements if elements else 0.0,
         "taps": tap_rows,
+    }
+
+
+def _tested(tested: Outcome, *, validated: bool) -> dict[str, object]:
+    """Return the columns of the test images; a rung measured on them alone has no validation images."""
+    return {
+        "test_accuracy": tested.accuracy,
+        "test_loss": tested.loss,
+        "test_images": tested.images,
+        "correct": tested.bits(),
+        **({} if validated else {"validation_images": 0}),
     }
 
 

@@ -94,6 +94,13 @@ class TapFilter:
         dtype = np.float64 if x.dtype == torch.float64 else np.float32
         return F.hardshrink(x, self._largest_pruned(dtype))
 
+    def apply(self, x: Tensor) -> Tensor:
+        """Return the result of calling the filter, bit for bit; float32 maps on the CPU take a single pass."""
+        if not self.threshold and self.quantizer.bits == OFF:
+            return x
+        features = in_memory_order(x)
+        return self(x) if features is None else self._single_pass(x, features)[0]
+
     def apply_and_count(self, x: Tensor) -> tuple[Tensor, TapCount]:
         """Return the result of calling the filter, bit for bit, and the counts of that map.
 

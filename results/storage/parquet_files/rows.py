@@ -59,6 +59,9 @@ def _checked(value: object, kind: pa.DataType, where: str) -> object:
         return [_checked(item, kind.value_type, where) for item in value]
     elif pa.types.is_struct(kind):
         return _checked_struct(value, kind, where)
+    elif pa.types.is_binary(kind):
+        if not isinstance(value, bytes):
+            raise SchemaError(f"{where} must be bytes, but got {value!r}")
     elif not pa.types.is_timestamp(kind) and not isinstance(value, str):
         raise SchemaError(f"{where} must be text, but got {value!r}")
     return value

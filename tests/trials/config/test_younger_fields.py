@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pytest
 
-from trials.config import Added, Config, SearchConfig, TrialConfig, continuing, of_record
+from trials.config import Added, Config, TrialConfig, continuing, of_record
 from trials.config.younger_fields import identity
 
 
@@ -60,7 +60,8 @@ def test_a_run_is_continued_in_its_own_terms_unless_a_field_is_set_explicitly() 
 
 
 def test_the_key_of_a_trial_holds_what_it_held() -> None:
-    config = TrialConfig(seed=3, search=SearchConfig(epochs=2))
+    blocks = ("space", "data", "train", "feature_maps", "ladder", "device")
+    config = of_record(TrialConfig, {"seed": 3, "search": {"epochs": 2}, **{name: {} for name in blocks}})
     assert of_record(TrialConfig, config.model_dump(mode="json")).trial_key() == config.trial_key()
     assert config.trial_key() == "7256ec8c380ef76b"
     assert config.search_key() == "search-9ce6546cf381a60b"

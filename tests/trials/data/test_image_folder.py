@@ -27,7 +27,7 @@ CLASSES = {"train/ant": 9, "train/bee": 7, "train/cat": 8, "test/ant": 3, "test/
 def folder(tmp_path: Path, workers: int = 0) -> tuple[DataConfig, dict[str, make.Array]]:
     root = tmp_path / "images"
     made = make.image_folder(root, CLASSES)
-    return DataConfig(name="image_folder", path=str(root), loader_workers=workers), made
+    return DataConfig(validation_share=0.0, name="image_folder", path=str(root), loader_workers=workers), made
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -173,7 +173,7 @@ def alive(pid: int) -> bool:
 
 def test_missing_folders_and_classes_are_reported(tmp_path: Path) -> None:
     root = tmp_path / "images"
-    config = DataConfig(name="image_folder", path=str(root), loader_workers=0)
+    config = DataConfig(validation_share=0.0, name="image_folder", path=str(root), loader_workers=0)
     kinds = f"{', '.join(SUFFIXES)} files, but there are none"
     expect(
         config,
@@ -188,7 +188,7 @@ def test_missing_folders_and_classes_are_reported(tmp_path: Path) -> None:
     (root / "train" / "bee").mkdir()
     expect_on_load(config, f"every class must have a training image, but {root}/train/bee has none")
     expect(
-        DataConfig(name="image_folder"),
+        DataConfig(validation_share=0.0, name="image_folder"),
         "image_folder needs `data.path`: a folder with train/CLASS and test/CLASS, but got null",
     )
 

@@ -25,7 +25,7 @@ def held(images: Images) -> tuple[ImageSet, ImageSet]:
 
 
 def test_digits_are_held_on_the_device_as_bytes() -> None:
-    images = load_images(DataConfig(), 0, CPU)
+    images = load_images(DataConfig(validation_share=0.0), 0, CPU)
     train, test = held(images)
     assert (train.pixels.dtype, train.labels.dtype) == (torch.uint8, torch.int64)
     assert (len(train), len(test), images.classes, images.shape) == (1437, 360, 10, (1, 8, 8))
@@ -33,7 +33,7 @@ def test_digits_are_held_on_the_device_as_bytes() -> None:
 
 def test_a_training_subset_depends_on_the_seed_and_larger_ones_include_smaller_ones() -> None:
     def labels_and_pixels(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        train, _ = held(load_images(DataConfig(train_images=count), seed, CPU))
+        train, _ = held(load_images(DataConfig(validation_share=0.0, train_images=count), seed, CPU))
         return train.labels, train.pixels
 
     small, large = labels_and_pixels(50, 3), labels_and_pixels(80, 3)
@@ -43,7 +43,9 @@ def test_a_training_subset_depends_on_the_seed_and_larger_ones_include_smaller_o
 
 
 def test_a_test_subset_is_the_same_for_every_seed() -> None:
-    first, second = (held(load_images(DataConfig(test_images=50), seed, CPU))[1] for seed in (1, 2))
+    first, second = (
+        held(load_images(DataConfig(validation_share=0.0, test_images=50), seed, CPU))[1] for seed in (1, 2)
+    )
     assert len(first) == 50
     assert torch.equal(first.pixels, second.pixels)
     assert torch.equal(first.labels, second.labels)
@@ -51,14 +53,17 @@ def test_a_test_subset_is_the_same_for_every_seed() -> None:
 
 @pytest.mark.parametrize(("name", "available"), [("train_images", 1437), ("test_images", 360)])
 def test_more_images_than_available_are_refused(name: str, available: int) -> None:
-    config = DataConfig.model_validate({name: available + 1})
+    config = DataConfig.model_validate({name: available + 1, "validation_share": 0})
     with pytest.raises(DataError) as caught:
         load_images(config, 0, CPU)
     assert (
         str(caught.value)
         == f"`data.{name}` must be at most the {available} there are, but got {available + 1}"
     )
-    assert len(load_images(DataConfig.model_validate({name: available}), 0, CPU).train) == 1437
+    assert (
+        len(load_images(DataConfig.model_validate({name: available, "validation_share": 0}), 0, CPU).train)
+        == 1437
+    )
 
 
 def test_statistics_equal_the_plain_formula() -> None:
@@ -73,7 +78,7 @@ def test_statistics_equal_the_plain_formula() -> None:
 
 
 def test_images_are_read_once_and_again_after_their_files_change(tmp_path: Path) -> None:
-    config = DataConfig(name="fashion_mnist", path=str(tmp_path))
+    config = DataConfig(validation_share=0.0, name="fashion_mnist", path=str(tmp_path))
     make.fashion_mnist(tmp_path, train=20)
     first, again = (held(load_images(config, seed, CPU))[0] for seed in (0, 1))
     assert first.pixels.data_ptr() == again.pixels.data_ptr()
@@ -90,7 +95,7 @@ def real_data() -> Path:
 
 def test_the_real_fashion_mnist() -> None:
     real_data()
-    config = DataConfig(name="fashion_mnist")
+    config = DataConfig(validation_share=0.0, name="fashion_mnist")
     locate(config)
     images = load_images(config, 0, CPU)
     train, test = held(images)
@@ -104,7 +109,7 @@ def test_the_real_fashion_mnist() -> None:
 def test_the_real_cifar10_from_parquet() -> None:
     if not (real_data() / "cifar10_jpg.parquet").is_file():
         pytest.skip("SHRINKSWEEP_DATA has no cifar10_jpg.parquet")
-    config = DataConfig(name="parquet", path="cifar10_jpg.parquet", train_images=1000)
+    config = DataConfig(validation_share=0.0, name="parquet", path="cifar10_jpg.parquet", train_images=1000)
     locate(config)
     assert image_shape(config) == (3, 32, 32)
     images = load_images(config, 0, CPU)

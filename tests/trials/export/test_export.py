@@ -90,10 +90,10 @@ def test_the_program_computes_the_accuracy_and_loss_of_the_row(
     batches = list(images_of_test(card).epoch())
     logits = torch.cat([program(images) for images, _ in batches])
     labels = torch.cat([labels for _, labels in batches])
-    assert (logits.argmax(1) == labels).double().mean().item() == row["accuracy"]
+    assert (logits.argmax(1) == labels).double().mean().item() == row["test_accuracy"]
     assert len(logits.argmax(1).unique()) > 1, "the network must not predict a constant class"
     loss = F.cross_entropy(logits.double(), labels).item()
-    assert loss == pytest.approx(row["loss"], rel=1e-6)
+    assert loss == pytest.approx(row["test_loss"], rel=1e-6)
     one = program(batches[0][0][:1])  # batches of any size
     torch.testing.assert_close(one, logits[:1], rtol=1e-4, atol=1e-4)
 
@@ -113,8 +113,8 @@ def test_the_script_of_the_folder_measures_the_accuracy_again(
     done = subprocess.run(
         [sys.executable, folder / "load.py"], capture_output=True, text=True, check=True, timeout=120
     )
-    accuracy = f"{row['accuracy']:.4f}"
-    assert done.stdout == f"accuracy of the point: {accuracy}, measured now: {accuracy}\n"
+    accuracy = f"{row['test_accuracy']:.4f}"
+    assert done.stdout == f"test accuracy of the point: {accuracy}, measured now: {accuracy}\n"
     assert len((folder / "load.py").read_text().strip().splitlines()) <= 16
 
 
@@ -178,7 +178,7 @@ def test_onnxruntime_computes_the_same(
         torch.testing.assert_close(torch.from_numpy(logits), program(images), rtol=0, atol=1e-4)
         right += int((logits.argmax(1) == labels.numpy()).sum())
         images_seen += len(labels)
-    assert right / images_seen == row["accuracy"] == card["onnx"]["accuracy"]
+    assert right / images_seen == row["test_accuracy"] == card["onnx"]["accuracy"]
     assert card["onnx"]["differing"] == 0
     assert "`network.onnx` is the same program" in (folder / "README.md").read_text()
 
