@@ -252,7 +252,8 @@ class RunQuestions(RunTables):
 
         ``factor`` is a swept field or a column: ``"splitting"``, ``"regularization"``, ``"threshold"``, ... The other
         factors are the remaining swept fields, the seed, the run and the rung; a factor of the ladder is compared
-        within each trained network. Columns: see ``results.pareto.effects``.
+        within each trained network. The confidence interval is over the seeds; with a single seed, over the pairs of
+        trained networks (for a factor of the ladder: over the networks). Columns: see ``results.pareto.effects``.
 
         >>> run.effect("threshold", "accuracy")[["threshold", "objective", "change", "strata"]].round(3)
            threshold objective  change  strata
@@ -263,7 +264,10 @@ class RunQuestions(RunTables):
         names = tuple(self.objectives()) if objectives is None else columns_of(objectives)
         swept = ["trial_key"] if column in RUNG else [*map(column_of_path, self.swept()), "seed"]
         others = [name for name in ["run", *swept, *RUNG] if name in points.columns and name != column]
-        return effects.effect(points, column, objectives=names, others=list(dict.fromkeys(others)))
+        others = list(dict.fromkeys(others))
+        several = column != "seed" and points["seed"].nunique() > 1
+        clusters = ["seed"] if several else [name for name in others if name not in RUNG]
+        return effects.effect(points, column, objectives=names, others=others, clusters=clusters)
 
     def _select(
         self, maximize: Columns | None, minimize: Columns | None, where: str | None

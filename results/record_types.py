@@ -77,6 +77,7 @@ class PointRow(TypedDict):
     feature_map_bytes: float
     peak_bytes: float
     memory_bytes: float
+    memory_bytes_mean: NotRequired[float | None]
     sparsity: float
     weight_sparsity: float
     entropy_bytes: NotRequired[float | None]

@@ -128,7 +128,19 @@ POINTS = _table(
         "weights + largest set of live feature maps, one image, dense, float32 unless quantized",
         unit="bytes",
     ),
-    _column("memory_bytes", REAL, "weights as stored + peak live feature maps as stored", unit="bytes"),
+    _column(
+        "memory_bytes",
+        REAL,
+        "weights as stored + peak live feature maps as stored, of the calibration image that needs most",
+        unit="bytes",
+    ),
+    _column(
+        "memory_bytes_mean",
+        REAL,
+        "the same, mean over the calibration images",
+        unit="bytes",
+        null=True,
+    ),
     _column("sparsity", REAL, "share of zero features over all taps", unit="fraction"),
     _column("weight_sparsity", REAL, "share of zero weights", unit="fraction"),
     _column(

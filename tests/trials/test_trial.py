@@ -133,7 +133,7 @@ def test_the_stored_network_has_the_accuracy_of_its_first_rung(undisturbed: RunD
     with torch.no_grad():
         correct = network(pixels.float()).argmax(1) == images.test.labels
     row = undisturbed.read_points(CONFIG.trial_key()).to_pylist()[0]
-    assert float(correct.double().mean()) == pytest.approx(row["accuracy"], abs=1.5 / 64)
+    assert float(correct.double().mean()) == pytest.approx(row["test_accuracy"], abs=1.5 / 64)
 
 
 def test_the_same_configuration_and_seed_give_the_same_trial(

@@ -31,11 +31,17 @@ ATTENTION = Genotype.parse(
 
 
 def tiny_config(space_name: str = "darts", /, **blocks: Mapping[str, object]) -> TrialConfig:
-    """Return a configuration with 128 images and two epochs per phase; ``blocks`` override fields of its blocks."""
+    """Return a configuration with 128 images and 32 for validation, two epochs a phase; ``blocks`` override fields."""
     content: dict[str, Any] = {
         "seed": 3,
         "space": {"name": space_name, "cells": 3, "channels": 4, "nodes": 2},
-        "data": {"name": "digits", "batch_size": 32, "train_images": 128, "test_images": 64},
+        "data": {
+            "name": "digits",
+            "batch_size": 32,
+            "train_images": 160,
+            "validation_share": 0.2,
+            "test_images": 64,
+        },
         "search": {"epochs": 2, "alpha_learning_rate": 0.05},
         "train": {"epochs": 2},
         "ladder": LADDER,

@@ -37,6 +37,7 @@ from trials.coding.sizes import (
     entropy_in_bits,
     size_from_histogram,
     size_in_bits,
+    sizes_from_histograms,
 )
 from trials.coding.stream import decode, encode
 from trials.coding.symbols import histogram
@@ -57,4 +58,5 @@ __all__ = [
     "read_header",
     "size_from_histogram",
     "size_in_bits",
+    "sizes_from_histograms",
 ]

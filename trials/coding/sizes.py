@@ -67,6 +67,29 @@ def size_from_histogram(counts: Tensor, codec: str, k: int | None = None) -> int
     return _size(_checked_counts(counts), codec, k)
 
 
+def sizes_from_histograms(counts: NDArray[np.int64], codec: str) -> NDArray[np.int64]:
+    """Return :func:`size_from_histogram` of each row of ``counts`` [B, 256], symbols of 8 bits, all at once: [B].
+
+    Raises:
+        ValueError: the codec is unknown.
+    """
+    _check(codec, None)
+    sizes = np.stack([_row_sizes(counts, one) for one in (CODECS if codec == BEST else (codec,))])
+    best: NDArray[np.int64] = sizes.min(0) + (CHOICE_BITS if codec == BEST else 0)
+    return best
+
+
+def _row_sizes(counts: NDArray[np.int64], codec: str) -> NDArray[np.int64]:
+    if codec not in WIDTHS:  # no k above the width of the largest symbol gives a smaller code
+        lengths = counts.astype(np.float64) @ _length_table(codec).T.astype(np.float64)  # exact: below 2^53
+        return lengths.min(1).astype(np.int64)
+    total = counts.sum(1)
+    largest = _TABLE_SYMBOLS - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)
+    largest = np.where(total > 0, largest, 0)
+    width = np.maximum(np.frexp(largest.astype(np.float64))[1], 1)  # bits of the largest symbol
+    return total * width if codec == "fixed_length" else total + (total - counts[:, 0]) * width
+
+
 def best_k(symbols: Tensor, codec: str) -> int:
     """Return the k with the smallest code; the smallest such k if several are equal.
 

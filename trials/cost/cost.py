@@ -13,7 +13,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_space.attention import AttentionProduct
@@ -83,6 +85,14 @@ class Cost:
         Maps that are not in ``stored`` count at their float32 size.
         """
         return max(live.bytes(stored) for live in self.live_sets)
+
+    def peak_map_bytes_by_image(self, stored: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return :meth:`peak_map_bytes` of each image, [images], if its map of tap ``name`` takes ``stored[name]``."""
+        taps = list(stored)
+        sizes = np.stack([stored[name] for name in taps])  # [taps, images]
+        held = np.array([[name in live.taps for name in taps] for live in self.live_sets], dtype=np.float64)
+        others = [live.bytes(dict.fromkeys(taps, 0.0)) for live in self.live_sets]
+        return np.asarray((held @ sizes + np.array(others)[:, None]).max(0))
 
 
 def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:

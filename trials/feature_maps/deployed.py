@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_space.attention import MLP, SelfAttention
@@ -14,6 +17,8 @@ from search_space.primitives import ConvBlock, FactorizedReduce
 from trials import coding
 from trials.feature_maps.quantization import OFF, fold_batch_norm, quantize_weight
 
+N = TypeVar("N", int, NDArray[np.int64])
+"""A number, or one for each image."""
 FLOAT_BITS = 32
 """Bits of a float32."""
 
@@ -124,7 +129,7 @@ def symbol_bits(symbols: Tensor, codec: str, bits: int) -> int:
     return symbols.numel() * bits if codec == "none" else coding.size_in_bits(symbols, codec)
 
 
-def float_bits(values: int, nonzero: int, codec: str) -> int:
+def float_bits(values: N, nonzero: N, codec: str) -> N:
     """Return the size in bits of float32 values of which ``nonzero`` are not zero.
 
     ``zero_value`` stores a mask and the non-zero values; ``best`` is the smaller of that and 32 bits for each. All
@@ -132,4 +137,7 @@ def float_bits(values: int, nonzero: int, codec: str) -> int:
     """
     dense = FLOAT_BITS * values
     masked = values + FLOAT_BITS * nonzero
-    return {"zero_value": masked, "best": min(dense, masked)}.get(codec, dense)
+    if codec == "best":
+        smaller: N = np.minimum(dense, masked)
+        return smaller if isinstance(dense, np.ndarray) else int(smaller)
+    return masked if codec == "zero_value" else dense

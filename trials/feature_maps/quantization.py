@@ -147,8 +147,8 @@ class AffineQuantizer:
         return levels.sub_(self.zero_point).mul_(self.scale).to(x.dtype), self.histogram(counts)
 
     def histogram(self, counts: Tensor) -> Tensor:
-        """Return the histogram of the symbols, int64 [256], given ``counts`` [256] of the levels."""
-        return torch.zeros_like(counts).index_add_(0, self._symbol_of_level.to(counts.device), counts)
+        """Return the histogram of the symbols, int64 [..., 256], given ``counts`` [..., 256] of the levels."""
+        return torch.zeros_like(counts).index_add_(-1, self._symbol_of_level.to(counts.device), counts)
 
     @cached_property
     def _symbol_of_level(self) -> Tensor:

@@ -25,6 +25,7 @@ from trials.device.memory import give_back_memory
 from trials.errors import TrialError
 from trials.feature_maps.deployed import Deployed, deploy, float_bits
 from trials.feature_maps.quantization import OFF
+from trials.ladder.image_sizes import Sizes, image_sizes
 from trials.ladder.latency import latency_ms
 from trials.ladder.outcome import Outcome, Outcomes, classify
 from trials.ladder.tap_filter import Range, TapCount, TapFilter
@@ -42,7 +43,8 @@ def evaluate(
         rungs: thresholds, precisions and codecs to evaluate.
         cost: the cost of the network (:func:`trials.cost.count_cost`).
         compute: device and number format.
-        calibration: batches of training images without augmentation, for ranges and mean magnitudes of the maps.
+        calibration: batches of training images without augmentation, for ranges and mean magnitudes of the maps, and
+            for the memory, which is that of the image that needs most.
         test: returns an iterator over the test batches; called once per pass.
         latency_for: [C, H, W] of an image to also measure the latency; None: not measured.
         validation: like ``test``, for the validation images; None: there are none.
@@ -52,7 +54,10 @@ def evaluate(
     """
     ranges = calibrate(network, calibration, compute)
     deployed: dict[int, Deployed] = {}
-    passes: dict[Rung, tuple[PassResult, Outcome]] = {}
+    passes: dict[Rung, tuple[PassResult, Outcome, dict[str, Sizes]]] = {}
+    codecs: dict[Rung, list[str]] = {}
+    for rung in rungs:
+        codecs.setdefault(rung.model_copy(update={"codec": ""}), []).append(rung.codec)
     rows = []
     for rung in rungs:
         if rung.weight_bits not in deployed:
@@ -67,10 +72,12 @@ def evaluate(
             if validation:
                 with listening(of_bits, {name: filter_.apply for name, filter_ in filters.items()}):
                     tested = classify(of_bits, test(), compute)
-            passes[without_codec] = counted, tested
+            sizes = image_sizes(of_bits, filters, calibration, compute, codecs[without_codec])
+            passes[without_codec] = counted, tested, sizes
             give_back_memory()  # a pass frees thousands of maps and fragments the heap
-        row = _row(rung, passes[without_codec][0], deployed[rung.weight_bits], cost)
-        rows.append(row | _tested(passes[without_codec][1], validated=validation is not None))
+        counted, tested, sizes = passes[without_codec]
+        row = _row(rung, counted, sizes[rung.codec], deployed[rung.weight_bits], cost)
+        rows.append(row | _tested(tested, validated=validation is not None))
     if latency_for:
         milliseconds = {
             f"latency_{batch}_ms": latency_ms(network, latency_for, batch, compute) for batch in (1, 64)
@@ -168,7 +175,7 @@ def _counting_listener(name: str, filter_: TapFilter, counts: dict[str, TapCount
     return listen
 
 
-def _row(rung: Rung, result: PassResult, deployed: Deployed, cost: Cost) -> dict[str, object]:
+def _row(rung: Rung, result: PassResult, sizes: Sizes, deployed: Deployed, cost: Cost) -> dict[str, object]:
     images = result.outcome.images
     coded_bytes, packed_bytes = {}, {}  # of every tap, per image: with the codec, and without any
     tap_rows: list[PointTap] = []
@@ -190,6 +197,7 @@ def _row(rung: Rung, result: PassResult, deployed: Deployed, cost: Cost) -> dict
         )
         zeros, elements = zeros + tap_zeros, elements + tap_elements
     weight_bytes = deployed.weight_bytes(rung.codec)
+    peaks = cost.peak_map_bytes_by_image(sizes)
     return {
         **rung.model_dump(),
         "accuracy": result.outcome.accuracy,
@@ -201,7 +209,8 @@ def _row(rung: Rung, result: PassResult, deployed: Deployed, cost: Cost) -> dict
         "feature_map_bytes": sum(coded_bytes.values()),
         "entropy_bytes": entropy if rung.feature_map_bits != OFF else None,
         "peak_bytes": deployed.weight_bytes("none") + cost.peak_map_bytes(packed_bytes),
-        "memory_bytes": weight_bytes + cost.peak_map_bytes(coded_bytes),
+        "memory_bytes": weight_bytes + float(peaks.max()),
+        "memory_bytes_mean": weight_bytes + float(peaks.mean()),
         "sparsity": zeros / elements if elements else 0.0,
         "taps": tap_rows,
     }

@@ -109,6 +109,28 @@ class TapFilter:
         features = in_memory_order(x)
         return self._torch_operations(x) if features is None else self._single_pass(x, features)
 
+    def apply_and_count_by_image(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the result of calling the filter on ``x`` [B, ...], and the counts of each image.
+
+        The counts are the histograms of the symbols, int64 [B, 256]; without quantization the non-zero features, [B].
+        """
+        if self.quantizer.bits == OFF:
+            x = self.apply(x)
+            return x, (x != 0).sum(tuple(range(1, x.dim())))
+        features = in_memory_order(x)
+        if features is None:
+            x = self(x)
+            symbols = self.quantizer.symbols(x).flatten(1).long()
+            first = SYMBOLS * torch.arange(len(x), device=x.device)[:, None]
+            return x, torch.bincount((symbols + first).flatten(), minlength=SYMBOLS * len(x)).view(
+                -1, SYMBOLS
+            )
+        out, counts = torch.empty_like(x), np.zeros((len(x), SYMBOLS), np.int64)
+        rows = (features.reshape(len(x), -1), _features(out).reshape(len(x), -1), counts)
+        for image, image_out, image_counts in zip(*rows, strict=True):  # images are contiguous in memory
+            self._quantize(image, image_out, image_counts)
+        return out, self.quantizer.histogram(torch.from_numpy(counts))
+
     def _largest_pruned(self, dtype: type[np.float32] | type[np.float64]) -> float:
         """Return the largest magnitude that is pruned: the largest number of ``dtype`` below the threshold, or 0."""
         return float(np.nextafter(dtype(self.threshold), dtype(0)))
@@ -124,22 +146,29 @@ class TapFilter:
     def _single_pass(self, x: Tensor, features: NDArray[np.float32]) -> tuple[Tensor, TapCount]:
         from trials.feature_maps import map_kernels
 
-        quantizer, below = self.quantizer, np.float32(self._largest_pruned(np.float32))
+        quantizer = self.quantizer
         if quantizer.bits == OFF:
             if self.threshold:
-                out = torch.empty_like(x)
+                out, below = torch.empty_like(x), np.float32(self._largest_pruned(np.float32))
                 zeros, magnitude = map_kernels.prune(features, below, _features(out))
             else:
                 out, (zeros, magnitude) = x, map_kernels.count(features)
             sums = torch.tensor([zeros, magnitude, x.numel()], dtype=torch.float64)
             return out, TapCount(quantizer, sums)
         out, counts = torch.empty_like(x), np.zeros(SYMBOLS, np.int64)
-        scale, zero_point, top = map(np.float32, (quantizer.scale, quantizer.zero_point, quantizer.top))
-        not_finite = map_kernels.prune_and_quantize(
-            features, below, scale, zero_point, top, _features(out), counts
-        )
+        not_finite = self._quantize(features, _features(out), counts)
         sums = torch.tensor([math.nan if not_finite else 0.0], dtype=torch.float64)
         return out, TapCount(quantizer, sums, quantizer.histogram(torch.from_numpy(counts)))
+
+    def _quantize(
+        self, features: NDArray[np.float32], out: NDArray[np.float32], counts: NDArray[np.int64]
+    ) -> int:
+        """Write the pruned and quantized features [S] to ``out`` [S], add the levels to ``counts`` [256]."""
+        from trials.feature_maps import map_kernels
+
+        quantizer, below = self.quantizer, np.float32(self._largest_pruned(np.float32))
+        scale, zero_point, top = map(np.float32, (quantizer.scale, quantizer.zero_point, quantizer.top))
+        return map_kernels.prune_and_quantize(features, below, scale, zero_point, top, out, counts)
 
 
 def _features(x: Tensor) -> NDArray[np.float32]:

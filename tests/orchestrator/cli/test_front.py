@@ -29,7 +29,7 @@ def test_piped_a_table_is_plain_text_one_word_a_cell(capsys: pytest.CaptureFixtu
     front = open_run("runs/digits").front()
     heading, *rows = [line.split() for line in out.splitlines()]
     assert status == 0
-    assert heading == ["point", "s", "tau", "accuracy", "macs", "memory_bytes"]
+    assert heading == ["point", "s", "tau", "accuracy", "test_accuracy", "gap", "macs", "memory_bytes"]
     assert [row[0] for row in rows] == [f"{p[:8]}-{p[17:]}" for p in front["point"]]
     assert {len(row) for row in rows} == {len(heading)}
     assert out.isascii()

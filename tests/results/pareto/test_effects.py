@@ -40,15 +40,58 @@ def test_an_unbalanced_design_does_not_mislead() -> None:
     assert found["change"].tolist()[2] == pytest.approx(-0.04)
 
 
-def test_the_confidence_interval_has_its_nominal_coverage() -> None:
+def without_an_effect(objectives: int) -> tuple[pd.DataFrame, list[str]]:
+    """Networks of 5 seeds, 2 splittings and 2 lambdas at 6 rungs. Nothing depends on s, but networks of a seed, and
+    even more the rungs of a network, resemble each other. Every objective is another sample of the same noise."""
     rng = np.random.default_rng(1)
-    hits = 0
-    for _ in range(200):
-        found = effect(
-            designed(rng, 0.01), "splitting", objectives=["accuracy"], others=["threshold", "seed"]
-        )
-        hits += bool(found["low"][1] <= -0.02 <= found["high"][1])
-    assert 0.85 < hits / 200 < 0.99  # with ten strata, the normal interval is slightly too short
+    frame = pd.DataFrame(
+        itertools.product(range(5), [1, 2], [0.0, 0.01], range(6)),
+        columns=["seed", "splitting", "regularization", "threshold"],
+    )
+    of_search = rng.standard_normal((5 * 2, objectives)).repeat(12, axis=0)
+    of_network = rng.standard_normal((5 * 2 * 2, objectives)).repeat(6, axis=0)
+    noise = of_search + of_network + 0.2 * rng.standard_normal((len(frame), objectives))
+    names = [f"accuracy{index}" for index in range(objectives)]
+    return pd.concat([frame, pd.DataFrame(noise, columns=names)], axis=1), names
+
+
+def false_positives(frame: pd.DataFrame, names: list[str], clusters: list[str] | None) -> float:
+    found = effect(
+        frame,
+        "splitting",
+        objectives=names,
+        others=["seed", "regularization", "threshold"],
+        clusters=clusters,
+    )
+    of_two = found[found["splitting"] == 2]
+    assert of_two["strata"].unique().tolist() == [60]
+    return float(((of_two["low"] > 0) | (of_two["high"] < 0)).mean())
+
+
+def test_an_effect_that_is_none_is_found_in_five_of_a_hundred_experiments() -> None:
+    frame, names = without_an_effect(4000)
+    assert false_positives(frame, names, None) == pytest.approx(0.05, abs=0.01)
+    every_rung = ["seed", "regularization", "threshold"]
+    assert false_positives(frame, names[:500], every_rung) > 0.5, "rungs are not independent"
+
+
+def test_an_interval_names_the_clusters_that_it_rests_on() -> None:
+    frame = designed(np.random.default_rng(1), 0.01)
+    found = effect(frame, "splitting", objectives=["accuracy"], others=["threshold", "seed"])
+    assert found["clusters"].tolist() == [5] * 3
+    one = effect(
+        frame[frame["seed"] == 0], "splitting", objectives=["accuracy"], others=["threshold", "seed"]
+    )
+    assert one["clusters"].tolist() == [2] * 3
+    alone = effect(frame, "splitting", objectives=["accuracy"], others=["threshold"], clusters=["codec"] * 0)
+    assert alone["clusters"].tolist() == [1] * 3
+    assert alone[["low", "high"]].isna().all(axis=None)
+
+
+def test_many_seeds_are_not_cut_into_bins() -> None:
+    frame = pd.DataFrame(itertools.product(range(12), [1, 2]), columns=["seed", "splitting"])
+    found = effect(frame.assign(macs=frame["seed"]), "splitting", objectives=["macs"], others=["seed"])
+    assert found["strata"].tolist() == found["clusters"].tolist() == [12, 12]
 
 
 def test_a_sampled_factor_is_cut_into_bins() -> None:
@@ -100,3 +143,4 @@ def test_the_effects_of_a_run(local: RunDirectory) -> None:
     assert run.effect("space.splitting", "macs")["splitting"].tolist() == [1, 2, 4]
     assert run.effect("train.momentum", "macs")["strata"].tolist() == [6]
     assert run.effect("threshold", where="macs < 0").empty
+    assert tau["clusters"].tolist() == [6] * 4  # a single seed: over the trained networks
