@@ -12,7 +12,7 @@ import yaml
 
 import shrinksweep
 from orchestrator import Sweep
-from orchestrator.sweep.differences import difference_faults
+from orchestrator.sweep.differences import difference_faults, in_terms_of_run
 from results import RunDirectory, open_run
 from results.schema import POINTS, VERSION, schema_version
 from results.tables.run_tables import LONG_COLUMNS
@@ -44,7 +44,8 @@ def test_the_trials_of_an_old_run_keep_their_keys(folder: Path) -> None:
 def test_the_sweep_of_an_old_run_is_recognized(folder: Path) -> None:
     stored = yaml.safe_load((folder / "sweep.yaml").read_text())
     del stored["versions"]
-    assert difference_faults(Sweep.from_mapping(stored), RunDirectory(folder)) == []
+    run = RunDirectory(folder)
+    assert difference_faults(in_terms_of_run(Sweep.from_mapping(stored), run), run) == []
 
 
 def test_the_page_names_the_schema_version() -> None:
