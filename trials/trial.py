@@ -19,6 +19,7 @@ from trials.config import Rung, TrialConfig
 from trials.context import TrialContext
 from trials.data.image_set import Images
 from trials.data.loading import load_images
+from trials.data.seeds import Purpose, seed_of
 from trials.device.compute import Compute
 from trials.device.memory import giving_back_memory
 from trials.device.parallel import Mesh, local_device, process_group
@@ -110,7 +111,7 @@ def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, r
         return Genotype.from_json(record.state[Training.name]["genotype"])
     if (genotype := shared_search.load(record)) is not None:
         return genotype
-    torch.manual_seed(config.seed)
+    torch.manual_seed(seed_of(config.seed, Purpose.SEARCH, config.streams))
     search = Search(config, images, compute, mesh)
     _run_epochs(search, record, compute, at_end=lambda: shared_search.store(record, search.genotype()))
     return search.genotype()
@@ -120,7 +121,7 @@ def _train(
     config: TrialConfig, genotype: Genotype, images: Images, compute: Compute, mesh: Mesh, record: Record
 ) -> Network:
     """Train the discrete network from scratch. Its weights have a seed of their own, so the search may be skipped."""
-    torch.manual_seed(config.seed + 1)
+    torch.manual_seed(seed_of(config.seed, Purpose.TRAINING, config.streams))
     training = Training(config, genotype, images, compute, mesh)
     _run_epochs(training, record, compute)
     return training.network

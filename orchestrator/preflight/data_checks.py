@@ -139,6 +139,8 @@ def _faults(config: TrialConfig, survey: Survey, workers: int) -> Iterator[str]:
         if wanted is not None and wanted > there:
             yield f"`data.{name}` must be at most the {there} there are, but got {wanted}"
     images = min(data.train_images or available, available)
+    if not survey.counts["validation"]:  # else the data set's own
+        images -= round(images * data.validation_share)
     left = images - round(images * train.validation_share)
     if left < workers:
         yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,9 @@ from trials.config.ladder import LADDER_LISTS, LadderConfig
 from trials.config.search import SearchConfig
 from trials.config.space import NetworkSizes, SpaceConfig
 from trials.config.train import TrainConfig
-from trials.config.younger_fields import identity
+from trials.config.younger_fields import Added, identity
+
+Streams = Literal["separate", "shared"]
 
 
 class TrialConfig(Config):
@@ -26,6 +28,9 @@ class TrialConfig(Config):
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of initial weights, data order, augmentation and the subset of training images."""
+    streams: Annotated[Streams, Added(before="shared")] = "separate"
+    """Random numbers of the parts of a trial. ``separate``: each part has its own; ``shared``: as in version 0.1, where
+    the training of seed 0 drew the same order and augmentation as the search of seeds 1 and 2."""
     space: SpaceConfig = SpaceConfig()
     data: DataConfig = DataConfig()
     search: SearchConfig = SearchConfig()
@@ -82,6 +87,7 @@ class TrialConfig(Config):
         """Return the key of this trial's search. Trials that differ only in what follows the search share it."""
         whole = identity(self)
         content = {name: whole[name] for name in ("seed", "space", "data", "search", "device")}
+        content |= {name: whole[name] for name in ("streams",) if name in whole}
         if self.feature_maps.regularization and (
             self.feature_maps.in_search or self.search.regularize_alphas
         ):

@@ -22,6 +22,7 @@ from trials.config import SearchConfig, TrialConfig
 from trials.data.augmentation import Augmentation
 from trials.data.batches import Batch, Batches, split_halves
 from trials.data.image_set import Images
+from trials.data.seeds import Purpose, seed_of
 from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
 from trials.device.gradient_buckets import GradientBuckets
@@ -115,7 +116,9 @@ class Search(Phase):
                 dtype=self.compute.dtype,
             )
 
-        return batches(first, seed), batches(second, seed + 1)
+        purposes = (Purpose.SEARCH_WEIGHTS, Purpose.SEARCH_ALPHAS)
+        of_weights, of_alphas = (seed_of(seed, purpose, self.config.streams) for purpose in purposes)
+        return batches(first, of_weights), batches(second, of_alphas)
 
     @override
     def run_epoch(self, epoch: int) -> EpochColumns:

@@ -19,6 +19,7 @@ from trials.cost.effective import EffectiveMacs
 from trials.data.augmentation import Augmentation
 from trials.data.batches import Batches
 from trials.data.image_set import Images
+from trials.data.seeds import Purpose, seed_of
 from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
 from trials.device.gradient_buckets import GradientBuckets
@@ -70,7 +71,8 @@ class Training(Phase):
 
     def _split_batches(self, images: Images) -> tuple[Batches, Batches | None]:
         """Return the batches of the training images, and of those that are held out for validation, if any."""
-        total, seed = len(images.train), self.config.seed + 2
+        total = len(images.train)
+        seed = seed_of(self.config.seed, Purpose.TRAINING_IMAGES, self.config.streams)
         order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
         held_out = round(total * self.config.train.validation_share)
         size = self.config.train.batch_size or self.config.data.batch_size
