@@ -78,6 +78,7 @@ class PointRow(TypedDict):
     peak_bytes: float
     memory_bytes: float
     memory_bytes_mean: NotRequired[float | None]
+    memory_bytes_fused: NotRequired[float | None]
     sparsity: float
     weight_sparsity: float
     entropy_bytes: NotRequired[float | None]

@@ -137,7 +137,14 @@ POINTS = _table(
     _column(
         "memory_bytes_mean",
         REAL,
-        "the same, mean over the calibration images",
+        "`memory_bytes`, but the mean over the calibration images",
+        unit="bytes",
+        null=True,
+    ),
+    _column(
+        "memory_bytes_fused",
+        REAL,
+        "`memory_bytes` if attention is one kernel, which never holds the T x T probabilities",
         unit="bytes",
         null=True,
     ),

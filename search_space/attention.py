@@ -87,6 +87,7 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads, self.stride, self.window = heads, stride, window
         self.norm = nn.LayerNorm(channels, elementwise_affine=affine)
+        self.input = FeatureMap(linear=True)
         self.in_projection = nn.Linear(channels, 3 * channels, bias=False)
         self.position = RelativePosition(heads)
         self.query, self.key, self.value, self.context = (
@@ -98,13 +99,14 @@ class SelfAttention(nn.Module):
         self.product = AttentionProduct()
         self.out_projection = nn.Linear(channels, channels, bias=False)
         self.bn = BatchNorm(channels, affine)
+        self._masks: tuple[tuple[int, int, torch.device], Tensor] | None = None
 
     @override
     def forward(self, x: Tensor) -> Tensor:
         if self.stride == 2:
             x = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
         tokens = x.permute(0, 2, 3, 1)  # [B, H, W, C]
-        query, key, value = self.in_projection(self.norm(tokens)).chunk(3, dim=-1)
+        query, key, value = self.in_projection(self.input(self.norm(tokens))).chunk(3, dim=-1)
         query, key, value = self.query(query), self.key(key), self.value(value)
         attend = self._attend_globally if self.window is None else self._attend_in_windows
         context = self.context(attend(query, key, value))
@@ -123,8 +125,7 @@ class SelfAttention(nn.Module):
         side = self.window
         bias = self.position(side, side).to(query.dtype)  # [heads, side^2, side^2]
         padding = _padding(height, width, side)
-        outside = _to_windows(F.pad(query.new_zeros(1, height, width, 1), padding, value=1.0), side)
-        masked = outside[0, :, :, 0].bool()  # [windows, side^2]
+        masked = self._outside(height, width, query.device)
         bias = bias.masked_fill(masked[:, None, None, :], float("-inf"))  # [windows, heads, side^2, side^2]
         heads = (
             _to_windows(F.pad(x, padding), side).unflatten(-1, (self.heads, -1)).transpose(2, 3)
@@ -133,6 +134,25 @@ class SelfAttention(nn.Module):
         context = self.product(*heads, bias).transpose(2, 3).flatten(3)  # [B, windows, side^2, C]
         return _from_windows(context, height, width, side)
 
+    def _outside(self, height: int, width: int, device: torch.device) -> Tensor:
+        """Return which positions of each window lie outside the map: bool [windows, side^2].
+
+        Also tells the tap of the probabilities which of its features are between positions inside.
+        """
+        assert self.window is not None
+        key = (height, width, device)
+        if self._masks is None or self._masks[0] != key:
+            marked = F.pad(
+                torch.zeros(1, height, width, 1, device=device),
+                _padding(height, width, self.window),
+                value=1.0,
+            )
+            outside = _to_windows(marked, self.window)[0, :, :, 0].bool()
+            if device.type != "meta":  # where nothing is counted, and no mask has values
+                self.product.probabilities.inside = _pairs_inside(outside, self.heads)
+            self._masks = (key, outside)
+        return self._masks[1]
+
 
 class MLP(nn.Module):
     """Pre-norm perceptron on every position: C -> ``ratio`` C -> C channels, with GELU between the two layers."""
@@ -140,6 +160,7 @@ class MLP(nn.Module):
     def __init__(self, channels: int, ratio: int, affine: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels, elementwise_affine=affine)
+        self.input = FeatureMap(linear=True)
         self.up = nn.Linear(channels, ratio * channels)
         self.hidden = FeatureMap()
         self.down = nn.Linear(ratio * channels, channels, bias=False)
@@ -147,8 +168,19 @@ class MLP(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.hidden(F.gelu(self.up(self.norm(x.permute(0, 2, 3, 1)))))
+        hidden = self.hidden(F.gelu(self.up(self.input(self.norm(x.permute(0, 2, 3, 1))))))
         return self.bn(self.down(hidden).permute(0, 3, 1, 2))
+
+
+def _pairs_inside(outside: Tensor, heads: int) -> Tensor | None:
+    """Return the indices of the probabilities between positions inside the map, int64 [n]; None if all are.
+
+    ``outside`` is bool [windows, T], the probabilities are [windows, heads, T, T].
+    """
+    if not outside.any():
+        return None
+    pairs = ~outside[:, :, None] & ~outside[:, None, :]
+    return pairs[:, None].expand(-1, heads, -1, -1).flatten().nonzero()[:, 0]
 
 
 def _table_index(height: int, width: int) -> Tensor:

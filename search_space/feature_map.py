@@ -24,17 +24,32 @@ class FeatureMap(nn.Module):
         normalized: the map is the output of a softmax: its mean does not depend on the network.
         waiting: the map is stored until later layers read it. It is pruned, quantized and counted like any other map.
             The tap pattern ``*`` of the lambda term skips it: the taps of the layers that read it are penalized.
+        linear: the map is the input of a linear layer, which was no tap in version 0.1.
     """
 
-    def __init__(self, *, rectified: bool = False, normalized: bool = False, waiting: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        rectified: bool = False,
+        normalized: bool = False,
+        waiting: bool = False,
+        linear: bool = False,
+    ) -> None:
         super().__init__()
-        self.rectified, self.normalized, self.waiting = rectified, normalized, waiting
+        self.rectified, self.normalized, self.waiting, self.linear = rectified, normalized, waiting, linear
         self.listener: Listener | None = None
+        self.inside: Tensor | None = None
+        """Indices of the features of one image that are no padding, int64 [n], in the flattened map; None: all. The
+        windows of attention are padded where they extend beyond the map."""
 
     @override
     def forward(self, x: Tensor) -> Tensor:
         """Return the map, or the listener's result."""
         return x if self.listener is None else self.listener(x)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the map ``x`` [B, ...] without its padding: [B, n], or ``x`` itself if it has none."""
+        return x if self.inside is None else x.flatten(1)[:, self.inside]
 
 
 def taps(network: nn.Module) -> dict[str, FeatureMap]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from search_space.feature_map import FeatureMap
 from search_space.splitting import output_channels
 
 
@@ -39,17 +40,22 @@ class OutputNode(nn.Module):
         super().__init__()
         self.channels_out = output_channels(output_node, splitting, nodes, channels)
         self.output_node, self.splitting, self.nodes, self.channels = output_node, splitting, nodes, channels
+        # A mean that is not the whole output is a map of its own, which waits until it is concatenated.
+        parts = {"node_groups": splitting, "channel_groups": splitting, "partial": 2 if splitting > 1 else 1}
+        several = parts.get(output_node, 1) > 1
+        self.means = nn.ModuleList(
+            FeatureMap(waiting=True) for _ in range(1 if output_node == "partial" else splitting) if several
+        )
 
     @override
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Return the joined map [B, ``channels_out``, H, W] of the N node ``maps``."""
         if self.output_node == "node_groups":
             size = self.nodes // self.splitting
-            groups = [_mean(maps[first : first + size]) for first in range(0, self.nodes, size)]
-            return groups[0] if len(groups) == 1 else torch.cat(groups, dim=1)
+            return self._joined([maps[first : first + size] for first in range(0, self.nodes, size)])
         if self.output_node == "partial" and self.splitting > 1:
             kept = self.channels // self.splitting
-            mean = _mean([x[:, kept:] for x in maps])
+            mean = self.means[0](_mean([x[:, kept:] for x in maps]))
             return torch.cat([*(x[:, :kept] for x in maps), mean], dim=1)
         if self.output_node == "channel_groups":
             return self._channel_group_means(maps)
@@ -58,10 +64,16 @@ class OutputNode(nn.Module):
     def _channel_group_means(self, maps: Sequence[Tensor]) -> Tensor:
         """Average the channel groups without joining the maps: a group is N consecutive slices of C/s channels."""
         pieces = [piece for x in maps for piece in x.split(self.channels // self.splitting, dim=1)]
-        groups = [
-            _mean(pieces[first : first + self.nodes]) for first in range(0, len(pieces), self.nodes)
-        ]  # s of [B, C/s, H, W]
-        return groups[0] if len(groups) == 1 else torch.cat(groups, dim=1)
+        # s groups of N maps [B, C/s, H, W]
+        return self._joined(
+            [pieces[first : first + self.nodes] for first in range(0, len(pieces), self.nodes)]
+        )
+
+    def _joined(self, groups: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Concatenate the means of the groups."""
+        if len(groups) == 1:
+            return _mean(groups[0])
+        return torch.cat([tap(_mean(group)) for tap, group in zip(self.means, groups, strict=True)], dim=1)
 
     @override
     def extra_repr(self) -> str:

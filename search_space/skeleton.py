@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from typing_extensions import override
 
+from search_space.feature_map import FeatureMap
 from search_space.normalization import BatchNorm
 from search_space.space import SearchSpace, stage_widths
 from search_space.splitting import output_channels
@@ -74,9 +75,10 @@ class Classifier(nn.Module):
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
+        self.input = FeatureMap(linear=True)
         self.linear = nn.Linear(channels, classes)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.linear(x.mean(dim=(2, 3)))
+        logits: Tensor = self.linear(self.input(x.mean(dim=(2, 3))))
         return logits

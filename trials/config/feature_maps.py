@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from trials.config.base import Config, NonNegative
+from trials.config.younger_fields import Added
 
 
 class FeatureMapsConfig(Config):
@@ -18,5 +19,8 @@ class FeatureMapsConfig(Config):
     taps: tuple[str, ...] = ("*",)
     """Shell-style patterns of the regularized taps, such as ``*.query`` or ``cell3.*``. ``*`` alone: every feature map
     that a multiplication reads."""
+    linear_inputs: Annotated[bool, Added(before=False)] = True
+    """The inputs of linear layers, in attention, MLPs and the classifier, take part like other maps. They are pruned,
+    quantized and counted in any case; version 0.1 had no taps there."""
     in_search: bool = False
     """Also add the term to the loss of the supernet's weights during the search, not only to the training loss."""

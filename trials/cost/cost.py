@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -47,17 +47,22 @@ class Cost:
     Attributes:
         params: number of parameters of the network.
         layers: all convolutions, linear layers and attention products, in execution order.
-        trace: returns the live sets; called when they are first asked for, because a trace takes seconds.
+        trace: returns the live sets, of fused or explicit attention; called when they are first asked for.
     """
 
     params: int
     layers: tuple[LayerCost, ...]
-    trace: Callable[[], tuple[LiveSet, ...]] = field(repr=False, compare=False)
+    trace: Callable[[bool], tuple[LiveSet, ...]] = field(repr=False, compare=False)
 
     @cached_property
     def live_sets(self) -> tuple[LiveSet, ...]:
         """The sets of maps that are alive at the same time; those that can be the largest."""
-        return self.trace()
+        return self.trace(False)
+
+    @cached_property
+    def fused_live_sets(self) -> tuple[LiveSet, ...]:
+        """The same if attention is one kernel, which never holds the T x T probabilities."""
+        return self.trace(True)
 
     @cached_property
     def macs(self) -> int:
@@ -86,12 +91,15 @@ class Cost:
         """
         return max(live.bytes(stored) for live in self.live_sets)
 
-    def peak_map_bytes_by_image(self, stored: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def peak_map_bytes_by_image(
+        self, stored: Mapping[str, NDArray[np.float64]], *, fused: bool = False
+    ) -> NDArray[np.float64]:
         """Return :meth:`peak_map_bytes` of each image, [images], if its map of tap ``name`` takes ``stored[name]``."""
+        live_sets = self.fused_live_sets if fused else self.live_sets
         taps = list(stored)
         sizes = np.stack([stored[name] for name in taps])  # [taps, images]
-        held = np.array([[name in live.taps for name in taps] for live in self.live_sets], dtype=np.float64)
-        others = [live.bytes(dict.fromkeys(taps, 0.0)) for live in self.live_sets]
+        held = np.array([[name in live.taps for name in taps] for live in live_sets], dtype=np.float64)
+        others = [live.bytes(dict.fromkeys(taps, 0.0)) for live in live_sets]
         return np.asarray((held @ sizes + np.array(others)[:, None]).max(0))
 
 
@@ -108,9 +116,13 @@ def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
         meta_network(image)
     params = sum(parameter.numel() for parameter in network.parameters())
 
-    def trace() -> tuple[LiveSet, ...]:
+    @cache
+    def deployed() -> nn.Module:
         fold(meta_network)
-        return live_sets(meta_network, image)
+        return meta_network
+
+    def trace(fused: bool) -> tuple[LiveSet, ...]:
+        return live_sets(deployed(), image, fused=fused)
 
     return Cost(params, tuple(layers), trace)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from search_space.attention import AttentionProduct
-from search_space.feature_map import Listener, listening, taps
+from search_space.feature_map import FeatureMap, Listener, listening, taps
 from trials.device.memory_order import in_memory_order
 
 
@@ -32,6 +32,7 @@ class EffectiveMacs:
         self._total = torch.zeros((), dtype=torch.float64)
         self._names = {module: name for name, module in network.named_modules()}
         self._values: dict[str, Tensor] = {}
+        self._taps = taps(network)
 
     @contextmanager
     def counting(self, listeners: Mapping[str, Listener]) -> Iterator[None]:
@@ -70,9 +71,10 @@ class EffectiveMacs:
             value = self._values.pop(product)
             # Exact in float32: the sums are integers below 2^24. bf16 holds those up to 256 only.
             exact = torch.promote_types(value.dtype, torch.float32)
+            present = _without_padding(x, self._taps[name]) != 0
             channels = (value != 0).sum(-1, keepdim=True).to(exact)  # non-zero ones: [..., T, 1]
             with torch.autocast(x.device.type, enabled=False):
-                self._add(((x != 0).to(exact) @ channels).double())
+                self._add((present.to(exact) @ channels).double())
             return x
 
         return listen
@@ -91,6 +93,14 @@ class EffectiveMacs:
             query, key, value = inputs[:3]
             self._add((query != 0).sum(-2).double() * (key != 0).sum(-2).double())
             self._values[self._names[module]] = value
+
+
+def _without_padding(x: Tensor, tap: FeatureMap) -> Tensor:
+    """Return the map ``x`` [B, ...] with its padding set to zero."""
+    if tap.inside is None:
+        return x
+    inside = torch.zeros(x[0].numel(), dtype=x.dtype, device=x.device).index_fill_(0, tap.inside, 1)
+    return x * inside.view(x.shape[1:])
 
 
 def conv_effective_macs(conv: nn.Conv2d, x: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""The maps that are alive at the same time at inference: their lifetimes in a traced run, operation by operation."""
+"""The maps that are alive at the same time at inference: their lifetimes in a traced run, to their last use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from typing_extensions import override
 
+from search_space.attention import AttentionProduct
 from search_space.feature_map import listening, taps
 
 
@@ -35,11 +37,18 @@ class LiveSet:
         return self.other_bytes + sum(stored.get(name, size) for name, size in self.taps.items())
 
 
-def live_sets(network: nn.Module, image: Tensor) -> tuple[LiveSet, ...]:
+def live_sets(network: nn.Module, image: Tensor, *, fused: bool = False) -> tuple[LiveSet, ...]:
     """Run ``network`` on ``image`` [1, C, H, W] and return the live sets that no other live set contains.
 
-    Parameters, buffers and integer tensors are not counted. All candidates are returned, because the size of the maps
-    as stored decides which set is the largest.
+    A map is alive from the operation that computes it to the last one that reads it: programs free it then, whatever
+    variables of Python still refer to it. The image is alive throughout, because the caller holds it. Parameters,
+    buffers and integer tensors are not counted. All candidates are returned, because the size of the maps as stored
+    decides which set is the largest.
+
+    Args:
+        network: the network, with batch norms folded.
+        image: the image, on the meta device.
+        fused: attention is one kernel, which never holds the T x T probabilities; else they are maps.
     """
     trace = _Trace([*network.parameters(), *network.buffers()])
 
@@ -51,9 +60,28 @@ def live_sets(network: nn.Module, image: Tensor) -> tuple[LiveSet, ...]:
         return record
 
     listeners = {name: listener(name) for name in taps(network)}
-    with torch.no_grad(), trace, listening(network, listeners):
-        network(image)
+    with torch.no_grad(), trace, listening(network, listeners), _fused_attention(network, trace, fused):
+        trace.hold([image, network(image)])
     return trace.maximal_sets()
+
+
+@contextmanager
+def _fused_attention(network: nn.Module, trace: _Trace, fused: bool) -> Iterator[None]:
+    """Trace every attention product as one operation that reads its inputs, within the ``with`` block."""
+    products = [module for module in network.modules() if fused and isinstance(module, AttentionProduct)]
+
+    def kernel(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+        out = torch.addcmul(query, key, value)  # of three inputs makes one map of the right size
+        trace.read([bias])
+        return out
+
+    for product in products:
+        vars(product)["forward"] = kernel
+    try:
+        yield
+    finally:
+        for product in products:
+            del vars(product)["forward"]
 
 
 _View = tuple[int, torch.Size, tuple[int, ...]]
@@ -95,11 +123,7 @@ class LiveStorages(TorchDispatchMode):
             del self._alive[key]
         self.now = sum(size for _, size in self._alive.values())
         self.most = max(self.most, self.now)
-        self.after_operation()
         return out
-
-    def after_operation(self) -> None:
-        """Hook for subclasses, called after every operation."""
 
     def _track(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
@@ -110,54 +134,76 @@ class LiveStorages(TorchDispatchMode):
         self._alive[reference.cdata] = (reference, storage.nbytes())
 
 
-class _Trace(LiveStorages):
-    """Records the sets of maps that are alive together, and the taps on them or on parts of them.
+class _Trace(TorchDispatchMode):
+    """Records by which operations the storages of maps are computed and read, and the taps on them.
 
-    A map with a tap counts as stored from the moment it is computed. So the live set after an operation is recorded
-    when the next operation is over: until then, the taps on the new map have been recorded.
+    All tensors of the trace are kept, so that no address of a storage is used twice; on the meta device they take no
+    memory.
     """
 
     def __init__(self, owned: Iterable[Tensor]) -> None:
-        super().__init__(owned)
-        self._taps: dict[int, tuple[StorageWeakRef, dict[_View, _Tap]]] = {}  # by storage
-        self._sets: set[tuple[frozenset[_Tap], int]] = set()
-        self._bytes = 0  # alive after the last operation
-        self._alive_taps: list[dict[_View, _Tap]] = []  # those on storages that are alive
+        super().__init__()
+        self._kept: list[Tensor] = list(owned)
+        self._owned = {_storage(tensor) for tensor in self._kept}
+        self._operations = 0
+        self._lives: dict[int, _Life] = {}  # by storage
 
     def record_tap(self, x: Tensor, name: str) -> None:
         """Record that ``x``, its whole storage or a part of it, is the map of tap ``name``."""
-        reference = StorageWeakRef(x.untyped_storage())
-        known = self._taps.get(reference.cdata)
-        if known is None or known[0].expired():  # the address of a freed storage may be reused
-            known = self._taps[reference.cdata] = (reference, {})
-            self._alive_taps.append(known[1])
+        self.read([x])
         view = (int(x.storage_offset()), x.shape, x.stride())
-        known[1].setdefault(view, (name, x.numel() * x.element_size()))
+        self._lives[_storage(x)].taps.setdefault(view, (name, x.numel() * x.element_size()))
+
+    def hold(self, tensors: Iterable[Tensor]) -> None:
+        """Record that the caller holds these tensors until the end."""
+        self.read(tensors)
+
+    def read(self, tensors: Iterable[Tensor]) -> None:
+        """Record that the last operation reads or computes these tensors."""
+        for tensor in tensors:
+            key = _storage(tensor)
+            if tensor.is_floating_point() and key not in self._owned:
+                self._kept.append(tensor)
+                size = tensor.untyped_storage().nbytes()
+                life = self._lives.setdefault(key, _Life(self._operations, self._operations, size))
+                life.last = self._operations
 
     @override
-    def after_operation(self) -> None:
-        self._record_set()
-        self._bytes = self.now
-        self._alive_taps = [
-            taps_on_storage
-            for key, (reference, taps_on_storage) in self._taps.items()
-            if key in self._alive and not reference.expired()
-        ]
-
-    def _record_set(self) -> None:
-        tapped = frozenset(tap for taps_on_storage in self._alive_taps for tap in taps_on_storage.values())
-        self._sets.add((tapped, self._bytes - sum(size for _, size in tapped)))
-
-    @override
-    def _track(self, tensor: Tensor) -> None:
-        if tensor.is_floating_point():
-            super()._track(tensor)
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., object],
+        types: Sequence[type],
+        args: tuple[object, ...] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        out = func(*args, **(kwargs or {}))
+        self._operations += 1
+        self.read(leaf for leaf in tree_iter((args, kwargs, out)) if isinstance(leaf, Tensor))
+        return out
 
     def maximal_sets(self) -> tuple[LiveSet, ...]:
         """Return the sets that no other set contains."""
-        self._record_set()
+        sets = set()
+        for operation in range(self._operations + 1):
+            alive = [life for life in self._lives.values() if life.first <= operation <= life.last]
+            tapped = frozenset(tap for life in alive for tap in life.taps.values())
+            sets.add((tapped, sum(life.size for life in alive) - sum(size for _, size in tapped)))
         maximal: list[tuple[frozenset[_Tap], int]] = []
-        for tapped, other in sorted(self._sets, key=lambda live: (-len(live[0]), -live[1])):
+        for tapped, other in sorted(sets, key=lambda live: (-len(live[0]), -live[1])):
             if not any(tapped <= larger and other <= bytes_ for larger, bytes_ in maximal):
                 maximal.append((tapped, other))
         return tuple(LiveSet(dict(sorted(tapped)), other) for tapped, other in maximal)
+
+
+@dataclass
+class _Life:
+    """Life of a storage: the operations that compute it and read it last, its size in bytes, and the taps on it."""
+
+    first: int
+    last: int
+    size: int
+    taps: dict[_View, _Tap] = field(default_factory=dict)
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(StorageWeakRef(tensor.untyped_storage()).cdata)

@@ -15,7 +15,8 @@ from torch.autograd.function import FunctionCtx
 from typing_extensions import override
 
 from results.record_types import ProgressTap
-from search_space.feature_map import Listener, listening, taps
+from search_space.feature_map import FeatureMap, Listener, listening, taps
+from trials.config import FeatureMapsConfig
 from trials.device.parallel import Mesh
 from trials.feature_maps.tap_patterns import matching_taps
 
@@ -50,13 +51,21 @@ class Regularizer:
         network: the network with the taps. If the patterns match none of them, the term is 0.
         measure: ``l1`` or ``hoyer``.
         patterns: the taps that take part (:func:`trials.feature_maps.tap_patterns.matching_taps`).
+        linear_inputs: whether the inputs of linear layers can.
     """
 
-    def __init__(self, network: nn.Module, measure: str, patterns: Sequence[str]) -> None:
+    def __init__(
+        self, network: nn.Module, measure: str, patterns: Sequence[str], *, linear_inputs: bool = True
+    ) -> None:
         self.network, self._measure = network, _FUSED[measure]
-        self.names = matching_taps(taps(network), patterns, measure)
+        self.names = matching_taps(taps(network), patterns, measure, linear_inputs=linear_inputs)
         self._terms: list[Tensor] = []
         self._is_open = True
+
+    @classmethod
+    def of(cls, network: nn.Module, config: FeatureMapsConfig) -> Regularizer:
+        """Return the regularizer of ``network`` that ``config`` describes."""
+        return cls(network, config.measure, config.taps, linear_inputs=config.linear_inputs)
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -179,11 +188,11 @@ class TapStatistics:
 
     def listeners(self) -> dict[str, Listener]:
         """Return a listener for every tap of the network."""
-        return {name: partial(self._accumulate, name) for name in taps(self.network)}
+        return {name: partial(self._accumulate, name, tap) for name, tap in taps(self.network).items()}
 
     @torch.no_grad()
-    def _accumulate(self, name: str, x: Tensor) -> Tensor:
-        sums = tap_sums(x)
+    def _accumulate(self, name: str, tap: FeatureMap, x: Tensor) -> Tensor:
+        sums = tap_sums(tap.features(x))
         self._sums[name] = self._sums[name] + sums if name in self._sums else sums
         return x
 

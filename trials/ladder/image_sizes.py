@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from search_space.feature_map import Listener, listening
+from search_space.feature_map import FeatureMap, Listener, listening, taps
 from trials import coding
 from trials.data.batches import Batch
 from trials.device.compute import Compute
@@ -40,15 +40,16 @@ def image_sizes(
         str, tuple[Tensor, int]
     ] = {}  # of one batch: counts of the images, and features of an image
 
-    def listener(name: str) -> Listener:
+    def listener(tap: FeatureMap, name: str) -> Listener:
         def count(x: Tensor) -> Tensor:
-            x, counts = filters[name].apply_and_count_by_image(x)
-            counted[name] = counts, x[0].numel()
-            return x
+            filtered, counts = filters[name].apply_and_count_by_image(tap.features(x))
+            counted[name] = counts, filtered[0].numel()
+            return filtered if tap.inside is None else filters[name].apply(x)
 
         return count
 
-    with listening(network, {name: listener(name) for name in filters}):
+    named = taps(network)
+    with listening(network, {name: listener(named[name], name) for name in filters}):
         for images, _ in batches:
             counted.clear()
             with compute.autocast():

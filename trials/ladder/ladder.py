@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from results.record_types import PointTap
-from search_space.feature_map import Listener, listening, taps
+from search_space.feature_map import FeatureMap, Listener, listening, taps
 from trials import coding
 from trials.config import Rung
 from trials.cost.cost import Cost
@@ -111,17 +111,19 @@ def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) ->
     measured: dict[str, list[Tensor]] = {}
     features: dict[str, list[int]] = {}
 
-    def listener(name: str) -> Listener:
+    def listener(name: str, tap: FeatureMap) -> Listener:
         def measure(x: Tensor) -> Tensor:
-            low, high = x.aminmax()
-            measured.setdefault(name, []).append(torch.stack([low, high, x.abs().mean()]).double())
-            features.setdefault(name, []).append(x.numel())  # batches may be of different size
+            real = tap.features(x)
+            low, high = real.aminmax()
+            measured.setdefault(name, []).append(torch.stack([low, high, real.abs().mean()]).double())
+            features.setdefault(name, []).append(real.numel())  # batches may be of different size
             return x
 
         return measure
 
     network.eval()
-    with listening(network, {name: listener(name) for name in taps(network)}), compute.autocast():
+    listeners = {name: listener(name, tap) for name, tap in taps(network).items()}
+    with listening(network, listeners), compute.autocast():
         for images, _ in batches:
             network(images)
     ranges = {}
@@ -152,7 +154,10 @@ def run_pass(
     """
     counts: dict[str, TapCount] = {}
     effective = EffectiveMacs(network)
-    listeners = {name: _counting_listener(name, filter_, counts) for name, filter_ in filters.items()}
+    named = taps(network)
+    listeners = {
+        name: _counting_listener(name, named[name], filter_, counts) for name, filter_ in filters.items()
+    }
     outcomes = Outcomes()
     with effective.counting(listeners):
         for batch, labels in batches:
@@ -166,11 +171,13 @@ def run_pass(
     return PassResult(outcome, effective.total() / outcome.images, counts)
 
 
-def _counting_listener(name: str, filter_: TapFilter, counts: dict[str, TapCount]) -> Listener:
+def _counting_listener(
+    name: str, tap: FeatureMap, filter_: TapFilter, counts: dict[str, TapCount]
+) -> Listener:
     def listen(x: Tensor) -> Tensor:
-        x, count = filter_.apply_and_count(x)
+        filtered, count = filter_.apply_and_count(tap.features(x))
         counts[name] = counts[name] + count if name in counts else count
-        return x
+        return filtered if tap.inside is None else filter_.apply(x)
 
     return listen
 
@@ -211,6 +218,7 @@ def _row(rung: Rung, result: PassResult, sizes: Sizes, deployed: Deployed, cost:
         "peak_bytes": deployed.weight_bytes("none") + cost.peak_map_bytes(packed_bytes),
         "memory_bytes": weight_bytes + float(peaks.max()),
         "memory_bytes_mean": weight_bytes + float(peaks.mean()),
+        "memory_bytes_fused": weight_bytes + float(cost.peak_map_bytes_by_image(sizes, fused=True).max()),
         "sparsity": zeros / elements if elements else 0.0,
         "taps": tap_rows,
     }

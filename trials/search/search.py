@@ -80,7 +80,7 @@ class Search(Phase):
         )
         maps = config.feature_maps
         regularized = maps.regularization > 0 and (maps.in_search or self.settings.regularize_alphas)
-        self.regularizer = Regularizer(self.supernet, maps.measure, maps.taps) if regularized else None
+        self.regularizer = Regularizer.of(self.supernet, maps) if regularized else None
         shared = (self.supernet, compute, self.regularizer)
         self.weight_loss = Objective(*shared, maps.regularization if maps.in_search else 0.0)
         self.alpha_loss = Objective(*shared, maps.regularization if self.settings.regularize_alphas else 0.0)

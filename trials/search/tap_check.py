@@ -23,6 +23,7 @@ def check_taps(config: TrialConfig) -> None:
             that the measure leaves out.
     """
     maps, known = config.feature_maps, possible_taps(config)
+    known = {name: tap for name, tap in known.items() if maps.linear_inputs or not tap.linear}
     for pattern in maps.taps:
         if not any(fnmatchcase(name, pattern) for name in known):
             nearest = get_close_matches(pattern, known, n=1, cutoff=0.0)

@@ -63,7 +63,7 @@ class Training(Phase):
         self.gradients = GradientBuckets(self.network.parameters(), mesh)
         maps = config.feature_maps
         regularized = maps.regularization > 0
-        self.regularizer = Regularizer(self.network, maps.measure, maps.taps) if regularized else None
+        self.regularizer = Regularizer.of(self.network, maps) if regularized else None
         self.objective = Objective(self.network, compute, self.regularizer, maps.regularization)
         self.batches, self.validation_batches = self._split_batches(images)
         self.batch, self.meter = StaticBatch(self.batches), Meter(compute.device)

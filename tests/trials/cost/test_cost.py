@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_space import Network
@@ -19,7 +20,11 @@ from search_space.feature_map import FeatureMap, listening, taps
 from tests.trials.tiny import network_of
 from trials import count_cost
 from trials.cost.effective import EffectiveMacs, conv_effective_macs
-from trials.cost.liveness import live_sets
+from trials.cost.liveness import LiveStorages, live_sets
+from trials.device.parallel import Mesh
+from trials.export.portable import as_program
+from trials.feature_maps.deployed import fold
+from trials.feature_maps.regularization import TapStatistics
 
 pytestmark = pytest.mark.device
 
@@ -200,6 +205,28 @@ def test_effective_macs_of_attention_are_exact_in_bf16() -> None:
     assert totals[0] == totals[1]
 
 
+@pytest.mark.parametrize("size", [(6, 6), (7, 4), (8, 8)])
+def test_windows_that_extend_beyond_the_map_count_only_positions_inside(size: tuple[int, int]) -> None:
+    channels, (height, width) = 8, size
+    network = nn.Sequential(SelfAttention(channels, 4, 1, True, window=4)).eval()
+    windows = [
+        min(4, height - y) * min(4, width - x) for y in range(0, height, 4) for x in range(0, width, 4)
+    ]
+    pairs = sum(positions**2 for positions in windows)
+    x = torch.randn(3, channels, height, width)
+    statistics = TapStatistics(network)
+    effective = EffectiveMacs(network)
+    with torch.no_grad(), effective.counting(statistics.listeners()):
+        network(x)
+    projections = height * width * 4 * channels**2
+    assert effective.total() == 3 * (2 * pairs * channels + projections)
+    (row,) = [row for row in statistics.rows(Mesh()) if row["tap"].endswith("probabilities")]
+    assert row["sparsity"] == 0.0
+    assert row["mean_magnitude"] == pytest.approx(
+        height * width / pairs
+    )  # every row of real keys sums to one
+
+
 def test_effective_macs_of_a_map_without_zeros_exclude_only_padding() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1))
     full = torch.rand(1, 3, 5, 5) + 0.5
@@ -230,11 +257,11 @@ class TwoBranches(nn.Module):
 def test_live_maps_of_a_network_traced_by_hand() -> None:
     cost = count_cost(nn.Sequential(TwoBranches()), (2, 5, 5))
     map_ = 25 * 4  # bytes of one channel
-    # the image (2 channels, held by the caller), wide (8), narrow (4), the output of the third (4), the sum (4)
-    assert cost.peak_map_bytes({}) == (2 + 8 + 4 + 4 + 4) * map_
+    # the image (2 channels, held by the caller), wide (8), narrow (4), the output of the third (4)
+    assert cost.peak_map_bytes({}) == (2 + 8 + 4 + 4) * map_
     tap = "0.tap"
     assert cost.peak_map_bytes({tap: 10_000}) == 10_000 + (2 + 8 + 4) * map_
-    assert cost.peak_bytes == cost.weight_bytes + 22 * map_
+    assert cost.peak_bytes == cost.weight_bytes + 18 * map_
 
 
 class SharedStorage(nn.Module):
@@ -266,38 +293,105 @@ def test_taps_stored_at_full_size_do_not_change_the_peak() -> None:
         assert cost.peak_map_bytes(dict.fromkeys(sizes, 0.0)) < cost.peak_map_bytes({})
 
 
-def measured_peak(network: Network, image: Tensor) -> int:
-    """Return the peak memory of the tensors that one inference allocates on the CPU, in bytes."""
-    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        network(image)
-    events = profiler.profiler.kineto_results.events()
-    allocations = [event for event in events if event.name() == "[memory]"]
-    level = peak = 0
-    for event in sorted(allocations, key=lambda allocation: allocation.start_ns()):
-        level += event.nbytes()
-        peak = max(peak, level)
-    return peak
+class LiveMaps(LiveStorages):
+    """Storages of floating-point tensors: the indices of a pooling are no maps."""
+
+    def _track(self, tensor: Tensor) -> None:
+        if tensor.is_floating_point():
+            super()._track(tensor)
 
 
-@pytest.mark.parametrize("splitting", [1, 2, 4])
-def test_channel_groups_are_averaged_without_concatenating_all_maps(splitting: int) -> None:
-    image = (1, 28, 28)
-    mean = count_cost(network_of(output_node="node_groups", splitting=1), image)
-    groups = count_cost(network_of(output_node="channel_groups", splitting=splitting), image)
-    joined = count_cost(network_of(output_node="concat"), image)
-    assert groups.macs == mean.macs
-    assert mean.peak_bytes <= groups.peak_bytes < joined.peak_bytes
-    no_taps = {name: 0.0 for live in groups.live_sets for name in live.taps}
-    other_bytes = [cost.peak_map_bytes(no_taps) for cost in (mean, groups)]
-    assert other_bytes[1] <= other_bytes[0]  # maps without a tap are never coded
+def freed_at_last_use(network: Network, images: Tensor) -> int:
+    """Return the peak memory of the maps of the exported program, in bytes: it frees every map after its last use.
+
+    The image is held by the caller. Maps that share memory count once.
+    """
+    program = as_program(network, images).module()
+    with torch.no_grad(), LiveMaps([*program.parameters(), *program.buffers()]) as live:
+        program(images)
+    return live.most
 
 
-def test_peak_equals_the_tensors_that_an_inference_allocates() -> None:
-    network = network_of(channels=8)
-    image = torch.randn(1, 1, 16, 16)
-    network(image)
+KINDS_OF_OUTPUT = [("concat", 1), ("node_groups", 2), ("channel_groups", 2), ("partial", 2)]
+    ("concat", 1),
+    ("node_groups", 1),
+    ("node_groups", 2),
+    ("channel_groups", 2),
+    ("partial", 2),
+]
+
+
+@pytest.mark.parametrize(("output_node", "splitting"), KINDS_OF_OUTPUT)
+def test_the_peak_is_that_of_the_exported_program(output_node: str, splitting: int) -> None:
+    network = network_of(output_node=output_node, splitting=splitting)
     expected = count_cost(network, (1, 16, 16)).peak_map_bytes({})
-    measured = measured_peak(network, image) + image.numel() * 4
-    # The measurement includes scratch memory of the CPU kernels and pooling indices.
-    assert expected == pytest.approx(measured, rel=0.25)
-    assert expected <= measured
+    fold(network)
+    assert freed_at_last_use(network, torch.randn(2, 1, 16, 16)) == 2 * expected
+
+
+def peak_by_brute_force(network: Network, image: Tensor) -> int:
+    """Return the peak by a pass over a list of all operations: what each storage is read by, and how long it lives."""
+    listed: list[list[tuple[int, int]]] = []
+
+    class Listing(TorchDispatchMode):
+        def __torch_dispatch__(
+            self,
+            func: Callable[..., object],
+            types: object,
+            args: tuple[object, ...] = (),
+            kwargs: Any = None,
+        ) -> object:
+            out = func(*args, **(kwargs or {}))
+            tensors = [x for x in tree_iter((args, out)) if isinstance(x, Tensor) and x.is_floating_point()]
+            kept.extend(tensors)
+            listed.append([(x.untyped_storage()._cdata, x.untyped_storage().nbytes()) for x in tensors])
+            return out
+
+    kept: list[Tensor] = []
+    weights = {x.untyped_storage()._cdata for x in [*network.parameters(), *network.buffers()]}
+    sevens = dict.fromkeys(taps(network), lambda x: x.detach())
+    with torch.no_grad(), Listing(), listening(network, sevens):
+        out = network(image)
+    listed[0].append((image.untyped_storage()._cdata, image.numel() * 4))
+    listed[-1] += [(x.untyped_storage()._cdata, x.numel() * 4) for x in (image, out)]
+    lives: dict[tuple[int, int], list[int]] = {}
+    for time, operation in enumerate(listed):
+        for key in operation:
+            if key[0] not in weights:
+                lives.setdefault(key, [time, time])[1] = time
+    return max(
+        sum(key[1] for key, (first, last) in lives.items() if first <= time <= last)
+        for time in range(len(listed))
+    )
+
+
+@pytest.mark.parametrize("kind", ["convolutions", "attention"])
+def test_the_peak_equals_an_independent_trace(kind: str) -> None:
+    network, image = network_of(kind), torch.randn(1, 1, 8, 8)
+    expected = count_cost(network, (1, 8, 8)).peak_map_bytes({})
+    network(image)  # fills the caches of positions and windows
+    fold(network)
+    assert peak_by_brute_force(network, image) == expected
+
+
+def test_means_of_groups_are_maps_that_are_stored_like_others() -> None:
+    for output_node, splitting in KINDS_OF_OUTPUT:
+        cost = count_cost(network_of(output_node=output_node, splitting=splitting), (1, 28, 28))
+        nothing = {name: 0.0 for live in cost.live_sets for name in live.taps}
+        joined = [live for live in cost.live_sets if any(name.endswith("joined") for name in live.taps)]
+        assert joined
+        assert min(live.bytes(nothing) for live in joined) <= 28 * 28 * 4, (output_node, splitting)
+
+
+def test_fused_attention_holds_no_probabilities() -> None:
+    cost = count_cost(network_of("attention", patch_size=1), (1, 8, 8))
+    explicit, fused = (
+        {tap for live in sets for tap in live.taps} for sets in (cost.live_sets, cost.fused_live_sets)
+    )
+    probabilities = {name for name in explicit if name.endswith("probabilities")}
+    assert probabilities
+    assert not any(name.endswith("probabilities") for name in fused)
+    peaks = [max(live.bytes({}) for live in sets) for sets in (cost.fused_live_sets, cost.live_sets)]
+    assert peaks[0] < peaks[1]
+    convolutions = count_cost(network_of(), (1, 8, 8))
+    assert convolutions.fused_live_sets == convolutions.live_sets

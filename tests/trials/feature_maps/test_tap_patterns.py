@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
-from search_space.feature_map import taps
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search_space.attention import AttentionProduct
+from search_space.feature_map import listening, taps
 from tests.trials.tiny import network_of, tiny_config
 from trials.config import TrialConfig
 from trials.feature_maps.tap_patterns import TapError, matching_taps
@@ -62,3 +67,37 @@ def test_taps_of_the_supernet_are_valid_if_the_term_is_part_of_the_search() -> N
     with pytest.raises(TapError, match="sources"):
         check_taps(config_of("darts", ["cell?.sources.*"]))
     assert set(taps(network_of())) <= set(possible_taps(config))
+
+
+def test_inputs_of_linear_layers_take_part_unless_the_trial_is_of_a_version_without_them() -> None:
+    named = taps(network_of("attention"))
+    linear = {name for name, tap in named.items() if tap.linear}
+    assert {"classifier.input", "cell0.edge0.input", "cell0.edge1.input"} <= linear
+    for patterns in (["*"], ["*.input"]):
+        matched = set(matching_taps(named, patterns, "l1"))
+        assert linear <= matched
+        assert set(matching_taps(named, patterns, "l1", linear_inputs=False)) == matched - linear
+    with pytest.raises(TapError, match=r"must match a feature map, but got 'classifier\.input'"):
+        check_taps(config_of("attention", ["classifier.input"], linear_inputs=False))
+    check_taps(config_of("attention", ["classifier.input"]))
+
+
+@pytest.mark.parametrize("kind", ["convolutions", "attention"])
+def test_every_layer_that_multiplies_reads_maps_from_taps_alone(kind: str) -> None:
+    network = network_of(kind)
+    read: dict[str, list[bool]] = {}
+
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            maps = inputs[:3] if isinstance(module, AttentionProduct) else inputs[:1]
+            read[name] = [bool((x == 7).any()) for x in maps]
+
+        return hook
+
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | AttentionProduct):
+            module.register_forward_pre_hook(record(name))
+    sevens = dict.fromkeys(taps(network), lambda x: torch.full_like(x, 7.0))
+    with torch.no_grad(), listening(network, sevens):
+        network(torch.randn(2, 1, 8, 8))
+    assert [name for name, of_taps in read.items() if not all(of_taps)] == ["stem.0"], "the image is no map"
