@@ -101,7 +101,8 @@ class RunTables:
 
         Swept fields without a column of their own are added from the configuration: ``train.learning_rate`` becomes
         ``train_learning_rate``. The taps are left out, see ``taps``, and so is ``correct``. With ``columns`` only those
-        are read, which is faster. ``where`` keeps the points for which an expression is true, see ``results.tables.where``.
+        are read, which is faster. ``where`` keeps the points for which an expression is true, see
+        ``results.tables.where``.
 
         >>> run.points(["accuracy", "macs"], where="threshold == 0 and splitting == 4")
            accuracy  macs

@@ -313,12 +313,6 @@ def freed_at_last_use(network: Network, images: Tensor) -> int:
 
 
 KINDS_OF_OUTPUT = [("concat", 1), ("node_groups", 2), ("channel_groups", 2), ("partial", 2)]
-    ("concat", 1),
-    ("node_groups", 1),
-    ("node_groups", 2),
-    ("channel_groups", 2),
-    ("partial", 2),
-]
 
 
 @pytest.mark.parametrize(("output_node", "splitting"), KINDS_OF_OUTPUT)
