@@ -1,7 +1,9 @@
 """Searchers and halving on a simulated clock: the hypervolume that a budget buys, on the table of NAS-Bench-201.
 
 The objects are those of a launch (``Proposals``, ``Halving``); only the clock and the trials are simulated. Four
-trials run at a time, an epoch takes one unit of time, and a trial reports after 12 epochs and after 200. Objectives:
+trials run at a time, and an epoch takes one unit of time. Without halving a trial takes 200 epochs. With halving it
+reports after 12; the table's values after 12 epochs are those of separate, annealed trainings, so a trial that goes on
+takes 12 + 200. The headline is the strategy of the defaults, random search with halving by thirds. Objectives:
 CIFAR-10 validation accuracy after 200 epochs (max) and macs (min). The hypervolume is that of the fully trained trials,
 as a fraction of the whole table's; its reference point is an accuracy of 60% and 1.01 x the largest macs.
 
@@ -31,11 +33,14 @@ from orchestrator.searchers.base import Searcher
 from orchestrator.searchers.optuna_searcher import OptunaSearcher
 from orchestrator.searchers.proposals import Proposals
 from orchestrator.searchers.random_searcher import RandomSearcher
+from orchestrator.sweep import HalvingConfig
 from orchestrator.sweep.dimensions import Assignment, Values
 
 FIRST, LAST = 12, 200
 WORKERS = 4
-ETA = 10
+ETA = HalvingConfig().eta
+DEFAULT = "random + halving"
+"""The strategy of the headline: it is named before anything is measured."""
 FULL = LAST / WORKERS
 """Time of one full training when all workers are busy."""
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -108,7 +113,8 @@ def simulate(bench: Bench, searcher: Searcher, horizon: float, halving: Halving 
         nonlocal trials
         assignment = proposals.next(trials)
         if assignment is not None:
-            heapq.heappush(events, (clock + FIRST, next(order), trials, FIRST, assignment))
+            epochs = LAST if halving is None else FIRST
+            heapq.heappush(events, (clock + epochs, next(order), trials, epochs, assignment))
             trials += 1
 
     for _ in range(WORKERS):
@@ -120,8 +126,8 @@ def simulate(bench: Bench, searcher: Searcher, horizon: float, halving: Halving 
         row = bench.row(assignment)
         if epoch == FIRST:
             early = (float(bench.early[row, 0]), float(bench.early[row, 1]))
-            if halving is None or halving.reported(Report(trial, FIRST, early)):
-                heapq.heappush(events, (clock + LAST - FIRST, next(order), trial, LAST, assignment))
+            if halving is not None and halving.reported(Report(trial, FIRST, early)):
+                heapq.heappush(events, (clock + LAST, next(order), trial, LAST, assignment))
                 continue
         else:
             searcher.tell(trial, assignment, [[-float(bench.final[row, 0]), float(bench.final[row, 1])]])
@@ -142,9 +148,9 @@ def searcher_of(kind: Kind, seed: int) -> Searcher:
     return OptunaSearcher(EDGES, directions=["max", "min"], kind=kind, population=20, rungs=1, seed=seed)
 
 
-def halving_of(seed: int) -> Halving:
-    """Return a new halving: after 12 epochs the best tenth continues."""
-    return Halving(Rules(first=FIRST, eta=ETA, signs=(1.0, 1.0), seed=seed))
+def new_halving() -> Halving:
+    """Return a new halving: after 12 epochs the best third continues."""
+    return Halving(Rules(first=FIRST, eta=ETA, signs=(1.0, 1.0)))
 
 
 def measure(quick: bool) -> Measured:
@@ -156,15 +162,14 @@ def measure(quick: bool) -> Measured:
         for halved in (False, True):
             full = 400 if not halved or kind == "random" else 120
             curves[f"{kind}{' + halving' if halved else ''}"] = [
-                simulate(bench, searcher_of(kind, seed), full * FULL, halving_of(seed) if halved else None)
+                simulate(bench, searcher_of(kind, seed), full * FULL, new_halving() if halved else None)
                 for seed in seeds
             ]
     target = float(np.median([curve.at(400 * FULL) for curve in curves["random"]]))
     ratios = {name: _ratio(found, target) for name, found in curves.items()}
-    reached = [ratio for ratio in ratios.values() if ratio is not None]
     seconds = _seconds_of_10k(bench)
     figures = [
-        Figure("time_ratio_to_random", min(reached), "fraction", target=0.25, better="lower"),
+        Figure("time_ratio_to_random", ratios[DEFAULT], "fraction", target=0.25, better="lower"),
         *(
             Figure(f"time_ratio_{name.replace(' + ', '_')}", ratio, "fraction", better="lower")
             for name, ratio in ratios.items()

@@ -20,7 +20,7 @@ LEFT_OUT = ("taps", "genotype", "host")
 """Columns of the progress that the study does not use."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """One archived run of the study."""
 

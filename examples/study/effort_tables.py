@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -72,16 +73,54 @@ def savings(study: Study) -> str:
 
 
 def halvings(study: Study) -> str:
-    """Return what halving would have saved and lost."""
+    """Return what each rule of halving would have saved and lost, beside as many trials chosen at random."""
+    both = [questions.Volumes.of(study, useful) for useful in (questions.NOTHING, questions.USEFUL)]
+    trials = study.points["trial_index"].nunique()
     rows = []
-    for (first, eta), (name, directions) in itertools.product(HALVINGS, COMPARED_BY.items()):
-        found = questions.halved(study, first, eta, directions)
-        rows.append(
-            [
-                f"first after {first} epochs, one of {eta} goes on, by {name}",
-                f"{found['left']:.0f} of {found['trials']:.0f}",
-                f"{100 * found['saved']:.0f} %",
-                f"{found['volume']:.3f}",
-            ]
+    for name, replay in _replays(study).items():
+        cells = [name, f"{len(replay.left)} of {trials}", f"{100 * replay.saved:.0f} %"]
+        for volumes in both:
+            kept, chance = _mean(volumes.left(replay.left)), _mean(volumes.at_random(len(replay.left)))
+            cells.append(f"{kept:.3f} ({chance:.3f})")
+        rows.append(cells)
+    head = [
+        "halving",
+        "trials left",
+        "all seconds saved",
+        "hypervolume left (at random)",
+        "above 80% accuracy",
+    ]
+    return table(head, rows)
+
+
+def halving_choices(study: Study) -> str:
+    """Return how a rule scores on a seed when it was chosen on the other seeds: the one that leaves most there."""
+    volumes = questions.Volumes.of(study, questions.USEFUL)
+    replays = {name: replay for name, replay in _replays(study).items() if replay.saved >= WORTHWHILE}
+    kept = {name: volumes.left(replay.left) for name, replay in replays.items()}
+    rows = []
+    for seed in sorted(volumes.costs):
+        others = {
+            name: _mean({s: v for s, v in by_seed.items() if s != seed}) for name, by_seed in kept.items()
+        }
+        chosen = max(others, key=lambda name: others[name])
+        chance = volumes.at_random(len(replays[chosen].left))
+        rows.append([str(seed), chosen, f"{kept[chosen][seed]:.3f}", f"{chance[seed]:.3f}"])
+    return table(["seed", "rule chosen on the other seeds", "left on this seed", "at random"], rows)
+
+
+WORTHWHILE = 0.25
+"""Share of all seconds that a rule must save to be chosen."""
+
+
+def _replays(study: Study) -> dict[str, questions.Replay]:
+    return {
+        f"first after {first} epochs, one of {eta} goes on, by {name}": questions.halved(
+            study, first, eta, directions
         )
-    return table(["halving", "trials left", "seconds saved", "hypervolume left"], rows)
+        for (first, eta), (name, directions) in itertools.product(HALVINGS, COMPARED_BY.items())
+    }
+
+
+def _mean(values: Mapping[int, float]) -> float:
+    return float(np.mean(list(values.values())))

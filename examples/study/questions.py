@@ -6,14 +6,18 @@ Accuracies and costs are means over seeds, with the lowest and the highest seed;
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from examples.study.archive import Study
 from orchestrator.schedulers.halving import Halving, Report, rules_of
 from results import hypervolume, pareto_front
+from results.pareto import pareto
+from results.pareto.objectives import Objectives
 from search_space import Genotype, Network
 from trials import count_cost
 from trials.config import TrialConfig, of_record
@@ -21,6 +25,11 @@ from trials.data.sources.sources import image_shape
 
 RUNG = ["threshold_mode", "threshold", "weight_bits", "feature_map_bits"]
 CLASSES = 10
+NOTHING: Mapping[str, float] = {}
+USEFUL: Mapping[str, float] = {"accuracy": 0.8}
+"""A second reference point of the hypervolume: nobody wants a network of this data set that is below it."""
+RANDOM_DRAWS = 30
+"""Random choices of trials that a replay of halving is compared with."""
 SPENT = ["search_s", "train_s", "ladder_s"]
 
 
@@ -172,19 +181,22 @@ def swept(study: Study) -> list[str]:
     return ["reading", *extra]
 
 
-def volumes(points: pd.DataFrame, by: str, objectives: dict[str, str]) -> pd.DataFrame:
+def volumes(
+    points: pd.DataFrame, by: str, objectives: dict[str, str], useful: Mapping[str, float] = NOTHING
+) -> pd.DataFrame:
     """Return the hypervolume of each value of ``by`` as a fraction of that of all points, seed by seed.
 
-    The reference point has the worst value of each objective among all points. Columns: ``mean``, ``low`` and ``high``
-    over seeds.
+    The reference point has the worst value of each objective among all points, or the value in ``useful``. Columns:
+    ``mean``, ``low`` and ``high`` over seeds.
     """
     maximize, minimize = sides(objectives)
     worst = {name: points[name].min() for name in maximize} | {name: points[name].max() for name in minimize}
+    reference = {**worst, **useful}
     shares = []
     for number, seed in points.groupby("seed"):
-        whole = hypervolume(seed, maximize=maximize, minimize=minimize, reference=worst)
+        whole = hypervolume(seed, maximize=maximize, minimize=minimize, reference=reference)
         for value, part in seed.groupby(by, observed=True):
-            own = hypervolume(part, maximize=maximize, minimize=minimize, reference=worst)
+            own = hypervolume(part, maximize=maximize, minimize=minimize, reference=reference)
             shares.append({"seed": number, "value": value, "share": own / whole})
     frame = pd.DataFrame(shares).pivot(index="seed", columns="value", values="share").fillna(0.0)
     return pd.DataFrame({"mean": frame.mean(), "low": frame.min(), "high": frame.max()})
@@ -197,30 +209,76 @@ def sides(objectives: dict[str, str]) -> tuple[list[str], list[str]]:
     ]
 
 
-def halved(study: Study, first: int, eta: int, directions: dict[str, str]) -> pd.Series:
-    """Return what successive halving would have saved and lost. It is replayed on the recorded epochs, not run.
+def halved(study: Study, first: int, eta: int, directions: dict[str, str]) -> Replay:
+    """Replay successive halving on the recorded epochs: what it would have saved and lost. It was not run.
 
     Trials are compared by columns of the progress (``directions``: max or min), in the order in which the epochs were
-    recorded; a stopped trial reports nothing more. ``trials`` and ``left``: the number of trials, and of those that
-    were not stopped. ``saved``: the saved fraction of the seconds of trainings and ladders. ``volume``: the fraction
-    of the hypervolume that is left, the mean over seeds.
+    recorded; a stopped trial reports nothing more.
     """
-    points, epochs, objectives = study.points, study.epochs, study.run.objectives()
+    points, epochs = study.points, study.epochs
     epochs = epochs[epochs["trial_key"].isin(points["trial_key"])]
-    halving, stopped = Halving(rules_of(directions, first=first, eta=eta, seed=0)), dict[int, int]()
+    halving, stopped = Halving(rules_of(directions, first=first, eta=eta)), dict[int, int]()
     compared = epochs.dropna(subset=list(directions)).sort_values(["at", "trial_index"])
     for index, step, *values in compared[["trial_index", "step", *directions]].itertuples(index=False):
         if index not in stopped and not halving.reported(Report(index, step, tuple(values))):
             stopped[index] = step
-    is_stopped = points["trial_index"].isin(list(stopped))
     training = epochs[epochs["phase"] == "train"]
     unspent = training[training["step"] > training["trial_index"].map(stopped)]["epoch_s"].sum()
     ladders = points.groupby("trial_index")["ladder_s"].first()
-    return pd.Series(
-        {
-            "trials": points["trial_index"].nunique(),
-            "left": points[~is_stopped]["trial_index"].nunique(),
-            "saved": (unspent + ladders[list(stopped)].sum()) / (training["epoch_s"].sum() + ladders.sum()),
-            "volume": volumes(points.assign(stopped=is_stopped), "stopped", objectives).loc[False, "mean"],
+    whole = spent(study)[["search", "train", "ladder"]].sum()
+    left = points.loc[~points["trial_index"].isin(list(stopped)), "trial_index"].unique()
+    return Replay(sorted(left), (unspent + ladders[list(stopped)].sum()) / whole)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A replay of halving.
+
+    Attributes:
+        left: indices of the trials that were not stopped.
+        saved: the saved fraction of all recorded seconds: searches, each once, trainings and ladders.
+    """
+
+    left: list[int]
+    saved: float
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """The hypervolume that some trials of a study leave, as a fraction of that of all its trials, by seed.
+
+    The reference point has the worst value of each objective among all points, or the value in ``useful``.
+    """
+
+    costs: dict[int, dict[int, NDArray[np.float64]]]
+    """By seed and trial: the front of the trial, all objectives minimized, [n, objectives]."""
+    reference: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, study: Study, useful: Mapping[str, float] = NOTHING) -> Volumes:
+        """Compute the front of every trial once: no other points add to a hypervolume."""
+        objectives = Objectives.of_sweep(study.run.objectives())
+        reference = {**pareto.worst(study.points, objectives), **useful}
+        costs: dict[int, dict[int, NDArray[np.float64]]] = {}
+        for (seed, trial), part in study.points.groupby(["seed", "trial_index"]):
+            rows, _ = objectives.costs(part)
+            costs.setdefault(int(seed), {})[int(trial)] = rows[pareto.nondominated(rows)]
+        return cls(costs, objectives.vector(reference, "reference") * objectives.signs())
+
+    def left(self, trials: Collection[int]) -> dict[int, float]:
+        """Return the fraction that these trials leave."""
+        return {
+            seed: self._volume(seed, trials) / self._volume(seed, fronts)
+            for seed, fronts in self.costs.items()
         }
-    )
+
+    def at_random(self, count: int) -> dict[int, float]:
+        """Return the fraction that ``count`` trials chosen at random leave, the mean over seeded draws."""
+        trials = sorted(trial for fronts in self.costs.values() for trial in fronts)
+        random = np.random.default_rng(0)
+        draws = [self.left(random.permutation(trials)[:count].tolist()) for _ in range(RANDOM_DRAWS)]
+        return {seed: float(np.mean([draw[seed] for draw in draws])) for seed in self.costs}
+
+    def _volume(self, seed: int, trials: Collection[int]) -> float:
+        fronts = [front for trial, front in self.costs[seed].items() if trial in set(trials)]
+        return pareto.volume(np.vstack(fronts), self.reference) if fronts else 0.0

@@ -39,7 +39,10 @@ def same_cells(study: Study) -> str:
 def readings_everywhere(study: Study) -> str:
     """Return what each reading changes over all lambdas and rungs, and the hypervolume of its front."""
     points, held = study.points, ["regularization", *questions.RUNG]
-    volumes = questions.volumes(points, "reading", study.run.objectives())
+    volumes, useful = (
+        questions.volumes(points, "reading", study.run.objectives(), reference)
+        for reference in (questions.NOTHING, questions.USEFUL)
+    )
     accuracy = questions.against(points, "reading", "concat", held, "accuracy")
     costs = [
         questions.ratios(points, "reading", "concat", held, name)
@@ -52,6 +55,7 @@ def readings_everywhere(study: Study) -> str:
             change(accuracy.loc[name]),
             *(_ratio(ratio.loc[name], 2) for ratio in costs),
             _ratio(volumes.loc[name], 3),
+            _ratio(useful.loc[name], 3),
         ]
         for name in volumes.index.astype(str)
     ]
@@ -61,6 +65,7 @@ def readings_everywhere(study: Study) -> str:
         "effective macs, times",
         "memory, times",
         "share of the hypervolume",
+        "above 80% accuracy",
     ]
     return table(head, rows)
 

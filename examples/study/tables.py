@@ -21,6 +21,7 @@ OF_FASHION: dict[str, Callable[[Study], str]] = {
     "early_ranks": effort_tables.early_ranks,
     "savings": effort_tables.savings,
     "halvings": effort_tables.halvings,
+    "halving_choices": effort_tables.halving_choices,
 }
 OF_ATTENTION: dict[str, Callable[[Study], str]] = {
     "readings": reading_tables.readings,

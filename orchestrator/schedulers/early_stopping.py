@@ -46,7 +46,7 @@ def compared_epochs(sweep: Sweep, search: int, training: int) -> list[int]:
 
 def _rules(sweep: Sweep) -> Rules:
     config = sweep.strategy.halving
-    return rules_of(config.objectives, first=config.first_epochs, eta=config.eta, seed=sweep.seed)
+    return rules_of(config.objectives, first=config.first_epochs, eta=config.eta)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 At epoch r, r eta, r eta^2, ... (a *level*; "rung" in the papers, which here means a point of the ladder) a trial is
 compared with all trials that have reached the level before it. It continues if it is among the best 1/eta of them.
 The order is by non-dominated rank, and within a rank by the contribution to the hypervolume of that rank. Directions
-may be mixed. Ties are broken by a seeded hash of the trial's index.
+may be mixed. Trials of equal order go on together: trials that share a search report equal values in it, and none of
+them is better than the others.
 
 Sources: Li et al., A System for Massively Parallel Hyperparameter Tuning, 2018; Schmucker et al., Multi-objective
 Asynchronous Successive Halving, 2021. The hypervolume contribution as the order within a rank is our choice.
@@ -13,7 +14,6 @@ Asynchronous Successive Halving, 2021. The hypervolume contribution as the order
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,8 +41,6 @@ class Rules:
     """Reduction factor: the best 1/eta continue, and each level has eta times the epochs of the one before."""
     signs: tuple[float, ...]
     """For each objective 1 if it is minimized, -1 if it is maximized."""
-    seed: int = 0
-    """Seed of the order of ties."""
 
     def levels(self, epochs: int) -> list[int]:
         """Return the epochs of all levels in a trial of ``epochs`` epochs.
@@ -74,17 +72,18 @@ def decide(rules: Rules, earlier: Sequence[Report], report: Report) -> bool:
     compared = [*others, report]
     if len(compared) < rules.eta:
         return True
-    order = best_first(rules, compared)
-    return order.index(len(compared) - 1) < max(1, len(compared) // rules.eta)
+    places = order(rules, compared)
+    better = sum(place < places[-1] for place in places)
+    return better < max(1, len(compared) // rules.eta)
 
 
-def best_first(rules: Rules, reports: Sequence[Report]) -> list[int]:
-    """Return the indices into ``reports``, best first."""
+def order(rules: Rules, reports: Sequence[Report]) -> list[tuple[int, float]]:
+    """Return the place of each report, the smallest is the best; reports of equal values have the same place."""
     costs = np.array([r.values for r in reports], dtype=np.float64) * np.array(rules.signs)  # [n, objectives]
-    ranks = moocore.pareto_rank(costs)
-    contributions = _contributions(costs, ranks)
-    ties = [_hash(rules.seed, report.index) for report in reports]
-    return sorted(range(len(reports)), key=lambda i: (int(ranks[i]), -contributions[i], ties[i]))
+    different, of_report = np.unique(costs, axis=0, return_inverse=True)
+    ranks = moocore.pareto_rank(different)
+    contributions = _contributions(different, ranks)
+    return [(int(ranks[i]), -float(contributions[i])) for i in of_report]
 
 
 def _contributions(costs: NDArray[np.float64], ranks: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -102,10 +101,6 @@ def _contributions(costs: NDArray[np.float64], ranks: NDArray[np.integer]) -> ND
         rows = np.flatnonzero(ranks == rank)
         contributions[rows] = moocore.hv_contributions(scaled[rows], ref=reference)
     return contributions
-
-
-def _hash(seed: int, index: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:8], "big")
 
 
 @dataclass
@@ -137,10 +132,10 @@ class Halving:
             self.decisions[report.index, level] = continues
 
 
-def rules_of(directions: Mapping[str, str], *, first: int, eta: int, seed: int) -> Rules:
+def rules_of(directions: Mapping[str, str], *, first: int, eta: int) -> Rules:
     """Return the rules for objectives with these directions: ``{"validation_accuracy": "max", ...}``."""
     signs = tuple(-1.0 if direction == "max" else 1.0 for direction in directions.values())
-    return Rules(first, eta, signs, seed)
+    return Rules(first, eta, signs)
 
 
 def replay(rules: Rules, log: Iterable[Report]) -> list[bool]:
