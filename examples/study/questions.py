@@ -262,7 +262,7 @@ class Volumes:
         costs: dict[int, dict[int, NDArray[np.float64]]] = {}
         for (seed, trial), part in study.points.groupby(["seed", "trial_index"]):
             rows, _ = objectives.costs(part)
-            costs.setdefault(int(seed), {})[int(trial)] = rows[pareto.nondominated(rows)]
+            costs.setdefault(int(str(seed)), {})[int(str(trial))] = rows[pareto.nondominated(rows)]
         return cls(costs, objectives.vector(reference, "reference") * objectives.signs())
 
     def left(self, trials: Collection[int]) -> dict[int, float]:

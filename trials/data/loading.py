@@ -21,8 +21,8 @@ from trials.data.sources.file_list import FileSource
 from trials.data.sources.held import HeldImages, held_images
 from trials.data.sources.readers import decode_batches
 from trials.data.sources.sources import source_of
-from trials.heartbeat import beating
 from trials.data.sources.splits import Split
+from trials.heartbeat import beating
 
 __all__ = ["Batches", "DataError", "ImageReader", "ImageSet", "Images", "load_images", "split_halves"]
 
