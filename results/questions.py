@@ -114,8 +114,8 @@ class RunQuestions(RunTables):
     ) -> float | pd.Series[float]:
         """Return the volume that the points dominate; with ``by``, a Series with the volume of each group.
 
-        ``reference``: see ``results.hypervolume``. None takes the worst value of each objective over all points that
-        ``where`` keeps, the same for all groups.
+        ``reference``: see ``results.hypervolume``. None takes the reference point of the sweep file; objectives that it
+        leaves out have their worst value over all points that ``where`` keeps. It is the same for all groups.
 
         >>> round(run.hypervolume(reference={"accuracy": 0.5, "macs": 1000}), 6)
         150.0
@@ -123,7 +123,7 @@ class RunQuestions(RunTables):
         {1: 111.0, 2: 147.0, 4: 76.0}
         """
         points, objectives = self._select(maximize, minimize, where)
-        reference = pareto.worst(points, objectives) if reference is None else with_columns(reference)
+        reference = self._limits(points, objectives) if reference is None else with_columns(reference)
         if by is None:
             return pareto.hypervolume_of(points, objectives, reference)
         names = columns_of(by)
@@ -154,7 +154,7 @@ class RunQuestions(RunTables):
         """
         points, objectives = self._select(maximize, minimize, where)
         progress = self.progress()
-        limits = pareto.worst(points, objectives) if reference is None else with_columns(reference)
+        limits = self._limits(points, objectives) if reference is None else with_columns(reference)
         if self.names is None:
             return history.hypervolume_history(points, progress, objectives, limits)
         histories = []
@@ -268,6 +268,11 @@ class RunQuestions(RunTables):
         several = column != "seed" and points["seed"].nunique() > 1
         clusters = ["seed"] if several else [name for name in others if name not in RUNG]
         return effects.effect(points, column, objectives=names, others=others, clusters=clusters)
+
+    def _limits(self, points: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
+        """Return the reference point of the sweep file, completed by the worst values of ``points``."""
+        stated = {name: value for name, value in self.reference().items() if name in objectives.names}
+        return pareto.worst(points, objectives) | stated
 
     def _select(
         self, maximize: Columns | None, minimize: Columns | None, where: str | None

@@ -26,6 +26,7 @@ MEANINGS = {
     "points": "points with all objectives",
     "front": "of these, on the front of their own run",
     "hypervolume": "volume that the front dominates; higher is better",
+    "hypervolume_near": "the same up to a point just beyond the front of both; they may disagree",
     "epsilon_additive": "improvement needed to match the other front, as a share of each range; lower is better",
     "epsilon_multiplicative": "the same as a factor on the values; lower is better",
     "coverage": "share of the other front that this run equals or dominates; higher is better",

@@ -76,15 +76,15 @@ def _proposes(sweep: Sweep, entry: LedgerEntry) -> bool:
     return same and all(assignment[dimension.path] in dimension for dimension in sweep.dimensions)
 
 
-_CHANGEABLE = ("strategy.trials", "retries", "resources.")
+_CHANGEABLE = ("strategy.trials", "retries", "resources.", "reference")
 """Fields (or blocks) that may change from launch to launch."""
 
 
 def differences(stored: Mapping[str, object], sweep: Sweep) -> list[str]:
     """Return one line for each field that keeps ``sweep`` from continuing the run of the ``stored`` sweep.
 
-    The budget, resources and retries may change. Swept lists and the lists of the ladder may grow, and constraints may
-    be relaxed. Fields that an older version did not store have their defaults.
+    The budget, resources, retries and the reference point may change. Swept lists and the lists of the ladder may grow,
+    and constraints may be relaxed. Fields that an older version did not store have their defaults.
     """
     old, new = _flatten(_with_defaults(stored)), _flatten(sweep.model_dump(mode="json"))
     return [

@@ -23,7 +23,7 @@ from results import ResultsError
 from results.errors import nearest
 from results.pareto.constraints import Constraint, parse_all
 from results.schema import POINTS, PROGRESS, column_of_path
-from trials.config import Config, TrialConfig, with_younger_fields
+from trials.config import Added, Config, TrialConfig, with_younger_fields
 from trials.config.base import Count, CountOrZero
 
 Direction = Literal["max", "min"]
@@ -144,6 +144,10 @@ class Sweep(Config):
         default={"accuracy": "max", "macs": "min", "memory_bytes": "min"}, min_length=1
     )
     """Columns of the points table to optimize, each `max` or `min`."""
+    reference: Annotated[dict[str, float], Added(before={})] = {}
+    """Reference point of the hypervolume: for some objectives, the worst value that is still of use, such as
+    `accuracy: 0.8`. Objectives that are left out have the worst value among the points, which may decide alone which
+    of two fronts has the larger hypervolume."""
     constraints: tuple[str, ...] = ()
     """Bounds on columns of the points table, such as `macs <= 3e8`. Points that violate one are excluded from the
     front. Bounds on `macs`, `flops` and `params` are checked as soon as a trial has found its architecture: one that
@@ -188,6 +192,15 @@ class Sweep(Config):
     @classmethod
     def _known_columns(cls, objectives: dict[str, Direction]) -> dict[str, Direction]:
         return _columns(objectives, POINTS)
+
+    @model_validator(mode="after")
+    def _reference_of_objectives(self) -> Sweep:
+        for name in self.reference:
+            if name not in self.objectives:
+                raise ValueError(
+                    f"`reference` must name objectives, but got `{name}`{nearest(name, self.objectives)}"
+                )
+        return self
 
     @field_validator("constraints")
     @classmethod

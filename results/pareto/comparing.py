@@ -30,6 +30,8 @@ def compare(
 
     - ``points``: number of complete rows; ``front``: how many of them are on the front of their own set.
     - ``hypervolume`` up to ``reference`` (None: the worst values in both sets). Larger is better.
+    - ``hypervolume_near``: the same up to a point just beyond the front of both sets together. Where the two disagree,
+      the reference point decides, and neither set is better.
     - ``epsilon_additive``: smallest shift of all objectives, as a fraction of their range over both fronts, after
       which the set weakly dominates the other front. Smaller is better; below 0, it is better everywhere.
     - ``epsilon_multiplicative``: the same as a factor on the objective values. Smaller is better; NaN unless all
@@ -64,10 +66,14 @@ def compare_sets(
     def epsilon_multiplicative(x: Matrix, y: Matrix) -> float:
         return _epsilon_multiplicative(x * signs, y * signs, objectives)
 
+    together = pd.concat([a, b])
+    near = objectives.vector(pareto.beyond_front(together, objectives), "reference") * signs
+
     rows = {
         "points": [float(len(rows)) for rows in costs],
         "front": [float(len(front)) for front in fronts],
         "hypervolume": [pareto.volume(front, limits) for front in fronts],
+        "hypervolume_near": [pareto.volume(front, near) for front in fronts],
         "epsilon_additive": _both_ways(_epsilon_additive, *_normalized(*fronts)),
         "epsilon_multiplicative": _both_ways(epsilon_multiplicative, *fronts),
         "coverage": _both_ways(_coverage, *fronts),

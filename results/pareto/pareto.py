@@ -172,6 +172,19 @@ def worst(df: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
     return dict(zip(objectives.names, limits.tolist(), strict=True))
 
 
+def beyond_front(df: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
+    """Return the point a tenth of the front's range beyond the worst values on it; 0 if there are no complete rows.
+
+    Unlike the worst values of all rows, it does not move with rows that nobody would choose.
+    """
+    costs, _ = objectives.costs(df)
+    front = costs[nondominated(costs)]
+    if not len(front):
+        return worst(df, objectives)
+    limits = (front.max(axis=0) + 0.1 * np.ptp(front, axis=0)) * objectives.signs()
+    return dict(zip(objectives.names, limits.tolist(), strict=True))
+
+
 def volume(costs: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
     """Return the hypervolume of ``costs`` [k, m], all minimized, up to ``reference`` [m]."""
     costs = costs[(costs < reference).all(axis=1)]

@@ -100,6 +100,15 @@ class Material:
         names = dict.fromkeys([*(["run"] if self.run.names else []), *FACTORS, *swept])
         return sorted(names, key=lambda name: self.points[name].astype(str).nunique() < 2)
 
+    def references(self, objectives: Objectives) -> dict[str, dict[str, float]]:
+        """Return two reference points of the hypervolume, by name: of the sweep file, and just beyond the front."""
+        worst = pareto.worst(self.points, objectives)
+        stated = {name: value for name, value in self.run.reference().items() if name in worst}
+        return {
+            "hypervolume": worst | stated,
+            "hypervolume near the front": pareto.beyond_front(self.points, objectives),
+        }
+
     @property
     def front(self) -> pd.DataFrame:
         """The points on the front with a column ``label``, sorted by the objectives, best first."""

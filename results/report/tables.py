@@ -40,9 +40,11 @@ def key_numbers(material: Material) -> Section:
         entries.append(("points on the Pareto front", on_front, f"of {', '.join(material.directions)}"))
         entries += [_best_entry(material, name, way) for name, way in material.directions.items()]
         entries += _knee_entry(material, objectives)
-        volume = pareto.hypervolume_of(material.points, objectives, None)
         entries.append(("accuracy measured on", f"{material.run.measured_on()} images", ""))
-        entries.append(("hypervolume", number_text(volume), "reference: worst value of each objective"))
+        for name, reference in material.references(objectives).items():
+            volume = pareto.hypervolume_of(material.points, objectives, reference)
+            shown = ", ".join(f"{column} {number_text(value, column)}" for column, value in reference.items())
+            entries.append((name, number_text(volume), f"up to {shown}"))
     cells = (
         element("div", element("dt", name), element("dd", value, *([element("small", note)] if note else [])))
         for name, value, note in entries

@@ -63,6 +63,11 @@ class RunTables:
             raise ResultsError(f"runs of different objectives need maximize and minimize, but got {found}")
         return found[0]
 
+    def reference(self) -> dict[str, float]:
+        """Return the reference point of the sweep file, for some of the objectives; empty if the runs differ in it."""
+        found = [dict(sweep.get("reference") or {}) for sweep in self._sweeps()]
+        return found[0] if found and all(other == found[0] for other in found) else {}
+
     def constraints(self) -> tuple[Constraint, ...]:
         """Return the constraints of the sweep file.
 

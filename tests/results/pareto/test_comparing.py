@@ -77,3 +77,17 @@ def test_hypervolume_with_a_given_reference() -> None:
 def test_both_sets_need_the_columns() -> None:
     with pytest.raises(UnknownColumnError, match="`macs`"):
         compare(pd.DataFrame({"accuracy": [1.0], "macs": [1]}), pd.DataFrame({"accuracy": [1.0]}), **GOALS)
+
+
+def test_the_reference_point_may_decide_and_the_one_near_the_front_does_not_move_with_poor_points() -> None:
+    wide = pd.DataFrame({"accuracy": [0.90, 0.85, 0.60], "macs": [900.0, 500.0, 100.0]})
+    good = pd.DataFrame({"accuracy": [0.92, 0.89, 0.86], "macs": [900.0, 700.0, 480.0]})
+    poor = pd.DataFrame({"accuracy": [0.10], "macs": [2000.0]})
+    without, added = compare(wide, good, **GOALS).T, compare(pd.concat([wide, poor]), good, **GOALS).T
+    assert without["hypervolume"].tolist() != added["hypervolume"].tolist()
+    assert without["hypervolume_near"].tolist() == added["hypervolume_near"].tolist()
+    reference = {"accuracy": 0.8, "macs": 1000.0}
+    useful = compare(wide, good, **GOALS, reference=reference).T["hypervolume"].tolist()
+    assert useful[1] > useful[0]
+    far = added["hypervolume"].tolist()
+    assert far[0] > far[1]
