@@ -17,6 +17,7 @@ from .pareto.pareto import hypervolume as hypervolume
 from .pareto.pareto import pareto_front as pareto_front
 from .pareto.pareto import rank as rank
 from .plots.genotype_drawing import genotype_svg as genotype_svg
+from .plots.picture_files import write_picture as write_picture
 from .plots.plots import plot_attainment as plot_attainment
 from .plots.plots import plot_front as plot_front
 from .plots.plots import plot_fronts as plot_fronts

@@ -62,6 +62,16 @@ Form = Annotated[
 ]
 
 
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw the points and their front: .html, or .svg, .pdf and .png with shrinksweep[pictures].",
+    ),
+]
+
+
 def front(
     run: RunPath,
     maximize: Maximize = None,
@@ -73,6 +83,7 @@ def front(
     knee: Knee = False,
     form: Form = None,
     output: Output = None,
+    plot: Plot = None,
 ) -> None:
     """Show the Pareto front: the points that no other dominates.
 
@@ -89,6 +100,7 @@ def front(
       shrinksweep front runs/digits --knee
       shrinksweep front "runs/*" --max accuracy --min macs --by run
       shrinksweep front runs/digits -o front.csv
+      shrinksweep front runs/digits --plot front.svg
     """
     from orchestrator.cli.output import format_of, write_frame
     from orchestrator.errors import OrchestratorError
@@ -108,6 +120,8 @@ def front(
         of_sweep = not maximize and not minimize
         raise OrchestratorError(_why_empty(opened, objectives, where, of_sweep=of_sweep))
     differing = _differing(opened, points)
+    if plot is not None:
+        _draw(opened, objectives, where, plot)
     if knee:
         points = points.loc[[knee_of(points, Objectives.of_sweep(objectives)).name]]
     if sort is not None:
@@ -122,6 +136,15 @@ def front(
             )
     else:
         write_frame(points, form, output)
+
+
+def _draw(run: Run, objectives: dict[str, str], where: str | None, path: Path) -> None:
+    """Draw all points over the first objective (or the first to maximize) and the first of the others."""
+    from results import write_picture
+
+    y = next((name for name, way in objectives.items() if way == "max"), next(iter(objectives)))
+    x = next((name for name in objectives if name != y), "macs")
+    typer.echo(f"wrote {write_picture(run.plot_front(x, y, where=where), path)}", err=True)
 
 
 def _objectives(run: Run, maximize: list[str] | None, minimize: list[str] | None) -> dict[str, str]:

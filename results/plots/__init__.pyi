@@ -1,5 +1,6 @@
 from .genotype_drawing import genotype_svg as genotype_svg
 from .genotype_drawing import genotype_words as genotype_words
+from .picture_files import write_picture as write_picture
 from .plots import plot_attainment as plot_attainment
 from .plots import plot_front as plot_front
 from .plots import plot_fronts as plot_fronts
