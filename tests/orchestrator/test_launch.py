@@ -18,6 +18,7 @@ from orchestrator.errors import LaunchError
 from orchestrator.launch import Outcome, conduct, launch
 from results import RunDirectory, open_run
 from tests.doubles.waiting import python_program, wait_for
+from tests.orchestrator.conductor.test_conductor import drive
 from tests.orchestrator.conftest import same_points, small_sweep
 from tests.results.s3 import s3_server
 
@@ -157,6 +158,17 @@ def test_the_address_of_a_ray_client_is_refused_whatever_ray_runs(tmp_path: Path
     with pytest.raises(LaunchError, match=r"must be auto or host:port, but got ray://head:10001"):
         conduct(small_sweep(), tmp_path / "run", address="ray://head:10001")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_leftovers_of_a_finished_run_are_removed_without_starting_ray(tmp_path: Path) -> None:
+    drive(small_sweep(), tmp_path / "run")
+    directory = RunDirectory(tmp_path / "run")
+    key = directory.read_ledger()[0].key
+    directory.write_checkpoint(key, 1, b"its trial was killed after its points")
+    outcome = conduct(small_sweep(), tmp_path / "run", trial="tests.doubles.fake_trials:quick_trial")
+    assert not outcome.started
+    assert list(directory.read_checkpoints(key)) == []
+    assert directory.fences() == set()
 
 
 DRIVER = """
