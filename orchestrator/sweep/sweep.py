@@ -144,7 +144,7 @@ class Sweep(Config):
         default={"accuracy": "max", "macs": "min", "memory_bytes": "min"}, min_length=1
     )
     """Columns of the points table to optimize, each `max` or `min`."""
-    reference: Annotated[dict[str, float], Added(before={})] = {}
+    reference: Annotated[dict[str, float], Added(before={})] = Field(default={})
     """Reference point of the hypervolume: for some objectives, the worst value that is still of use, such as
     `accuracy: 0.8`. Objectives that are left out have the worst value among the points, which may decide alone which
     of two fronts has the larger hypervolume."""
