@@ -44,6 +44,15 @@ class StorageError(ResultsError, OSError):
     """Storage has failed for minutes: a full disk, a server that is gone."""
 
 
+def printable(text: str) -> str:
+    r"""Return text for a terminal: control characters, which could move its cursor or set its title, are escaped.
+
+    >>> printable("loss\x1b[2J is nan")
+    'loss\\x1b[2J is nan'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
 def one_line(error: object, limit: int = 2000) -> str:
     r"""Return the text of an error as one line of at most ``limit`` characters; the middle of a longer one is left out.
 
@@ -54,7 +63,7 @@ def one_line(error: object, limit: int = 2000) -> str:
     >>> one_line("a first line, much that follows, and the cause", limit=30)
     'a first line ... and the cause'
     """
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     if len(text) <= limit:
         return text
     kept = limit - len(" ... ")

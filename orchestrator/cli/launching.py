@@ -78,7 +78,7 @@ def plan(
     else:
         from orchestrator.ray_backend.cluster import ray_session
 
-        with ray_session(address) as nodes:
+        with ray_session(address, lambda text: typer.echo(text, err=True)) as nodes:
             checked = make_plan(sweep, directory, nodes)
     typer.echo("\n".join(describe(checked)))
 

@@ -110,6 +110,8 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _content(frame: pd.DataFrame, form: str) -> bytes:
+    if form in ("csv", "xlsx"):
+        frame = _without_formulas(frame)
     if form == "csv":
         return str(frame.to_csv(index=False)).encode()
     if form == "json":
@@ -123,6 +125,20 @@ def _content(frame: pd.DataFrame, form: str) -> bytes:
     else:
         frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+def _without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose texts no spreadsheet takes for formulas: those that look like one get an apostrophe."""
+    import pandas as pd
+
+    def neutral(value: object) -> object:
+        return (
+            f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
+        )
+
+    texts = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    texts = [name for name in texts if not pd.api.types.is_datetime64_any_dtype(frame[name].dtype)]
+    return frame.assign(**{str(name): frame[name].astype(object).map(neutral) for name in texts})
 
 
 def _one_word(heading: str) -> str:

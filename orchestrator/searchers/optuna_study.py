@@ -20,9 +20,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.sweep.dimensions import Dimension, FieldValue, Range, as_text
+from orchestrator.sweep.dimensions import Dimension, FieldValue, Range, as_text, leaf_fields
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry, RunDirectory
+from results.errors import one_line
 from trials.config import LadderConfig, Rung
 
 _RUNG_FIELDS = list(Rung.model_fields)
@@ -44,7 +45,8 @@ def write_study(directory: RunDirectory, location: str) -> tuple[int, str]:
             writes each trial in its own transaction, with one statement for each value.
 
     Raises:
-        OrchestratorError: the run has no sweep, the location cannot be opened, or the study has other objectives.
+        OrchestratorError: the run has no sweep, the location cannot be opened or does not take the points, or the study
+            has other objectives.
     """
     content = directory.read_sweep()
     if content is None:
@@ -55,7 +57,13 @@ def write_study(directory: RunDirectory, location: str) -> tuple[int, str]:
     study = _open_study(sweep, location)
     known = {trial.user_attrs.get("point") for trial in study.get_trials(deepcopy=False)}
     new = [trial for trial in _trials(sweep, directory) if trial.user_attrs["point"] not in known]
-    study.add_trials(new)
+    try:
+        study.add_trials(new)
+    except Exception as error:  # a list that has grown, or whatever a database raises
+        raise OrchestratorError(
+            f"the study {sweep.name} in {location} must take the new points, but {one_line(error)}; "
+            "a journal (-o FILE.log) takes lists that have grown, and a new file all points"
+        ) from None
     return len(new), study.study_name
 
 
@@ -161,6 +169,8 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
         if dimension.integer:
             return IntDistribution(int(low), int(high), log=dimension.log, step=int(dimension.step or 1))
         return FloatDistribution(low, high, log=dimension.log, step=dimension.step)
+    if len(dimension.paths) == 1 and (known := _literals(leaf_fields()[dimension.path].annotation)):
+        return CategoricalDistribution([as_text(name) for name in known])  # the list may grow
     return _distribution_of(dimension.choices)
 
 

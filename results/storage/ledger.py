@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from results.errors import BrokenFileError, ResultsError
+from results.errors import BrokenFileError, ResultsError, printable
 from results.record_types import JsonObject
 from results.states import LedgerState
 from results.storage.backends.storage import map_concurrently
 from results.storage.checked_files import CheckedFiles
 
 FOLDER = "ledger"
+
+KEY = r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}"
+"""The keys of trials: letters, digits, - and _."""
+
+MAX_BYTES = 1_000_000
+"""The largest entry."""
 
 _NAME = re.compile(r"\d{6,}\.json")
 
@@ -31,7 +38,7 @@ class Failure(BaseModel):
     messages begin with it."""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.message}" if self.kind else self.message
+        return printable(f"{self.kind}: {self.message}" if self.kind else self.message)
 
 
 class LedgerEntry(BaseModel):
@@ -39,11 +46,11 @@ class LedgerEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    index: NonNegativeInt
+    index: Annotated[int, Field(ge=0, lt=2**31)]
     """Position in the order of proposal, from 0."""
-    key: str
+    key: Annotated[str, Field(pattern=f"^{KEY}$")]
     """Key of the trial, which names its files."""
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Seed of the trial."""
     config: JsonObject
     """The complete trial configuration."""
@@ -68,7 +75,7 @@ class LedgerEntry(BaseModel):
         """Why the trial is infeasible, or why its last failed attempt failed; None if neither is the case."""
         infeasible = self.extra.get("reason")
         if infeasible is not None:
-            return str(infeasible)
+            return printable(str(infeasible))
         return str(self.failures[-1]) if self.failures else None
 
     def to_json(self) -> str:
@@ -92,13 +99,16 @@ class LedgerEntry(BaseModel):
             BrokenFileError: the text is not a ledger entry.
         """
         try:
-            fields = json.loads(text)
+            if len(text) > MAX_BYTES:
+                raise ValueError(f"it must have at most {MAX_BYTES:,} bytes, but has {len(text):,}")
+            fields = json.loads(text, parse_constant=_refuse_constant)
             if not isinstance(fields, dict):
                 raise TypeError(f"a mapping was expected, but got {type(fields).__name__}")
+            json.dumps(fields, ensure_ascii=False).encode()  # text that is no Unicode is an error here
             unknown = {name: fields.pop(name) for name in list(fields) if name not in cls.model_fields}
             fields["extra"] = {**fields.get("extra", {}), **unknown}
             return cls.model_validate(fields)
-        except (TypeError, ValueError) as error:  # the errors of pydantic and json are ValueErrors
+        except (TypeError, ValueError, RecursionError) as error:  # those of pydantic and json are ValueErrors
             raise BrokenFileError(f"not a ledger entry: {_first_lines(error)}") from error
 
 
@@ -134,6 +144,10 @@ class Ledger:
             return entry
 
         return self.files.read(path, load)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"numbers must be finite, but got {name}")
 
 
 def _name(index: int) -> str:

@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 from results.errors import BrokenFileError, ResultsError
 from results.storage.backends.storage import FileVersion, lost_fence, map_concurrently, token_of
 from results.storage.checked_files import CheckedFiles
+from results.storage.ledger import KEY
 from results.storage.memory import give_back_memory
 from results.storage.parquet_files import parquet
 from results.storage.parquet_files.compacted_file import CompactedFile
 from results.storage.parquet_files.rows import table_from_rows
 from results.storage.parquet_files.schema_cast import ColumnSelection, join, labelled_in_order, packed
 
-_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+_KEY = re.compile(KEY)
 _SUFFIX = ".parquet"
 
 BLOCK = 256

@@ -7,8 +7,10 @@ A reader sees the old file or the new one, never a part of one, whenever the wri
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,7 @@ from typing import Protocol, TypeVar
 import pyarrow.fs as pafs
 from typing_extensions import override
 
-from results.errors import LostLeaseError
+from results.errors import BrokenFileError, LostLeaseError
 from results.storage.backends.fence import Fence
 
 TEMPORARY = ".tmp-"
@@ -178,15 +180,15 @@ class LocalStorage(Storage):
     @override
     def read(self, path: str) -> bytes:
         try:
-            return (self.root / path).read_bytes()
+            return _read(self.root / path)
         except OSError as error:
             if error.errno != errno.ESTALE:
                 raise
-            return (self.root / path).read_bytes()  # NFS: another host replaced the file during the read
+            return _read(self.root / path)  # NFS: another host replaced the file during the read
 
     @override
     def ends(self, path: str, count: int) -> bytes:
-        with (self.root / path).open("rb", buffering=0) as file:
+        with _open(self.root / path) as file:
             head = file.read(count)
             file.seek(max(0, os.fstat(file.fileno()).st_size - count))
             return head + file.read(count)
@@ -272,6 +274,27 @@ def map_concurrently(storage: Storage, function: Callable[[Item], T], items: Ite
 def is_listed(name: str, temporary: bool) -> bool:
     """Whether a listing shows a file of this name: visible files, or with ``temporary`` only incomplete ones."""
     return name.startswith(TEMPORARY) if temporary else not name.startswith(".")
+
+
+def _read(path: Path) -> bytes:
+    with _open(path) as file:
+        return file.readall()
+
+
+def _open(path: Path) -> io.FileIO:
+    """Open a regular file for reading. A pipe would make its reader wait without end.
+
+    Raises:
+        BrokenFileError: it is no regular file.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    kind = os.fstat(handle).st_mode
+    if stat.S_ISREG(kind):
+        return io.FileIO(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise BrokenFileError("not a regular file")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -131,6 +131,7 @@ def read_large(storage: Storage, path: str, selection: ColumnSelection) -> pa.Ta
         FileNotFoundError: there is no such file.
         BrokenFileError: the reason, without the path.
     """
+    _refuse_pipe(storage, path)
     filesystem, inner = storage.arrow(path)
     options = {"pre_buffer": True, "page_checksum_verification": True}
     try:
@@ -143,12 +144,19 @@ def read_large(storage: Storage, path: str, selection: ColumnSelection) -> pa.Ta
     return cast_to_schema(table, selection)
 
 
+def _refuse_pipe(storage: Storage, path: str) -> None:
+    """Check that a local file is a regular one: Arrow would wait for a pipe without end."""
+    if storage.local is not None:
+        storage.ends(path, 4)
+
+
 def read_manifest(storage: Storage, path: str) -> dict[str, FileVersion]:
     """Return {trial key: version of its file} as of the last compaction into ``path``; empty if there was none.
 
     Raises:
         BrokenFileError: the reason, without the path.
     """
+    _refuse_pipe(storage, path)
     filesystem, inner = storage.arrow(path)
     try:
         metadata = pq.read_metadata(inner, filesystem=filesystem).metadata or {}

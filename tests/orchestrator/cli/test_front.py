@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.options import is_pattern
-from orchestrator.cli.output import plain_lines, print_table
+from orchestrator.cli.output import _content, plain_lines, print_table
 from orchestrator.status.tables import HEADINGS, front_table
 from results import RunDirectory, open_run, open_runs
 from results.schema import column_of_path
@@ -226,3 +226,10 @@ def test_without_other_objectives_a_front_keeps_the_constraints_of_the_sweep(
         "error: a front needs a point, but none of the 4 points satisfies macs <= 1; "
         f"the nearest is {nearest} with macs {bound}\n",
     )
+
+
+def test_a_text_that_looks_like_a_formula_is_none_in_a_spreadsheet() -> None:
+    frame = pd.DataFrame({"reason": ["=cmd|'/c calc'!A0", "loss is nan", None], "macs": [-1, 2, 3]})
+    read = pd.read_csv(io.StringIO(_content(frame, "csv").decode()))
+    assert read["reason"].tolist()[:2] == ["'=cmd|'/c calc'!A0", "loss is nan"]
+    assert read["macs"].tolist() == [-1, 2, 3]

@@ -11,10 +11,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from orchestrator import OrchestratorError, Sweep
+from orchestrator.conductor import transitions
 from orchestrator.searchers.optuna_study import write_study
 from results import RunDirectory, open_run
+from tests.doubles.fake_trials import quick_trial
 from tests.orchestrator.cli.conftest import make_run, run_trial
 from tests.orchestrator.conftest import small_sweep
+from trials.context import TrialContext
 
 # Optuna leaves it to the garbage collector to close databases.
 pytestmark = [
@@ -118,3 +121,36 @@ def test_an_invalid_location_or_run_is_reported_in_one_line(run: RunDirectory, t
     run.storage.remove("sweep.yaml")
     with pytest.raises(OrchestratorError, match=r"has no sweep.yaml"):
         write_study(run, str(tmp_path / "study.db"))
+
+
+def grow(run: RunDirectory, swept: dict[str, object]) -> None:
+    """Sweep ``swept`` in a run, and add a finished trial of the last value of each of its lists."""
+    last = {path: values[-1] for path, values in swept.items() if isinstance(values, list)}
+    sweep = small_sweep(sweep=swept)
+    run.write_sweep(sweep.model_dump(mode="json"), {})
+    config = sweep.config({path: tuple(v) if isinstance(v, list) else v for path, v in last.items()})
+    index = len(run.read_ledger())
+    run.write_entry(transitions.new_entry(index, config))
+    quick_trial(config, TrialContext(run, index, "test", lambda row: None))
+
+
+@pytest.mark.parametrize("file", ["study.db", "study.log"])
+def test_a_study_takes_a_list_of_words_that_has_grown(file: str, tmp_path: Path) -> None:
+    run, location = RunDirectory(tmp_path / "run", create=True), str(tmp_path / file)
+    grow(run, {"space.output_node": ["node_groups"]})
+    assert write_study(run, location)[0] == 2
+    grow(run, {"space.output_node": ["node_groups", "concat"]})
+    assert write_study(run, location)[0] == 2
+    assert write_study(run, location)[0] == 0
+
+
+def test_a_study_that_cannot_take_a_list_that_has_grown_says_so_in_one_line(tmp_path: Path) -> None:
+    run, location = RunDirectory(tmp_path / "run", create=True), str(tmp_path / "study.db")
+    grow(run, {"feature_maps.taps": [["*"]]})
+    write_study(run, location)
+    grow(run, {"feature_maps.taps": [["*"], ["*.input"]]})
+    with pytest.raises(
+        OrchestratorError, match="must take the new points, but CategoricalDistribution"
+    ) as caught:
+        write_study(run, location)
+    assert "\n" not in str(caught.value)

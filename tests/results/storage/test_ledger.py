@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import math
+import os
+from pathlib import Path
 
 import pytest
 
-from results import BrokenFileError, LedgerEntry, ResultsError
+from results import BrokenFileError, LedgerEntry, ResultsError, RunDirectory
 from results.storage.ledger import Failure
 
 ENTRY = LedgerEntry(
@@ -53,3 +56,50 @@ def test_failures_of_version_0_1_are_read_as_records() -> None:
     assert entry.failures == [Failure(message="TrialError: nan")]
     assert entry.reason == "TrialError: nan"
     assert LedgerEntry.from_json(entry.to_json()) == entry
+
+
+HOSTILE: dict[str, dict[str, object]] = {
+    "an index beyond the tables": {"index": 2**31},
+    "a seed beyond 64 bits": {"seed": 1e25},
+    "a key that leaves the folder": {"key": "../../x"},
+    "a key with a line end": {"key": "0123\n"},
+    "no Unicode": {"config": {"data": "\ud800"}},
+    "a number that is none": {"config": {"width": float("nan")}},
+    "a megabyte": {"extra": {"note": "x" * 1_000_001}},
+    "extra that is a list": {"extra": [1]},
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_an_entry_that_no_launch_can_use_is_broken(case: str) -> None:
+    entry = {"index": 0, "key": "0123", "seed": 0, "config": {"seed": 0}, **HOSTILE[case]}
+    with pytest.raises(BrokenFileError):
+        LedgerEntry.from_json(json.dumps(entry))
+
+
+def test_an_entry_that_is_nested_without_end_is_broken() -> None:
+    with pytest.raises(BrokenFileError):
+        LedgerEntry.from_json('{"index": 0, "config": ' + "[" * 100_000)
+
+
+def test_the_reason_of_a_failure_cannot_control_a_terminal() -> None:
+    entry = LedgerEntry(
+        index=0,
+        key="0123",
+        seed=0,
+        config={},
+        state="failed",
+        failures=[Failure(message="\x1b]0;x\x07\x9b2J")],
+    )
+    assert entry.reason is not None
+    assert entry.reason.isprintable()
+
+
+@pytest.mark.parametrize("name", ["sweep.yaml", "lease.json", "ledger/000000.json", "front.parquet"])
+def test_a_pipe_in_a_run_directory_keeps_nobody_waiting(name: str, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run", create=True)
+    os.mkfifo(tmp_path / "run" / name)
+    assert directory.read_sweep() is None
+    assert directory.read_lease() is None
+    assert directory.read_ledger() == []
+    assert directory.read_front() is None
