@@ -52,6 +52,7 @@ class PointRow(TypedDict):
     network_cells: int
     network_channels: int
     data: str
+    data_fingerprint: NotRequired[str | None]
     algorithm: str
     search_epochs: int
     train_epochs: int
@@ -105,6 +106,7 @@ class ProgressRow(TypedDict):
     trial_key: str
     trial_index: int
     seed: int
+    data_fingerprint: NotRequired[str | None]
     step: int
     phase: str
     epoch: int

@@ -120,6 +120,7 @@ def trial_columns(config: TrialConfig, context: TrialContext, record: Record, ne
         "network_cells": sizes["cells"],
         "network_channels": sizes["channels"],
         "data": config.data.name,
+        "data_fingerprint": record.fingerprint,
         "algorithm": config.search.algorithm,
         "search_epochs": config.search.epochs,
         "train_epochs": config.train.epochs,

@@ -94,6 +94,7 @@ def test_points_hold_a_row_for_every_rung_with_all_that_was_measured(undisturbed
         assert row["search_peak_bytes"] is None
         assert row["search_s"] > 0
         assert "torch" in json.loads(row["versions"])
+        assert row["data_fingerprint"] == images_of(CONFIG).fingerprint is not None
     network = load_network(
         CONFIG, checkpoint.unpack(undisturbed.read_network(CONFIG.trial_key())), images_of(CONFIG)
     )
@@ -106,6 +107,8 @@ def test_points_hold_a_row_for_every_rung_with_all_that_was_measured(undisturbed
 
 
 def test_progress_holds_a_row_for_every_epoch_of_both_phases(undisturbed: RunDirectory) -> None:
+    fingerprints = set(undisturbed.read_progress(CONFIG.trial_key())["data_fingerprint"].to_pylist())
+    assert fingerprints == {images_of(CONFIG).fingerprint}
     rows = undisturbed.read_progress(CONFIG.trial_key()).to_pylist()
     assert [(row["step"], row["phase"], row["epoch"]) for row in rows] == [
         (1, "search", 1), (2, "search", 2), (3, "train", 1), (4, "train", 2), (5, "train", 3),

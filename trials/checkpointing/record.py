@@ -141,6 +141,7 @@ class Record:
                 "trial_key": self.config.trial_key(),
                 "trial_index": self.context.index,
                 "seed": self.config.seed,
+                "data_fingerprint": self.fingerprint,
                 "step": len(self.rows) + 1,
                 "phase": phase.name,
                 "epoch": epoch + 1,
