@@ -105,9 +105,10 @@ def _without_padding(x: Tensor, tap: FeatureMap) -> Tensor:
 
 def conv_effective_macs(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Return the effective macs of ``conv`` on ``x`` [B, C, H, W], all images together: a float64 scalar."""
-    rows = _reads(x.shape[2], conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.dilation[0])
-    columns = _reads(x.shape[3], conv.kernel_size[1], conv.stride[1], int(conv.padding[1]), conv.dilation[1])
-    weighted = rows.to(x.device) @ _count_nonzero(x) @ columns.to(x.device)
+    (height, width), kernel, stride = x.shape[2:], conv.kernel_size, conv.stride
+    rows = _reads(height, kernel[0], stride[0], int(conv.padding[0]), conv.dilation[0], x.device)
+    columns = _reads(width, kernel[1], stride[1], int(conv.padding[1]), conv.dilation[1], x.device)
+    weighted = rows @ _count_nonzero(x) @ columns
     return weighted * (conv.out_channels // conv.groups)
 
 
@@ -128,9 +129,10 @@ def _count_nonzero(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _reads(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Tensor:
+def _reads(size: int, kernel: int, stride: int, padding: int, dilation: int, device: torch.device) -> Tensor:
     """Return how many (output pixel, kernel element) pairs of one direction read each pixel: float64 [size]."""
     outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    read = (torch.arange(outputs)[:, None] * stride + torch.arange(kernel) * dilation - padding).flatten()
+    starts, taps = torch.arange(outputs, device="cpu"), torch.arange(kernel, device="cpu")
+    read = (starts[:, None] * stride + taps * dilation - padding).flatten()
     inside = read[(read >= 0) & (read < size)]
-    return torch.bincount(inside, minlength=size).double()
+    return torch.bincount(inside, minlength=size).double().to(device)

@@ -143,12 +143,22 @@ class AffineQuantizer:
         levels = self._relative_levels(x).add_(self.zero_point)
         integers = levels.to(torch.uint8)
         flat = integers.as_strided((integers.numel(),), (1,))  # in memory order: avoids a copy
-        counts = torch.bincount(flat, minlength=SYMBOLS)
+        counts = count_values(flat, SYMBOLS)
         return levels.sub_(self.zero_point).mul_(self.scale).to(x.dtype), self.histogram(counts)
 
     def histogram(self, counts: Tensor) -> Tensor:
         """Return the histogram of the symbols, int64 [..., 256], given ``counts`` [..., 256] of the levels."""
-        return torch.zeros_like(counts).index_add_(-1, self._symbol_of_level.to(counts.device), counts)
+        return torch.zeros_like(counts).index_add_(-1, self._symbol_of_level_on(counts.device), counts)
+
+    def _symbol_of_level_on(self, device: torch.device) -> Tensor:
+        """Return the table on ``device``. It is copied there once, not for every map."""
+        if device not in self._tables:
+            self._tables[device] = self._symbol_of_level.to(device)
+        return self._tables[device]
+
+    @cached_property
+    def _tables(self) -> dict[torch.device, Tensor]:
+        return {}
 
     @cached_property
     def _symbol_of_level(self) -> Tensor:
@@ -197,6 +207,20 @@ class AffineQuantizer:
         """Return the level of each feature minus the zero point: integers in floating point."""
         levels = (x.to(_compute_dtype(x.dtype)) / self.scale).round_()
         return levels.clamp_(-self.zero_point, self.top - self.zero_point)
+
+
+def count_values(values: Tensor, size: int) -> Tensor:
+    """Return how often each of 0 to ``size`` - 1 occurs in the integers ``values`` [n]: int64 [size].
+
+    On a GPU, ``torch.bincount`` would wait for the largest value. Sums of integers do not depend on their order.
+    """
+    return count_without_waiting(values, size) if values.is_cuda else torch.bincount(values, minlength=size)
+
+
+def count_without_waiting(values: Tensor, size: int) -> Tensor:
+    """Return the counts of :func:`count_values` with operations that read nothing back from a GPU."""
+    ones = torch.ones((), dtype=torch.int64, device=values.device).expand(len(values))
+    return torch.zeros(size, dtype=torch.int64, device=values.device).scatter_add_(0, values.long(), ones)
 
 
 def fold_batch_norm(

@@ -74,7 +74,8 @@ def evaluate(
                     tested = classify(of_bits, test(), compute)
             sizes = image_sizes(of_bits, filters, calibration, compute, codecs[without_codec])
             passes[without_codec] = counted, tested, sizes
-            give_back_memory()  # a pass frees thousands of maps and fragments the heap
+            if compute.device.type == "cpu":
+                give_back_memory()  # a pass frees thousands of maps and fragments the heap
         counted, tested, sizes = passes[without_codec]
         row = _row(rung, counted, sizes[rung.codec], deployed[rung.weight_bits], cost)
         rows.append(row | _tested(tested, validated=validation is not None))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trials.config import Rung
 from trials.device.memory_order import in_memory_order
-from trials.feature_maps.quantization import OFF, SYMBOLS, AffineQuantizer
+from trials.feature_maps.quantization import OFF, SYMBOLS, AffineQuantizer, count_values
 from trials.feature_maps.regularization import tap_sums
 
 
@@ -122,9 +122,8 @@ class TapFilter:
             x = self(x)
             symbols = self.quantizer.symbols(x).flatten(1).long()
             first = SYMBOLS * torch.arange(len(x), device=x.device)[:, None]
-            return x, torch.bincount((symbols + first).flatten(), minlength=SYMBOLS * len(x)).view(
-                -1, SYMBOLS
-            )
+            counts_of_images = count_values((symbols + first).flatten(), SYMBOLS * len(x))
+            return x, counts_of_images.view(-1, SYMBOLS)
         out, counts = torch.empty_like(x), np.zeros((len(x), SYMBOLS), np.int64)
         rows = (features.reshape(len(x), -1), _features(out).reshape(len(x), -1), counts)
         for image, image_out, image_counts in zip(*rows, strict=True):  # images are contiguous in memory

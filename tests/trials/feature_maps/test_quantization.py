@@ -15,6 +15,7 @@ from trials import coding
 from trials.feature_maps.quantization import (
     AffineQuantizer,
     check_bits,
+    count_without_waiting,
     fake_quantize_weight,
     fold_batch_norm,
     quantize_weight,
@@ -289,3 +290,8 @@ def test_a_batch_norm_that_does_not_fit_is_refused() -> None:
         fold_batch_norm(torch.randn(6, 3, 1, 1), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match="running statistics, but got track_running_stats=False"):
         fold_batch_norm(torch.randn(6, 3, 1, 1), nn.BatchNorm2d(6, track_running_stats=False))
+
+
+def test_a_gpu_counts_levels_without_waiting() -> None:
+    values = torch.randint(0, 200, (5000,), dtype=torch.uint8)
+    assert torch.equal(count_without_waiting(values, 256), torch.bincount(values, minlength=256))
