@@ -402,3 +402,10 @@ def test_numbers_are_those_that_people_mean(tmp_path: Path) -> None:
 def test_a_file_without_end_is_read_to_its_limit_only() -> None:
     with pytest.raises(SweepError, match="must have at most 1,000,000 bytes"):
         Sweep.from_yaml("/dev/zero")
+
+
+def test_a_reference_point_names_objectives() -> None:
+    sweep = Sweep(name="test", sweep={"seed": [0]}, reference={"accuracy": 0.8})
+    assert sweep.reference == {"accuracy": 0.8}
+    with pytest.raises(SweepError, match="`reference` must name objectives, but got `acuracy`; did you mean"):
+        Sweep(name="test", sweep={"seed": [0]}, reference={"acuracy": 0.8})
