@@ -138,20 +138,23 @@ def _faults(config: TrialConfig, survey: Survey, workers: int) -> Iterator[str]:
     ):
         if wanted is not None and wanted > there:
             yield f"`data.{name}` must be at most the {there} there are, but got {wanted}"
-    images = min(data.train_images or available, available)
-    if not survey.counts["validation"]:  # else the data set's own
-        images -= round(images * data.validation_share)
-    left = images - round(images * train.validation_share)
-    if left < workers:
-        yield (
-            f"`train.validation_share` must leave a training image for every worker ({workers}), but "
-            f"{train.validation_share:g} of {images} leaves {left}"
-        )
-    if images // 2 < workers:
-        yield f"every worker ({workers}) needs two training images, but there are {images}"
     for name, size in (("data.batch_size", data.batch_size), ("train.batch_size", train.batch_size)):
         if size is not None and size % workers:
             yield f"`{name}` must be a multiple of `resources.workers`, {workers}, but got {size}"
+    images = min(data.train_images or available, available)
+    own = survey.counts["validation"] > 0  # images for validation, which need no share
+    shares = (("data", 0.0 if own else data.validation_share), ("train", train.validation_share))
+    for block, share in shares:
+        left = images - round(images * share)
+        if share and left < workers:
+            yield (
+                f"`{block}.validation_share` must leave a training image for every worker ({workers}), but "
+                f"{share:g} of {images} leaves {left}"
+            )
+            return
+        images = left if block == "data" else images
+    if images // 2 < workers:
+        yield f"every worker ({workers}) needs two training images, but there are {images}"
 
 
 def _notes(config: TrialConfig, survey: Survey) -> Iterator[str]:

@@ -35,9 +35,14 @@ def image_folder(root: Path, **counts: int) -> dict[str, object]:
         ({"train_images": 1500}, {}, "`data.train_images` must be at most the 1437 there are, but got 1500"),
         ({"test_images": 361}, {}, "`data.test_images` must be at most the 360 there are, but got 361"),
         (
-            {"train_images": 64},
+            {"train_images": 64, "validation_share": 0.0},
             {"train": {"validation_share": 0.999}},
             "`train.validation_share` must leave a training image for every worker (2), but 0.999 of 58 leaves 0",
+        ),
+        (
+            {"train_images": 64, "validation_share": 0.999},
+            {},
+            "`data.validation_share` must leave a training image for every worker (2), but 0.999 of 64 leaves 0",
         ),
         ({"train_images": 3}, {}, "every worker (2) needs two training images, but there are 3"),
         ({"batch_size": 63}, {}, "`data.batch_size` must be a multiple of `resources.workers`, 2, but got 63"),

@@ -42,7 +42,8 @@ def hugging_face(root: Path, names: list[str] | None = None, test: str = "test")
     shard(root / "train-00000-of-00002.parquet", 0, 3, names)
     shard(root / "train-00001-of-00002.parquet", 3, 6, names)
     shard(root / f"{test}-00000-of-00001.parquet", 6, 8, names)
-    return DataConfig.model_validate({"name": "parquet", "path": str(root), "columns": COLUMNS})
+    fields = {"name": "parquet", "path": str(root), "columns": COLUMNS, "validation_share": 0.0}
+    return DataConfig.model_validate(fields)
 
 
 def test_shards_in_the_style_of_hugging_face_are_one_data_set(tmp_path: Path) -> None:
@@ -128,6 +129,9 @@ def test_a_csv_lists_paths_and_classes(tmp_path: Path) -> None:
     pixels, labels = next(images.test.stream(torch.arange(1), [slice(0, 1)]))
     assert labels.tolist() == [1]
     np.testing.assert_array_equal(pixels[0].numpy(), PIXELS[4])
+    assert images.validation is not None  # images of its own, no share of the training images
+    held_out, _ = next(images.validation.stream(torch.arange(1), [slice(0, 1)]))
+    np.testing.assert_array_equal(held_out[0].numpy(), PIXELS[5])
 
 
 def test_tables_may_be_the_splits(tmp_path: Path) -> None:
