@@ -14,7 +14,7 @@ from orchestrator.sweep.joint_dimensions import split_joint
 from search_space.space import SPACES, stage_widths
 from trials.config import TrialConfig
 
-MAX_COMBINATIONS = 100_000
+MAX_COMBINATIONS = 10_000
 """Combinations that are checked one by one; of more, only an evenly spaced subset."""
 
 MAX_LINES = 5

@@ -33,7 +33,7 @@ class SpaceConfig(Config):
     name: str = "darts"
     """Search space: ``darts`` (convolutions and pooling), ``hybrid`` (these and self-attention), ``attention``
     (attention and MLPs on image patches), or a registered one."""
-    cells: Annotated[int, Field(ge=1, le=10_000)] = 5
+    cells: Annotated[int, Field(ge=1, le=1_000)] = 5
     """Number of cells."""
     channels: Count = 8
     """C: node width of the first cell, in channels; doubled at each reduction cell."""

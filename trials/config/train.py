@@ -14,7 +14,7 @@ class TrainConfig(Config):
 
     epochs: Count = 20
     """Epochs of the training."""
-    cells: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    cells: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Number of cells of the discrete network; null: ``space.cells``."""
     channels: Count | None = None
     """Node width of the discrete network's first cell, in channels; null: ``space.channels``."""

@@ -13,6 +13,7 @@ from orchestrator import Sweep, SweepError
 from orchestrator.preflight.placement import this_machine
 from orchestrator.preflight.plan import make_plan
 from orchestrator.searchers.proposals import make_searcher
+from orchestrator.sweep import combinations
 from orchestrator.sweep.dimensions import as_text
 
 SWEPT = {"space.splitting": [1, 2, 4]}
@@ -409,3 +410,12 @@ def test_a_reference_point_names_objectives() -> None:
     assert sweep.reference == {"accuracy": 0.8}
     with pytest.raises(SweepError, match="`reference` must name objectives, but got `acuracy`; did you mean"):
         Sweep(name="test", sweep={"seed": [0]}, reference={"acuracy": 0.8})
+
+
+def test_of_sizes_without_end_only_some_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(combinations, "MAX_COMBINATIONS", 50)
+    fine: dict[str, object] = {"space.width_growth": {"low": 1, "high": 2, "step": 1e-9}}
+    assert (Sweep(name="test", sweep=fine).combinations or 0) > 10**8
+    sizes = {"space.channels": {"low": 1, "high": 2_000_000_000}, "space.nodes": {"low": 1, "high": 1000}}
+    with pytest.raises(SweepError, match="of 50 combinations of sizes"):
+        Sweep(name="test", sweep=sizes)
