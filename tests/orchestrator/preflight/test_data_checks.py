@@ -37,7 +37,7 @@ def image_folder(root: Path, **counts: int) -> dict[str, object]:
         (
             {"train_images": 64, "validation_share": 0.0},
             {"train": {"validation_share": 0.999}},
-            "`train.validation_share` must leave a training image for every worker (2), but 0.999 of 58 leaves 0",
+            "`train.validation_share` must leave a training image for every worker (2), but 0.999 of 64 leaves 0",
         ),
         (
             {"train_images": 64, "validation_share": 0.999},
