@@ -110,5 +110,5 @@ def test_taps_hold_the_maps_that_their_names_say() -> None:
             module(torch.randn(2, 8, 4, 3))
     assert shapes == {
         "query": (2, 4, 3, 8), "key": (2, 4, 3, 8), "value": (2, 4, 3, 8), "context": (2, 4, 3, 8),
-        "product.probabilities": (2, 2, 12, 12), "hidden": (2, 4, 3, 24),
+        "product.probabilities": (2, 2, 12, 12), "hidden": (2, 4, 3, 24), "input": (2, 4, 3, 8),
     }  # fmt: skip

@@ -173,7 +173,8 @@ def test_taps_stand_before_every_convolution_and_around_attention() -> None:
     edge = "cell0.edge0"
     assert {name for name, tap in taps(attention).items() if not tap.waiting} == {
         "cell0.preprocess0.input", "cell0.preprocess1.input", f"{edge}.query", f"{edge}.key", f"{edge}.value",
-        f"{edge}.product.probabilities", f"{edge}.context", "cell0.edge1.hidden",
+        f"{edge}.product.probabilities", f"{edge}.context", "cell0.edge1.hidden", f"{edge}.input", "cell0.edge1.input",
+        "classifier.input",
     }  # fmt: skip
 
 

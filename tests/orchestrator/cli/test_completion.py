@@ -45,7 +45,7 @@ def test_columns() -> None:
     assert complete("shrinksweep front runs/digits --min spac") == []  # no number
     assert complete("shrinksweep front runs/digits --where spac") == ["space"]
     assert completion.columns("accuracy > 0.9 and splitt") == ["accuracy > 0.9 and splitting"]
-    assert complete("shrinksweep front runs/digits --epsilon memory_b") == ["memory_bytes="]
+    assert complete("shrinksweep front runs/digits --epsilon effective_m") == ["effective_macs="]
 
 
 def test_points_of_the_run_that_was_given() -> None:

@@ -439,6 +439,7 @@ def test_a_hostile_run_does_nothing_in_a_browser(
 
 def test_a_phone_needs_no_scrolling_sideways(browser: Browser, file: Path) -> None:
     show(browser, file, width=360, height=740)
+    browser.value("document.querySelector('[data-picture=front]').scrollIntoView()")  # drawn when it is seen
     browser.wait(DRAWN.format(name="front"))
     assert browser.value("document.documentElement.scrollWidth") <= 360
 

@@ -17,7 +17,7 @@ import pytest
 from orchestrator.conductor.lease import holding
 from results import LedgerEntry, NotStoredError, ResultsError, RunDirectory, SchemaError
 from results.record_types import PointRow
-from results.schema import POINTS, PROGRESS
+from results.schema import POINTS, PROGRESS, VERSION
 from results.states import LedgerState
 from results.storage.backends.storage import FileVersion, Storage
 from results.storage.ledger import Failure
@@ -448,7 +448,7 @@ def test_a_run_of_an_older_schema_is_read_with_nulls(
         local.write_points(key_of(index), point_rows(index))
     path = Path(local.uri) / "points" / f"{key_of(0)}.parquet"
     pq.write_table(pq.read_table(path).drop_columns(["weight_sparsity", "codec"]), path)
-    monkeypatch.setattr("results.storage.parquet_files.schema_cast.VERSION", 2)  # the file is of version 1
+    monkeypatch.setattr("results.storage.parquet_files.schema_cast.VERSION", VERSION + 1)
     table = local.read_points()
     assert table["weight_sparsity"].to_pylist() == [None, None, 0.0, 0.0]
     assert table["codec"].to_pylist() == [None, None, "best", "best"]
