@@ -27,7 +27,7 @@ sweep: .venv/.ready
 	$(BIN)/shrinksweep launch examples/digits.yaml
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.ready
 	$(BIN)/ruff check .
