@@ -190,10 +190,12 @@ def _sorted(points: pd.DataFrame, sort: str) -> pd.DataFrame:
 
 def _show(points: pd.DataFrame, objectives: dict[str, str], beside: list[str], output: Path | None) -> None:
     import pyarrow as pa
+    from pandas.api.types import is_string_dtype
 
     from orchestrator.cli.output import show_table
     from orchestrator.status.tables import points_table
 
-    names = [name for name in points.columns if points[name].dtype != object]
+    # No lists; text is of dtype object before pandas 3.
+    names = [name for name in points.columns if points[name].dtype != object or is_string_dtype(points[name])]
     table = pa.Table.from_pandas(points[names], preserve_index=False)
     show_table(points_table(table, objectives, beside), output)

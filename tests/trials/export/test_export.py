@@ -202,7 +202,7 @@ def test_operations_without_onnx_are_a_one_line_error(tmp_path: Path) -> None:
 def test_missing_packages_are_reported_before_anything_is_written(
     trained: Callable[[str], RunDirectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_export, "REQUIRED_PACKAGES", ("onnx", "no_such_package"))
+    monkeypatch.setattr(onnx_export, "REQUIRED_PACKAGES", ("torch", "no_such_package"))
     with pytest.raises(OnnxError, match=r"--onnx needs no_such_package: pip install 'shrinksweep\[onnx\]'"):
         export_point(trained("darts"), "any", tmp_path / "network", onnx=True)
     assert not (tmp_path / "network").exists()
