@@ -16,6 +16,14 @@ from orchestrator.ray_backend import cluster
 from orchestrator.ray_backend.cluster import ray_session
 
 
+@pytest.fixture(autouse=True)
+def unconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the Ray to which earlier tests have connected this process."""
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+
 def test_the_temporary_folder_of_ray_is_short_and_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,7 +80,6 @@ def test_whatever_ray_raises_is_one_line(error: Exception, monkeypatch: pytest.M
         raise error
 
     monkeypatch.setattr(ray, "init", fail)
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(LaunchError, match="Ray must be reachable at local, but") as caught, ray_session(None):
         pass
     assert "\n" not in str(caught.value)
