@@ -14,6 +14,7 @@ from results.pareto.grouping import groups
 from results.pareto.objectives import Columns, Objectives
 from results.schema import column_of_path
 from results.tables.names import columns_of, with_columns
+from results.tables.point_names import fitting
 from results.tables.run_tables import RunTables
 from results.tables.where import where_mask
 
@@ -123,7 +124,7 @@ class RunQuestions(RunTables):
         {1: 111.0, 2: 147.0, 4: 76.0}
         """
         points, objectives = self._select(maximize, minimize, where)
-        reference = self._limits(points, objectives) if reference is None else with_columns(reference)
+        reference = self._limits(points, objectives, reference)
         if by is None:
             return pareto.hypervolume_of(points, objectives, reference)
         names = columns_of(by)
@@ -154,7 +155,7 @@ class RunQuestions(RunTables):
         """
         points, objectives = self._select(maximize, minimize, where)
         progress = self.progress()
-        limits = self._limits(points, objectives) if reference is None else with_columns(reference)
+        limits = self._limits(points, objectives, reference)
         if self.names is None:
             return history.hypervolume_history(points, progress, objectives, limits)
         histories = []
@@ -269,10 +270,13 @@ class RunQuestions(RunTables):
         clusters = ["seed"] if several else [name for name in others if name not in RUNG]
         return effects.effect(points, column, objectives=names, others=others, clusters=clusters)
 
-    def _limits(self, points: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
-        """Return the reference point of the sweep file, completed by the worst values of ``points``."""
-        stated = {name: value for name, value in self.reference().items() if name in objectives.names}
-        return pareto.worst(points, objectives) | stated
+    def _limits(
+        self, points: pd.DataFrame, objectives: Objectives, reference: Mapping[str, float] | None
+    ) -> Mapping[str, float]:
+        """Return ``reference``; None: that of the sweep file, completed by the worst values of ``points``."""
+        if reference is None:
+            return pareto.completed(self.reference(), points, objectives)
+        return with_columns(reference)
 
     def _select(
         self, maximize: Columns | None, minimize: Columns | None, where: str | None
@@ -294,13 +298,11 @@ def _points(
 
 def _named(points: pd.DataFrame, name: str) -> pd.Series:
     """Return the row of the point ``name``, a whole name or a prefix of the key with the rung."""
-    key, _, rung = name.partition("-")
-    names = points["point"].astype(str)
-    found = points[names.str.startswith(key) & names.str.endswith(f"-{rung}")]
+    found = fitting(points["point"].tolist(), name)
     if len(found) != 1:
-        count = f"{len(found)} points" if len(found) else "no point"
+        count = f"{len(found)} points" if found else "no point"
         raise ResultsError(f"a name must fit one point, but {name!r} fits {count}")
-    return found.astype(object).iloc[0]
+    return points.astype(object).iloc[found[0]]
 
 
 def _filter(points: pd.DataFrame, where: str | None) -> pd.DataFrame:

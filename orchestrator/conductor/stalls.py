@@ -19,7 +19,7 @@ EPOCHS = 10
 """And for as long as this many of its longest epochs."""
 
 LOOK_EVERY_S = 10.0
-
+"""Processes share their signs of life, and a launch looks at them, at least this often."""
 
 Signs = Mapping[str, int]
 """How many steps each process of a trial has done, by the name of the process."""
@@ -36,6 +36,11 @@ class _Watched:
     """How often it was found to stand still."""
 
 
+def look_every_s(limit_s: float | None) -> float:
+    """Return how often signs of life are shared and looked at, if a trial may make no progress for ``limit_s``."""
+    return LOOK_EVERY_S if limit_s is None else min(LOOK_EVERY_S, limit_s / 5)
+
+
 class Stalls:
     """Watches the trials that are placed on the cluster.
 
@@ -45,7 +50,7 @@ class Stalls:
     """
 
     def __init__(self, limit_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.look_every_s = LOOK_EVERY_S if limit_s is None else min(LOOK_EVERY_S, limit_s / 5)
+        self.look_every_s = look_every_s(limit_s)
         self._limit_s = limit_s
         self._clock = clock
         self._looked_at = clock()

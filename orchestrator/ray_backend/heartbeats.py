@@ -18,7 +18,7 @@ import ray
 from ray import ObjectRef
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.conductor.stalls import LOOK_EVERY_S, Stalls
+from orchestrator.conductor.stalls import Stalls, look_every_s
 from orchestrator.ray_backend.job import Job
 from orchestrator.ray_backend.tune_private import forget_shared, share, shared
 from trials.heartbeat import HEART
@@ -52,8 +52,7 @@ class Pulse:
     """Shares the signs of life of this process, in a thread that is started with the first trial."""
 
     def __init__(self, job: Job) -> None:
-        limit_s = job.resources.stalled_after_s
-        self._every_s = LOOK_EVERY_S if limit_s is None else min(LOOK_EVERY_S, limit_s / 5)
+        self._every_s = look_every_s(job.resources.stalled_after_s)
         self._index: int | None = None
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(job.run,), name="pulse", daemon=True)

@@ -172,6 +172,11 @@ def worst(df: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
     return dict(zip(objectives.names, limits.tolist(), strict=True))
 
 
+def completed(reference: Reference, df: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
+    """Return ``reference`` with one value for each objective; where it has none, that is the worst value in ``df``."""
+    return {name: reference.get(name, value) for name, value in worst(df, objectives).items()}
+
+
 def beyond_front(df: pd.DataFrame, objectives: Objectives) -> dict[str, float]:
     """Return the point a tenth of the front's range beyond the worst values on it; 0 if there are no complete rows.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from results.pareto import pareto
-from results.pareto.constraints import Constraint, feasible
+from results.pareto.constraints import feasible
 from results.pareto.no_front import why_no_front
 from results.pareto.objectives import Objectives
 from results.run import Run
@@ -69,16 +69,16 @@ class Material:
     @property
     def no_points(self) -> str:
         """Why there are no points to show."""
-        return self._sentence("there are no points to show", self.run.constraints())
+        return self._sentence("there are no points to show")
 
     @property
     def no_front(self) -> str:
         """Why the front is empty."""
-        return self._sentence("the Pareto front is empty", self.run.constraints())
+        return self._sentence("the Pareto front is empty")
 
-    def _sentence(self, what: str, constraints: Sequence[Constraint]) -> str:
+    def _sentence(self, what: str) -> str:
         points = self.run.points() if self.points.empty else self.points
-        why = why_no_front(points, self.directions, constraints)
+        why = why_no_front(points, self.directions, self.run.constraints())
         return f"{why[0].upper()}{why[1:]}: {what}."
 
     @property
@@ -102,10 +102,8 @@ class Material:
 
     def references(self, objectives: Objectives) -> dict[str, dict[str, float]]:
         """Return two reference points of the hypervolume, by name: of the sweep file, and just beyond the front."""
-        worst = pareto.worst(self.points, objectives)
-        stated = {name: value for name, value in self.run.reference().items() if name in worst}
         return {
-            "hypervolume": worst | stated,
+            "hypervolume": pareto.completed(self.run.reference(), self.points, objectives),
             "hypervolume near the front": pareto.beyond_front(self.points, objectives),
         }
 

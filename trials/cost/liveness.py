@@ -61,7 +61,7 @@ def live_sets(network: nn.Module, image: Tensor, *, fused: bool = False) -> tupl
 
     listeners = {name: listener(name) for name in taps(network)}
     with torch.no_grad(), trace, listening(network, listeners), _fused_attention(network, trace, fused):
-        trace.hold([image, network(image)])
+        trace.read([image, network(image)])  # the caller holds both
     return trace.maximal_sets()
 
 
@@ -103,7 +103,7 @@ class LiveStorages(TorchDispatchMode):
 
     def __init__(self, owned: Iterable[Tensor]) -> None:
         super().__init__()
-        self._owned = {StorageWeakRef(tensor.untyped_storage()).cdata for tensor in owned}
+        self._owned = {storage_of(tensor) for tensor in owned}
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.now = self.most = 0
 
@@ -144,7 +144,7 @@ class _Trace(TorchDispatchMode):
     def __init__(self, owned: Iterable[Tensor]) -> None:
         super().__init__()
         self._kept: list[Tensor] = list(owned)
-        self._owned = {_storage(tensor) for tensor in self._kept}
+        self._owned = {storage_of(tensor) for tensor in self._kept}
         self._operations = 0
         self._lives: dict[int, _Life] = {}  # by storage
 
@@ -152,16 +152,12 @@ class _Trace(TorchDispatchMode):
         """Record that ``x``, its whole storage or a part of it, is the map of tap ``name``."""
         self.read([x])
         view = (int(x.storage_offset()), x.shape, x.stride())
-        self._lives[_storage(x)].taps.setdefault(view, (name, x.numel() * x.element_size()))
-
-    def hold(self, tensors: Iterable[Tensor]) -> None:
-        """Record that the caller holds these tensors until the end."""
-        self.read(tensors)
+        self._lives[storage_of(x)].taps.setdefault(view, (name, x.numel() * x.element_size()))
 
     def read(self, tensors: Iterable[Tensor]) -> None:
         """Record that the last operation reads or computes these tensors."""
         for tensor in tensors:
-            key = _storage(tensor)
+            key = storage_of(tensor)
             if tensor.is_floating_point() and key not in self._owned:
                 self._kept.append(tensor)
                 size = tensor.untyped_storage().nbytes()
@@ -205,5 +201,6 @@ class _Life:
     taps: dict[_View, _Tap] = field(default_factory=dict)
 
 
-def _storage(tensor: Tensor) -> int:
+def storage_of(tensor: Tensor) -> int:
+    """Return the identity of the storage behind a tensor, unique among the storages that are alive."""
     return int(StorageWeakRef(tensor.untyped_storage()).cdata)

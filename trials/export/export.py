@@ -21,6 +21,7 @@ import torch
 
 from results import ResultsError, RunDirectory
 from results.record_types import PointRow
+from results.tables.point_names import fitting
 from search_space import Network
 from trials.checkpointing import checkpoint
 from trials.config import Rung, TrialConfig, of_record
@@ -64,8 +65,7 @@ def find_point(directory: RunDirectory, point: str) -> PointRow:
     """
     table = directory.read_points()
     names = table["point"].to_pylist()
-    key, _, rung = point.partition("-")
-    matches = [row for row, name in enumerate(names) if name.startswith(key) and name.endswith(f"-{rung}")]
+    matches = fitting(names, point)
     if len(matches) != 1:
         known = f"it holds {len(names)} points, such as {names[0]}" if names else "it holds none yet"
         count = "no such point" if not matches else f"{len(matches)} of that name"

@@ -78,7 +78,7 @@ def evaluate(
                 give_back_memory()  # a pass frees thousands of maps and fragments the heap
         counted, tested, sizes = passes[without_codec]
         row = _row(rung, counted, sizes[rung.codec], deployed[rung.weight_bits], cost)
-        rows.append(row | _tested(tested, validated=validation is not None))
+        rows.append(row | _evaluated_on(counted.outcome if validation else None, tested))
     if latency_for:
         milliseconds = {
             f"latency_{batch}_ms": latency_ms(network, latency_for, batch, compute) for batch in (1, 64)
@@ -210,7 +210,6 @@ def _row(rung: Rung, result: PassResult, sizes: Sizes, deployed: Deployed, cost:
         **rung.model_dump(),
         "accuracy": result.outcome.accuracy,
         "loss": result.outcome.loss,
-        "validation_images": images,
         "effective_macs": result.effective_macs,
         "weight_bytes": weight_bytes,
         "weight_sparsity": deployed.sparsity(),
@@ -225,14 +224,14 @@ def _row(rung: Rung, result: PassResult, sizes: Sizes, deployed: Deployed, cost:
     }
 
 
-def _tested(tested: Outcome, *, validated: bool) -> dict[str, object]:
-    """Return the columns of the test images; a rung measured on them alone has no validation images."""
+def _evaluated_on(validated: Outcome | None, tested: Outcome) -> dict[str, object]:
+    """Return the columns of the images; ``validated`` is None for a rung measured on the test images alone."""
     return {
+        "validation_images": validated.images if validated else 0,
         "test_accuracy": tested.accuracy,
         "test_loss": tested.loss,
         "test_images": tested.images,
         "correct": tested.bits(),
-        **({} if validated else {"validation_images": 0}),
     }
 
 

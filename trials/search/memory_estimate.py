@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
-from torch.multiprocessing.reductions import StorageWeakRef
 
 from search_space import Supernet
 from trials.config import TrialConfig
+from trials.cost.liveness import storage_of
 from trials.search.darts import frozen
 from trials.search.search import supernet_of
 
@@ -45,10 +45,10 @@ def search_bytes(config: TrialConfig, shape: tuple[int, int, int], classes: int,
 def _saved_bytes(supernet: Supernet, images: Tensor, precision: str) -> int:
     """Return the bytes of all storages that a weight step keeps for its backward pass, without parameters."""
     saved: dict[int, Tensor] = {}
-    owned = {_address(parameter) for parameter in supernet.parameters()}
+    owned = {storage_of(parameter) for parameter in supernet.parameters()}
 
     def keep(x: Tensor) -> Tensor:
-        saved[_address(x)] = x  # holding it keeps its address from being used again
+        saved[storage_of(x)] = x  # holding it keeps its identity from being used again
         return x
 
     labels = torch.zeros(len(images), dtype=torch.int64)
@@ -56,12 +56,8 @@ def _saved_bytes(supernet: Supernet, images: Tensor, precision: str) -> int:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = supernet(images.contiguous(memory_format=torch.channels_last))
         F.cross_entropy(logits.float(), labels)
-    total = sum(x.untyped_storage().nbytes() for address, x in saved.items() if address not in owned)
+    total = sum(x.untyped_storage().nbytes() for storage, x in saved.items() if storage not in owned)
     return 2 * total if precision == "float64" else total
-
-
-def _address(x: Tensor) -> int:
-    return StorageWeakRef(x.untyped_storage()).cdata
 
 
 def _parameter_bytes(network: nn.Module) -> int:
