@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,15 +13,16 @@ from trials.config import DataConfig
 from trials.data.batches import Batches, split_halves
 from trials.data.image_files import ImageFiles
 from trials.data.image_set import ImageReader, Images, ImageSet, statistics
-from trials.data.sampling import Indices, stratified
+from trials.data.sampling import stratified
 from trials.data.seeds import RandomStream, generator
-from trials.data.sources.arrays import Labels, Shape
+from trials.data.sources.arrays import Indices, Labels, Shape
 from trials.data.sources.errors import DataError
 from trials.data.sources.file_list import FileSource
 from trials.data.sources.held import HeldImages, held_images
 from trials.data.sources.readers import decode_batches
 from trials.data.sources.sources import source_of
 from trials.data.sources.splits import Split
+from trials.data.sources.surveys import Survey
 from trials.heartbeat import beating
 
 __all__ = ["Batches", "DataError", "ImageReader", "ImageSet", "Images", "load_images", "split_halves"]
@@ -69,14 +70,7 @@ def _images_on_device(held: HeldImages, config: DataConfig, seed: int, device: t
     def others(part: Part) -> ImageSet:
         return images(part, torch.from_numpy(held.pixels(*part)).to(device))
 
-    return Images(
-        images(chosen["train"], pixels),
-        others(chosen["test"]),
-        len(held.survey.class_names),
-        held.survey.class_names,
-        held.survey.fingerprint,
-        others(chosen["validation"]) if "validation" in chosen else None,
-    )
+    return _assembled(images(chosen["train"], pixels), chosen, others, held.survey)
 
 
 def _images_in_files(source: FileSource, config: DataConfig, seed: int, device: torch.device) -> Images:
@@ -95,13 +89,20 @@ def _images_in_files(source: FileSource, config: DataConfig, seed: int, device: 
         files = _select_names(listing.files[split], indices)
         return replace(images, files=files, labels=_select(all_labels[split], indices, device))
 
+    return _assembled(images, chosen, others, survey)
+
+
+def _assembled(
+    train: ImageReader, chosen: Mapping[Split, Part], read: Callable[[Part], ImageReader], survey: Survey
+) -> Images:
+    """Return the images of a trial; ``read`` gives those for the test, and for the validation if there are any."""
     return Images(
-        images,
-        others(chosen["test"]),
+        train,
+        read(chosen["test"]),
         len(survey.class_names),
         survey.class_names,
         survey.fingerprint,
-        others(chosen["validation"]) if "validation" in chosen else None,
+        read(chosen["validation"]) if "validation" in chosen else None,
     )
 
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trials.data.sources.arrays import Labels
-
-Indices = NDArray[np.int64]
-"""Indices of a subset of images, [n]."""
+from trials.data.sources.arrays import Indices, Labels
 
 
 def balanced(labels: Labels, count: int, random: np.random.Generator) -> Indices:

@@ -5,6 +5,7 @@ N images, C channels, H x W pixels, K classes.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 """[N], 0 to K - 1."""
 
+Indices = NDArray[np.int64]
+"""Indices of a subset of images, [n]."""
 
 FileVersion = tuple[str, int, int]
 """Path, size in bytes and modification time in ns of a file: a changed file is read again."""
@@ -101,8 +104,13 @@ def read_arrays(source: ArraySource) -> Arrays:
 
 def file_versions(source: ArraySource) -> tuple[FileVersion, ...]:
     """Return the version of each file of a source."""
-    stats = [(file, file.stat()) for file in source.files()]
-    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
+    return tuple(map(file_version, source.files()))
+
+
+def file_version(file: str | os.PathLike[str]) -> FileVersion:
+    """Return the version of a file."""
+    stat = os.stat(file)
+    return str(file), stat.st_size, stat.st_mtime_ns
 
 
 @lru_cache(maxsize=2)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from results.errors import nearest
 from trials.config.data import STANDARD_COLUMNS, ColumnsConfig
 from trials.data.sources.errors import DataError
 from trials.data.sources.file_list import FileList, FileSource
 from trials.data.sources.labels import number_labels
 from trials.data.sources.locations import require_tables
 from trials.data.sources.splits import Split, split_called, split_of_path, with_test
+from trials.data.sources.table_columns import check_columns
 
 SUFFIXES = (".csv", ".tsv")
 WHOLE_NUMBER = re.compile(r"[-+]?\d+")
@@ -62,9 +62,7 @@ def _add_rows(parts: dict[Split, _Part], table: Path, split: Split | None, colum
     rows = csv.DictReader(text.splitlines(), delimiter=delimiter)
     names = list(rows.fieldnames or ())
     has_split = columns.split in names
-    for block, column in (("image", columns.image), ("label", columns.label), ("split", columns.split)):
-        if column not in names and not (block == "split" and split is not None):
-            raise missing_column(str(table), block, column, names)
+    check_columns(table, names, columns, split)
     try:
         for number, row in enumerate(rows, 2):
             of_row = split_called(row[columns.split]) if has_split else split
@@ -77,13 +75,3 @@ def _add_rows(parts: dict[Split, _Part], table: Path, split: Split | None, colum
                 part.places.append(place)
     except csv.Error as error:
         raise DataError(f"a table of images must be CSV, but {table} is not: {error}") from error
-
-
-def missing_column(table: str, block: str, column: str, names: list[str]) -> DataError:
-    """Return the error for a column that a table of images lacks."""
-    have = ", ".join(f"`{name}`" for name in names[:12]) or "none"
-    rule = "name it in `data.columns`"
-    if block == "split":
-        rule += ", or name the files train-*, test-*"
-    hint = nearest(column, names)
-    return DataError(f"{table} must have a column `{column}` ({rule}), but has {have}{hint}")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trials.data.sources.arrays import FileVersion, Pixels, Shape
+from trials.data.sources.arrays import FileVersion, Pixels, Shape, file_version
 from trials.data.sources.decoding import check_shape, decode
 from trials.data.sources.errors import DataError
 from trials.data.sources.labels import Classes
@@ -111,10 +111,9 @@ def _stats(files: Sequence[str]) -> list[FileVersion]:
     found = []
     for file in files:
         try:
-            stat = os.stat(file)
+            found.append(file_version(file))
         except OSError as error:
             raise _unreadable(file, error) from error
-        found.append((file, stat.st_size, stat.st_mtime_ns))
     return found
 
 

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trials.data.sources.arrays import ArraySource, Labels, Pixels, read_arrays
+from trials.data.sources.arrays import ArraySource, Indices, Labels, Pixels, read_arrays
 from trials.data.sources.parquet import ParquetImages
 from trials.data.sources.sources import survey_of
 from trials.data.sources.splits import Split
 from trials.data.sources.surveys import Survey
-
-Indices = NDArray[np.int64]
-"""Indices of a subset of images, [n]."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trials.config.data import STANDARD_COLUMNS, ColumnsConfig
-from trials.data.sources.arrays import FileVersion, Pixels, Shape
-from trials.data.sources.csv_list import missing_column
+from trials.data.sources.arrays import FileVersion, Pixels, Shape, file_version
 from trials.data.sources.decoding import check_shape, content_of, decode
 from trials.data.sources.errors import DataError
 from trials.data.sources.labels import Classes, number_labels
@@ -27,6 +26,7 @@ from trials.data.sources.locations import require_tables
 from trials.data.sources.splits import SPLITS, Split, split_called, split_of_path, with_test
 from trials.data.sources.survey_cache import survey_once
 from trials.data.sources.surveys import Examined, ImageSurvey, Survey, examine, hashed_bytes
+from trials.data.sources.table_columns import check_columns
 from trials.heartbeat import beating
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class ParquetImages:
 
     def _versions(self) -> tuple[FileVersion, ...]:
         _, files = require_tables(self.path, "parquet", SUFFIXES)
-        return tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+        return tuple(map(file_version, files))
 
     def _contents(self, listing: RowList, rows: NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
         """Yield each of ``rows``, which are sorted, and the image file in it."""
@@ -210,9 +210,7 @@ def _rows(
 
     names = file.schema_arrow.names
     has_split = columns.split in names
-    for block, column in (("image", columns.image), ("label", columns.label), ("split", columns.split)):
-        if column not in names and not (block == "split" and split is not None):
-            raise missing_column(str(path), block, column, names)
+    check_columns(path, names, columns, split)
     try:
         table = file.read(columns=[columns.label, *([columns.split] if has_split else [])])
     except (pa.ArrowException, OSError) as error:
