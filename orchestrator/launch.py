@@ -33,7 +33,7 @@ from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.standing import Standing
 from orchestrator.errors import LaunchError
 from orchestrator.preflight.data_checks import recorded_fingerprints, refuse_changed_data
-from orchestrator.preflight.gpu_checks import installed_gpus, refuse_unfit_gpus
+from orchestrator.preflight.gpu_checks import installed_gpus, refuse_unfit_gpus, refuse_unfit_gpus_here
 from orchestrator.preflight.gpu_sharing import mps_runs, sharing_note
 from orchestrator.preflight.placement import gang_capacity, this_machine
 from orchestrator.preflight.plan import Plan, make_plan, open_directory
@@ -118,7 +118,7 @@ def conduct(
     if address is None:
         plan = make_plan(sweep, directory, this_machine(), check_data=check_data)
         data = _announced(plan, console)
-        refuse_unfit_gpus(sweep, [("this machine", installed_gpus())])
+        refuse_unfit_gpus_here(sweep)
     refuse_held(directory)
     if directory.read_sweep() is not None and is_finished(sweep, directory, retry_failed=retry_failed):
         return _nothing_to_run(sweep, directory)

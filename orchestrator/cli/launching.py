@@ -64,7 +64,7 @@ def plan(
       shrinksweep plan sweep.yaml --set strategy.searcher=nsga2
       shrinksweep plan sweep.yaml --set "sweep.space.splitting=[1, 2]"
     """
-    from orchestrator.preflight.gpu_checks import installed_gpus, refuse_unfit_gpus
+    from orchestrator.preflight.gpu_checks import refuse_unfit_gpus_here
     from orchestrator.preflight.placement import this_machine
     from orchestrator.preflight.plan import describe, make_plan, open_directory
     from orchestrator.sweep.differences import in_terms_of_run
@@ -74,7 +74,7 @@ def plan(
     sweep = in_terms_of_run(sweep, directory)
     if address is None:
         checked = make_plan(sweep, directory, this_machine())
-        refuse_unfit_gpus(sweep, [("this machine", installed_gpus())])
+        refuse_unfit_gpus_here(sweep)
     else:
         from orchestrator.ray_backend.cluster import ray_session
 

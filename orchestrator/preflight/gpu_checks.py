@@ -21,6 +21,9 @@ BF16_CAPABILITY = 8.0
 CONTEXT_BYTES = 600 * 2**20
 """About what the CUDA context of a process takes."""
 
+ASSUMED_CLASSES = 1000
+"""Classes for which the memory of a search is estimated, those of ImageNet: the labels are not read for it."""
+
 _MEMORY_FIELDS = ("space.", "data.batch_size", "data.image_size", "search.", "device.precision")
 """The fields (or blocks) that the memory of a search depends on."""
 
@@ -56,6 +59,12 @@ def parsed(listing: str) -> list[Gpu]:
         except ValueError:  # such as "[N/A]"
             continue
     return gpus
+
+
+def refuse_unfit_gpus_here(sweep: Sweep) -> None:
+    """Do what :func:`refuse_unfit_gpus` does, for this machine; the driver is asked only if trials use GPUs."""
+    if sweep.resources.gpus_per_worker:
+        refuse_unfit_gpus(sweep, [("this machine", installed_gpus())])
 
 
 def refuse_unfit_gpus(sweep: Sweep, nodes: Sequence[tuple[str, Sequence[Gpu]]]) -> None:
@@ -105,7 +114,7 @@ def _memory_fault(sweep: Sweep, config: TrialConfig, available: float) -> str | 
     from trials.search.memory_estimate import search_bytes
 
     shape = sources.image_shape(config.data)
-    needed = search_bytes(config, shape, 1000, sweep.resources.workers)
+    needed = search_bytes(config, shape, ASSUMED_CLASSES, sweep.resources.workers)
     if needed is None or needed <= available:
         return None
     space = config.space
