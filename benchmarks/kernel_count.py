@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -28,11 +28,10 @@ from benchmarks.supernet_sizes import CLASSES, Size
 from search_space import Supernet
 from search_space.supernet import mixed
 from search_space.supernet.fused import fusing
-from tests.oracles.plain_darts import PlainSupernet
 from trials.search.darts import frozen
 
-Way = Literal["plain", "torch", "fused"]
-"""The textbook formula, the supernet in torch's operations, and the supernet with fused stages."""
+Way = Literal["torch", "fused"]
+"""The supernet in torch's operations, and the supernet with fused stages."""
 
 ALLOCATING = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 FREE = ALLOCATING | {"detach", "alias", "device", "lift_fresh", "_unsafe_view", "_reshape_alias"}
@@ -76,7 +75,7 @@ def _bytes(tensor: Tensor) -> int:
 def count(way: Way, size: Size, bf16: bool = False) -> Operations:
     """Return the operations of one step."""
     with FakeTensorMode(allow_non_fake_inputs=True), _gpu_path(), fusing(way == "fused"):
-        step = _Step(way, size, bf16)
+        step = _Step(size, bf16)
         with Operations() as operations:
             step.run()
     return operations
@@ -99,17 +98,17 @@ def _gpu_path() -> Iterator[None]:
 class _Step:
     """A network with its optimizers, and a batch."""
 
-    def __init__(self, way: Way, size: Size, bf16: bool) -> None:
+    def __init__(self, size: Size, bf16: bool) -> None:
         sizes = {
             "cells": size["cells"], "channels": size["channels"], "classes": CLASSES,
             "image_channels": size["image"][0], "output_node": "concat",
         }  # fmt: skip
-        network: nn.Module = (PlainSupernet if way == "plain" else Supernet)("darts", **sizes)  # type: ignore[arg-type]
+        network = Supernet("darts", **sizes)  # type: ignore[arg-type]
         for parameter in network.parameters():  # `to` cannot replace fake parameters
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.network = network
-        self.bf16, self.freezes = bf16, way != "plain"  # the textbook computes all gradients in both steps
+        self.bf16 = bf16
         alphas = {id(p) for name, p in network.named_parameters() if name.startswith("alphas.")}
         self.alphas = [p for p in network.parameters() if id(p) in alphas]
         self.weights = [p for p in network.parameters() if id(p) not in alphas]
@@ -125,11 +124,11 @@ class _Step:
     def run(self) -> None:
         """Take an alpha step and a weight step."""
         self.adam.zero_grad()
-        with frozen(self.weights if self.freezes else ()):
+        with frozen(self.weights):
             self._loss().backward()
         self.adam.step()
         self.sgd.zero_grad()
-        with frozen(self.alphas if self.freezes else ()):
+        with frozen(self.alphas):
             self._loss().backward()
         torch.nn.utils.clip_grad_norm_(self.weights, 5.0, foreach=True)
         self.sgd.step()

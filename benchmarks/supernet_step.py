@@ -7,8 +7,8 @@ all gradients in both, as published implementations do.
 Activation memory is counted, not sampled: after every operation of a weight step, forward and backward, the bytes of
 all live tensors but parameters and images; the figure is the largest. Recomputed maps and intermediate gradients count.
 
-If there is a GPU: images a second and the allocator's peak of the same two steps, synchronized. Without one, the
-operations of a step on the GPU path and the bytes that they move are counted on fake tensors (``kernel_count``).
+If there is a GPU: images a second and the allocator's peak of the same two steps, synchronized. With or without one:
+the operations of a step on the GPU path, and the bytes that they move, counted on fake tensors (``kernel_count``).
 """
 
 from __future__ import annotations

@@ -71,24 +71,22 @@ def failing_trial(config: TrialConfig, context: TrialContext) -> None:
 
 def dying_trial(config: TrialConfig, context: TrialContext) -> None:
     """Kill its own process at the third epoch if s = 2, in the first attempt only."""
-
-    def hook(step: int) -> None:
-        first_attempt = not context.directory.storage.exists(f"died/{config.trial_key()}")
-        if config.space.splitting == 2 and step == 3 and first_attempt:
-            mark(context, "died", config.trial_key())
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    write_records(config, context, _epochs(config), hook)
+    _signalled_trial(config, context, signal.SIGKILL, "died")
 
 
 def sleeping_trial(config: TrialConfig, context: TrialContext) -> None:
     """Stop its own process (SIGSTOP) at the third epoch if s = 2, in the first attempt only."""
+    _signalled_trial(config, context, signal.SIGSTOP, "slept")
+
+
+def _signalled_trial(config: TrialConfig, context: TrialContext, number: int, folder: str) -> None:
+    """Send a signal to its own process; ``folder`` marks the trials that have done so."""
 
     def hook(step: int) -> None:
-        first_attempt = not context.directory.storage.exists(f"slept/{config.trial_key()}")
+        first_attempt = not context.directory.storage.exists(f"{folder}/{config.trial_key()}")
         if config.space.splitting == 2 and step == 3 and first_attempt:
-            mark(context, "slept", config.trial_key())
-            os.kill(os.getpid(), signal.SIGSTOP)
+            mark(context, folder, config.trial_key())
+            os.kill(os.getpid(), number)
 
     write_records(config, context, _epochs(config), hook)
 

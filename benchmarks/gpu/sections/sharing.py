@@ -7,7 +7,6 @@ kernels of different processes run at the same time depends on MPS (docs/cluster
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import subprocess
 import time
@@ -20,6 +19,7 @@ from benchmarks.gpu.day import Day
 from benchmarks.gpu.settings import FULL, TINY
 from benchmarks.gpu.workload import search, trial_config
 from benchmarks.harness import Cell
+from orchestrator.preflight.gpu_sharing import mps_runs
 
 STEPS = 1
 """Steps of an epoch: how finely the time of a process is cut."""
@@ -68,8 +68,7 @@ def _mps() -> str:
     """Return whether the control daemon of MPS runs."""
     if shutil.which("nvidia-cuda-mps-control") is None:
         return "not installed"
-    pipe = os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")
-    if not os.path.exists(os.path.join(pipe, "control")):
+    if not mps_runs():
         return "not running"
     asked = subprocess.run(
         ["nvidia-cuda-mps-control"], input="get_server_list\n", capture_output=True, text=True, timeout=10
