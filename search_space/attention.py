@@ -5,6 +5,8 @@ Shapes: B batch, C channels, H height, W width; T = H W tokens; D = C / heads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from typing_extensions import override
 
 from search_space.feature_map import FeatureMap
 from search_space.normalization import BatchNorm
+from search_space.space import Activation
 
 REACH = 7
 """Clipping distance of the relative position bias, in positions (Shaw et al., NAACL 2018)."""
@@ -155,21 +158,37 @@ class SelfAttention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Pre-norm perceptron on every position: C -> ``ratio`` C -> C channels, with GELU between the two layers."""
+    """Pre-norm perceptron on every position: C -> ``ratio`` C -> C channels, with ``activation`` between the layers.
 
-    def __init__(self, channels: int, ratio: int, affine: bool) -> None:
+    GELU makes no zeros. ReLU and its square make half of the hidden map zero, and more after training.
+    """
+
+    def __init__(self, channels: int, ratio: int, affine: bool, activation: Activation = "gelu") -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         self.norm = nn.LayerNorm(channels, elementwise_affine=affine)
         self.input = FeatureMap(linear=True)
         self.up = nn.Linear(channels, ratio * channels)
-        self.hidden = FeatureMap()
+        self.hidden = FeatureMap(rectified=activation != "gelu")
         self.down = nn.Linear(ratio * channels, channels, bias=False)
         self.bn = BatchNorm(channels, affine)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.hidden(F.gelu(self.up(self.input(self.norm(x.permute(0, 2, 3, 1))))))
+        hidden = self.hidden(self.activation(self.up(self.input(self.norm(x.permute(0, 2, 3, 1))))))
         return self.bn(self.down(hidden).permute(0, 3, 1, 2))
+
+
+def _squared_relu(x: Tensor) -> Tensor:
+    return F.relu(x).square()
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "relu": F.relu,
+    "relu2": _squared_relu,
+}
+"""The functions by name."""
 
 
 def _pairs_inside(outside: Tensor, heads: int) -> Tensor | None:

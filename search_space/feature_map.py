@@ -20,7 +20,8 @@ class FeatureMap(nn.Module):
     """An identity, unless a listener is attached: then the listener's result replaces the map.
 
     Args:
-        rectified: the map is the output of a ReLU: no value is negative, and no gradient passes where it is zero.
+        rectified: the map is the output of a ReLU, or its square: no value is negative, and no gradient passes where it
+            is zero.
         normalized: the map is the output of a softmax: its mean does not depend on the network.
         waiting: the map is stored until later layers read it. It is pruned, quantized and counted like any other map.
             The tap pattern ``*`` of the lambda term skips it: the taps of the layers that read it are penalized.

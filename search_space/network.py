@@ -18,7 +18,7 @@ from search_space.genotype import CellGenotype, Genotype
 from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, primitive, relu_conv_bn
 from search_space.skeleton import CellPosition, Classifier, cell_positions, stem
-from search_space.space import SPACES, SpaceError, check_fit
+from search_space.space import SPACES, Activation, SpaceError, check_fit
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Network(nn.Module):
         image_channels: channels of an image.
         width_growth: factor on the node width of every cell.
         patch_size: side of a patch in pixels (patch embedding only).
+        activation: function between the two layers of MLPs.
         drop_path: probability that an edge is dropped for an image in training.
 
     Raises:
@@ -75,6 +76,7 @@ class Network(nn.Module):
         image_channels: int = 3,
         width_growth: float = 1.0,
         patch_size: int = 2,
+        activation: Activation = "gelu",
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
@@ -89,6 +91,7 @@ class Network(nn.Module):
             check_fit(
                 search_space, cells=cells, channels=channels, nodes=len(genotypes[kind].concat), primitives=(),
                 output_node=output_node, splitting=splitting, width_growth=width_growth, patch_size=patch_size,
+                activation=activation,
             )  # fmt: skip
         self.stem = stem(search_space, image_channels, channels, patch_size)
         self.stem_map = FeatureMap(waiting=True)
@@ -99,7 +102,7 @@ class Network(nn.Module):
             search_space, cells=cells, channels=channels, width_growth=width_growth, output_node=output_node,
             splitting=splitting, joined_nodes=joined_nodes,
         ):  # fmt: skip
-            cell = Cell(genotypes[position.kind], position, output_node, splitting)
+            cell = Cell(genotypes[position.kind], position, output_node, splitting, activation)
             self.add_module(f"cell{self.depth}", cell)
             channels_out = cell.output.channels_out
             self.depth += 1
@@ -134,8 +137,9 @@ class Cell(nn.Module):
     """
 
     def __init__(
-        self, genotype: CellGenotype, position: CellPosition, output_node: str, splitting: int
-    ) -> None:
+        self, genotype: CellGenotype, position: CellPosition, output_node: str, splitting: int,
+        activation: Activation = "gelu",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.genotype = genotype
         width = position.channels
@@ -146,7 +150,7 @@ class Cell(nn.Module):
         self.preprocess1 = relu_conv_bn(position.channels_previous, width, affine=True)
         for index, (name, source) in enumerate(genotype.edges):
             stride = 2 if position.reduction and source < 2 else 1
-            edge = primitive(name, width, stride)
+            edge = primitive(name, width, stride, activation=activation)
             self.add_module(f"edge{index}", edge)
             if not isinstance(edge, nn.Identity):
                 self.add_module(f"edge{index}_map", FeatureMap(waiting=True))

@@ -19,7 +19,7 @@ from typing_extensions import override
 from search_space.attention import MLP, SelfAttention
 from search_space.feature_map import FeatureMap
 from search_space.normalization import BatchNorm
-from search_space.space import HEADS, SpaceError
+from search_space.space import HEADS, MLP_RATIOS, Activation, SpaceError
 
 WINDOW = 4
 """Side of a window of ``window_attention``, in positions."""
@@ -102,22 +102,25 @@ def kernel_size(name: str) -> int:
     return int(name.rsplit("x", 1)[-1])
 
 
-def edge_module(name: str, channels: int, stride: int) -> nn.Module | None:
+def edge_module(name: str, channels: int, stride: int, activation: Activation = "gelu") -> nn.Module | None:
     """Return the module of a primitive on one supernet edge; None if :class:`MixedNode` evaluates it without one."""
     identity = name == "skip_connect" and stride == 1
     fused = name == "none" or name.startswith(("sep_conv", "dil_conv")) or name.endswith("pool_3x3")
-    return None if identity or fused else primitive(name, channels, stride, affine=False)
+    return None if identity or fused else primitive(name, channels, stride, False, activation)
 
 
-def primitive(name: str, channels: int, stride: int, affine: bool = True) -> nn.Module:
-    """Return the primitive ``name`` for a node of ``channels`` channels.
+def primitive(
+    name: str, channels: int, stride: int, affine: bool = True, activation: Activation = "gelu"
+) -> nn.Module:
+    """Return the primitive ``name`` for a node of ``channels`` channels; ``activation`` is that of an MLP.
 
     Raises:
         SpaceError: the primitive is unknown, or does not support ``stride``.
     """
     if name not in PRIMITIVES:
         raise SpaceError(f"a primitive must be one of {', '.join(PRIMITIVES)}, but got {name!r}")
-    return PRIMITIVES[name](channels, stride, affine)
+    chosen = {"activation": activation} if name in MLP_RATIOS else {}
+    return PRIMITIVES[name](channels, stride, affine, **chosen)
 
 
 def _depthwise(channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
@@ -166,13 +169,13 @@ def _attention(name: str, window: int | None, channels: int, stride: int, affine
     return SelfAttention(channels, HEADS[name], stride, affine, window)
 
 
-def _mlp(ratio: int, channels: int, stride: int, affine: bool) -> nn.Module:
+def _mlp(name: str, channels: int, stride: int, affine: bool, activation: Activation) -> nn.Module:
     if stride != 1:
         raise SpaceError(f"an MLP keeps height and width, but got stride {stride}")
-    return MLP(channels, ratio, affine)
+    return MLP(channels, MLP_RATIOS[name], affine, activation)
 
 
-PRIMITIVES: dict[str, Callable[[int, int, bool], nn.Module]] = {
+PRIMITIVES: dict[str, Callable[..., nn.Module]] = {
     "max_pool_3x3": _max_pool,
     "avg_pool_3x3": _avg_pool,
     "skip_connect": _skip_connect,
@@ -187,7 +190,8 @@ PRIMITIVES: dict[str, Callable[[int, int, bool], nn.Module]] = {
     "self_attention_2h": partial(_attention, "self_attention_2h", None),
     "self_attention_4h": partial(_attention, "self_attention_4h", None),
     "window_attention": partial(_attention, "window_attention", WINDOW),
-    "mlp_2x": partial(_mlp, 2),
-    "mlp_4x": partial(_mlp, 4),
+    "mlp_2x": partial(_mlp, "mlp_2x"),
+    "mlp_4x": partial(_mlp, "mlp_4x"),
 }
-"""All primitives of discrete networks; ``sep_conv_7x7`` and ``conv_7x1_1x7`` occur in published genotypes only."""
+"""All primitives of discrete networks, called with channels, stride and affine; those in ``MLP_RATIOS`` with their
+activation, too. ``sep_conv_7x7`` and ``conv_7x1_1x7`` occur in published genotypes only."""

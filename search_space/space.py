@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 from search_space.splitting import output_channels
 from shrinksweep import ShrinksweepError
@@ -98,6 +98,10 @@ register(
 
 HEADS = {"self_attention": 4, "self_attention_2h": 2, "self_attention_4h": 4, "window_attention": 4}
 """Heads of each attention primitive. They must divide the node width."""
+MLP_RATIOS = {"mlp_2x": 2, "mlp_4x": 4}
+"""Width of the hidden layer of each MLP primitive, in node widths."""
+Activation = Literal["gelu", "relu", "relu2"]
+"""Function between the two layers of an MLP primitive; ``relu2`` is the square of ReLU (So et al., NeurIPS 2021)."""
 
 
 MAX_WIDTH = 2**24
@@ -114,6 +118,7 @@ def check_fit(
     splitting: int,
     width_growth: float,
     patch_size: int,
+    activation: str = "gelu",
     primitives: tuple[str, ...] | None = None,
     partial_channels: int = 1,
     input_shape: tuple[int, int, int] | None = None,
@@ -129,6 +134,7 @@ def check_fit(
         splitting: s, the parameter of the output node.
         width_growth: factor on the node width of every cell.
         patch_size: side of a patch in pixels (patch embedding only).
+        activation: function between the two layers of an MLP; another one than GELU needs a space with MLPs.
         primitives: the primitives that must fit the node widths; None: all of the space.
         partial_channels: K; the primitives operate on 1/K of the channels (PC-DARTS).
         input_shape: [C, H, W] of an image; None skips the check of the image size.
@@ -136,8 +142,17 @@ def check_fit(
     Raises:
         SplittingError: ``splitting`` does not fit the output node.
         SpaceError: too few cells for a normal cell beside the reductions, cells without channels or with too many,
-            heads that do not divide the width, or an image too small for the stem or the reductions.
+            heads that do not divide the width, an activation that is unknown or that no primitive has, or an image too
+            small for the stem or the reductions.
     """
+    if activation not in get_args(Activation):
+        raise SpaceError(
+            f"`activation` must be one of {', '.join(get_args(Activation))}, but got {activation!r}"
+        )
+    if activation != "gelu" and not MLP_RATIOS.keys() & set(space.primitives):
+        raise SpaceError(
+            f"`activation` must be gelu in a space without MLPs, but got {activation} with {space.name}"
+        )
     reductions = space.skeleton.reductions
     if len(space.skeleton.reduction_cells(cells)) < len(reductions) or cells <= len(reductions):
         raise SpaceError(

@@ -25,6 +25,7 @@ from torch.autograd.function import FunctionCtx
 from typing_extensions import override
 
 from search_space.primitives import FactorizedReduce, edge_module, halves, kernel_size
+from search_space.space import Activation
 from search_space.supernet.block_products import concatenated, product
 from search_space.supernet.depthwise import batch_to_space, depthwise_conv, space_to_batch
 from search_space.supernet.projection import ProjectNorm
@@ -41,6 +42,7 @@ class MixedNode(nn.Module):
         primitives: names of the P primitives.
         channels: C.
         strides: the stride of each of the E edges.
+        activation: function between the two layers of MLPs.
 
     Attributes:
         order: indices into the flattened gamma [E P]: the unfused terms, then separable and dilated convolutions.
@@ -48,7 +50,13 @@ class MixedNode(nn.Module):
 
     order: Tensor
 
-    def __init__(self, primitives: Sequence[str], channels: int, strides: Sequence[int]) -> None:
+    def __init__(
+        self,
+        primitives: Sequence[str],
+        channels: int,
+        strides: Sequence[int],
+        activation: Activation = "gelu",
+    ) -> None:
         super().__init__()
         self.primitives, self.channels, self.strides = tuple(primitives), channels, tuple(strides)
         edges = len(strides)
@@ -68,7 +76,7 @@ class MixedNode(nn.Module):
                 f"{name}_{edge}": module
                 for name in primitives
                 for edge, stride in enumerate(strides)
-                if (module := edge_module(name, channels, stride)) is not None
+                if (module := edge_module(name, channels, stride, activation)) is not None
             }
         )
         self.unfused = [

@@ -19,7 +19,7 @@ from search_space.normalization import recomputed
 from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, relu_conv_bn
 from search_space.skeleton import CellPosition, Classifier, cell_positions, stem
-from search_space.space import SPACES, check_fit
+from search_space.space import SPACES, Activation, check_fit
 from search_space.supernet import fused
 from search_space.supernet.mixed import MixedNode
 from search_space.supernet.sources import Source, SourceForms
@@ -38,6 +38,7 @@ class Supernet(nn.Module):
         image_channels: channels of an image.
         width_growth: factor on the node width of every cell.
         patch_size: side of a patch in pixels (patch embedding only).
+        activation: function between the two layers of MLPs.
         partial_channels: K of PC-DARTS: the primitives operate on the first 1/K of the channels; 1: on all.
         edge_normalization: use the edge weights beta of PC-DARTS, one parameter per edge.
         recompute: activation checkpointing: keep only the inputs of each cell for the backward pass.
@@ -65,6 +66,7 @@ class Supernet(nn.Module):
         image_channels: int = 3,
         width_growth: float = 1.0,
         patch_size: int = 2,
+        activation: Activation = "gelu",
         partial_channels: int = 1,
         edge_normalization: bool = False,
         recompute: bool = False,
@@ -73,7 +75,7 @@ class Supernet(nn.Module):
         search_space = SPACES[space]
         check_fit(
             search_space, cells=cells, channels=channels, nodes=nodes, output_node=output_node, splitting=splitting,
-            width_growth=width_growth, patch_size=patch_size, partial_channels=partial_channels,
+            width_growth=width_growth, patch_size=patch_size, partial_channels=partial_channels, activation=activation,
         )  # fmt: skip
         self.space, self.nodes = search_space, nodes
         self.stem = stem(search_space, image_channels, channels, patch_size)
@@ -84,8 +86,9 @@ class Supernet(nn.Module):
             splitting=splitting, joined_nodes=dict.fromkeys(("normal", "reduce"), nodes),
         ):  # fmt: skip
             cell = SuperCell(
-                search_space.primitives, position, nodes, output_node, splitting, partial_channels, recompute
-            )
+                search_space.primitives, position, nodes, output_node, splitting, partial_channels, recompute,
+                activation,
+            )  # fmt: skip
             self.add_module(f"cell{len(self.kinds)}", cell)
             self.kinds.append(position.kind)
             channels_out = cell.output.channels_out
@@ -169,7 +172,7 @@ class SuperCell(nn.Module):
 
     def __init__(
         self, primitives: tuple[str, ...], position: CellPosition, nodes: int, output_node: str, splitting: int,
-        partial_channels: int, recompute: bool,
+        partial_channels: int, recompute: bool, activation: Activation,
     ) -> None:  # fmt: skip
         super().__init__()
         width = position.channels
@@ -187,7 +190,7 @@ class SuperCell(nn.Module):
             for source, stride in enumerate(strides)
         )
         self.mixed = nn.ModuleList(
-            MixedNode(primitives, operated, strides[: node + 2]) for node in range(nodes)
+            MixedNode(primitives, operated, strides[: node + 2], activation) for node in range(nodes)
         )
         self.output = OutputNode(output_node, splitting, nodes, width)
 

@@ -99,17 +99,24 @@ class PlainSelfAttention(nn.Module):
 
 
 class PlainMLP(nn.Module):
-    """Norm, a wide layer, GELU (x times the normal distribution function of x), a narrow layer, batch norm."""
+    """Norm, a wide layer, an activation, a narrow layer, batch norm.
 
-    def __init__(self, channels: int, ratio: int) -> None:
+    GELU is x times the normal distribution function of x; ReLU is x where it is positive; relu2 is its square.
+    """
+
+    def __init__(self, channels: int, ratio: int, activation: str = "gelu") -> None:
         super().__init__()
+        self.activation = activation
         self.up = nn.Linear(channels, ratio * channels)
         self.down = nn.Linear(ratio * channels, channels, bias=False)
         self.bn = nn.BatchNorm2d(channels, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.up(layer_norm(x.permute(0, 2, 3, 1)))
-        hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
+        if self.activation == "gelu":
+            hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
+        else:
+            hidden = torch.where(hidden > 0, hidden, 0.0) ** {"relu": 1, "relu2": 2}[self.activation]
         return self.bn(self.down(hidden).permute(0, 3, 1, 2))
 
 

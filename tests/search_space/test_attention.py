@@ -11,8 +11,10 @@ from torch import Tensor
 from search_space.attention import MLP, SelfAttention
 from search_space.feature_map import listening, taps
 from search_space.primitives import primitive
+from search_space.space import Activation
 from tests.oracles.matching import module_matches
 from tests.oracles.plain_attention import PlainSelfAttention, attention_primitive
+from trials.feature_maps.regularization import Regularizer
 
 pytestmark = pytest.mark.device
 
@@ -37,6 +39,29 @@ def test_primitives_equal_the_reference(name: str, size: tuple[int, int]) -> Non
         match.plain.data.copy_(match.part(match.fast.data))
     x = torch.randn(2, 8, *size, dtype=torch.float64)
     torch.testing.assert_close(fast(x), plain(x), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu2"])
+def test_the_hidden_map_of_a_rectified_mlp_has_the_exact_gradient_of_l1(activation: Activation) -> None:
+    mlp = MLP(8, 2, affine=True, activation=activation)
+    perturbed(mlp)
+    x = torch.randn(2, 8, 3, 3, dtype=torch.float64)
+    weights, hidden = list(mlp.up.parameters()), []
+    regularizer = Regularizer(mlp, "l1", ["hidden"])
+    with regularizer.collecting():
+        mlp(x)
+        found = torch.autograd.grad(regularizer.term(), weights)
+
+    def record(x: Tensor) -> Tensor:
+        hidden.append(x)
+        return x
+
+    with listening(mlp, {"hidden": record}):
+        mlp(x)
+    assert mlp.hidden.rectified
+    assert (hidden[0] == 0).any()
+    for one, other in zip(found, torch.autograd.grad(hidden[0].mean(), weights), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", ["self_attention", "window_attention"])

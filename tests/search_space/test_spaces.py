@@ -59,6 +59,8 @@ def test_widths_double_at_reductions_and_grow_by_the_factor() -> None:
         ("darts", {"input_shape": (1, 7, 28)}, SpaceError, "2 reductions need images of at least 8 pixels a side"),
         ("attention", {"input_shape": (3, 9, 8)}, SpaceError, "`patch_size` must divide the image's 9x8 pixels"),
         ("attention", {"input_shape": (3, 8, 8), "patch_size": 3}, SpaceError, "but got patch_size=3"),
+        ("attention", {"activation": "swish"}, SpaceError, "must be one of gelu, relu, relu2, but got 'swish'"),
+        ("hybrid", {"activation": "relu"}, SpaceError, "gelu in a space without MLPs, but got relu with hybrid"),
     ],
 )  # fmt: skip
 def test_sizes_that_do_not_fit_are_one_clear_error(

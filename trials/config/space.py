@@ -6,12 +6,13 @@ from typing import Annotated, Literal, TypedDict, cast
 
 from pydantic import Field, model_validator
 
-from search_space.space import SPACES, check_fit
+from search_space.space import SPACES, Activation, check_fit
 from trials.config.base import Config, Count, Positive
+from trials.config.younger_fields import Added
 
 
 class NetworkSizes(TypedDict):
-    """Keyword arguments that size a ``Network``."""
+    """Keyword arguments of a ``Network`` that its genotype does not hold."""
 
     cells: int
     channels: int
@@ -19,6 +20,7 @@ class NetworkSizes(TypedDict):
     splitting: int
     width_growth: float
     patch_size: int
+    activation: Activation
 
 
 class SupernetSizes(NetworkSizes):
@@ -49,6 +51,9 @@ class SpaceConfig(Config):
     """Factor on the node width of every cell; the result is rounded to whole channels."""
     patch_size: Count = 2
     """Side of an image patch, in pixels (``attention`` space only). It must divide the image size."""
+    activation: Annotated[Activation, Added(before="gelu")] = "gelu"
+    """Function between the two layers of an MLP (spaces with MLPs only): ``gelu`` makes no zeros; ``relu`` and
+    ``relu2``, its square, make half of the hidden features zero and more."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> SpaceConfig:

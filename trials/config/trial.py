@@ -58,6 +58,7 @@ class TrialConfig(Config):
             splitting=space.splitting,
             width_growth=space.width_growth,
             patch_size=space.patch_size,
+            activation=space.activation,
         )
 
     def check_images(self, shape: tuple[int, int, int]) -> None:

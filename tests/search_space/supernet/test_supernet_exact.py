@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from search_space import Supernet
+from search_space.space import Activation
 from search_space.supernet.mixed import BLOCK_ELEMENTS
 from tests.oracles.matching import copy_to_plain, matches, shuffle_parameters
+from tests.oracles.plain_attention import PlainMLP
 from tests.oracles.plain_darts import PlainSupernet, Sizes
 from tests.oracles.plain_pc_darts import PlainPartialSupernet
 
@@ -25,14 +27,25 @@ CLASSES = 5
 def pair(
     space: str, dtype: torch.dtype = torch.float64, *, nodes: int = 2, channels: int = 4,
     output_node: str = "concat", splitting: int = 1, recompute: bool = False, k: int = 1,
+    activation: Activation = "gelu",
 ) -> tuple[Supernet, PlainSupernet]:  # fmt: skip
     """Return the fast supernet and the reference with equal parameters."""
     sizes: Sizes = {
         "cells": 3, "channels": channels, "classes": CLASSES, "nodes": nodes, "output_node": output_node,
         "splitting": splitting,
     }  # fmt: skip
-    fast = Supernet(space, **sizes, recompute=recompute, partial_channels=k, edge_normalization=k > 1)
+    fast = Supernet(
+        space,
+        **sizes,
+        recompute=recompute,
+        partial_channels=k,
+        edge_normalization=k > 1,
+        activation=activation,
+    )
     plain = PlainSupernet(space, **sizes) if k == 1 else PlainPartialSupernet(space, k=k, **sizes)
+    for module in plain.modules():
+        if isinstance(module, PlainMLP):
+            module.activation = activation
     shuffle_parameters(fast)
     fast.to(dtype)
     plain.to(dtype)
@@ -89,6 +102,13 @@ def test_supernet_equals_the_reference(space: str, output_node: str, splitting: 
     side = (8, 8) if space != "attention" else (12, 10)
     fast, plain = pair(space, output_node=output_node, splitting=splitting)
     assert_equal_everywhere(fast, plain, *batch(side))
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu2"])
+def test_every_activation_equals_the_reference(activation: Activation) -> None:
+    assert_equal_everywhere(
+        *pair("attention", activation=activation, recompute=activation == "relu2"), *batch((8, 8))
+    )
 
 
 @pytest.mark.parametrize("side", [(9, 9), (7, 10), (13, 8)])
