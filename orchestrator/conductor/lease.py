@@ -82,6 +82,8 @@ def holding(
     _await_free(directory, notify, sleep)
     holder = Holder(directory)
     holder.take(sleep)
+    if (caveat := holder.directory.storage.caveat) is not None:
+        notify(f"note: {caveat}")
     stop = threading.Event()
     renewing = threading.Thread(target=holder.keep_renewing, args=(stop,), name="lease", daemon=True)
     renewing.start()
@@ -118,7 +120,7 @@ class Holder:
             HeldError: another launch does so at the same time.
             LaunchError: the run directory is gone.
         """
-        self._unfenced.open_fence(self.fence)
+        self.directory = self._unfenced.open_fence(self.fence)
         try:
             self.directory.write_lease(self.lease)
             sleep(SETTLE_S)

@@ -7,8 +7,10 @@ Tune would blame a trial for an exception in one of these hooks. So the conducto
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypedDict, TypeVar, cast
 
@@ -44,6 +46,8 @@ class Attempt(TypedDict):
     """Ledger index of the trial."""
     config: str
     """Its ``TrialConfig``, as JSON."""
+    number: int
+    """Grows with every attempt of the launch."""
 
 
 class _Hooks(Protocol):
@@ -71,8 +75,9 @@ def trainable(job: Job) -> Callable[[Attempt], None]:
     """Return the function that Tune runs for one attempt at a trial."""
 
     def shrinksweep(attempt: Attempt) -> None:
+        directory = job.directory.of_attempt(attempt["index"], attempt["number"])
         try:
-            run_attempt(job, attempt["index"], attempt["config"], _report)
+            run_attempt(replace(job, directory=directory), attempt["index"], attempt["config"], _report)
             end = {OUTCOME: "finished"}
         except InfeasibleError as error:  # a result, not a failure: this process can run the next trial
             end = {OUTCOME: "infeasible", "reason": str(_cause(error))}
@@ -109,23 +114,30 @@ class LedgerSearch(_NotSaved, Searcher):  # type: ignore[misc]
         """Why a Tune trial failed, by its id. Filled by the scheduler: Tune does not tell a searcher the error."""
         self.indices: dict[str, int] = {}
         """Ledger index of each running Tune trial, by its id."""
+        self._numbers = itertools.count(1)
+        self._number_of: dict[str, int] = {}
         self.controller: TuneController | None = None
         """Tune's controller, known once it has added a trial."""
 
     @override
     def suggest(self, trial_id: str) -> Attempt | str | None:
-        entry = self._next()
+        entry = self._next(trial_id)
         if entry is not None:
             self.indices[trial_id] = entry.index
-            return {"index": entry.index, "config": json.dumps(entry.config)}
+            config = json.dumps(entry.config)
+            return {"index": entry.index, "config": config, "number": self._number_of[trial_id]}
         over = self.conductor.done or self.conductor.failure is not None
         return str(Searcher.FINISHED) if over else None
 
     @_guarded
-    def _next(self) -> LedgerEntry | None:
+    def _next(self, trial_id: str) -> LedgerEntry | None:
         if self.conductor.failure is not None or not self.capacity.has_room(len(self.indices)):
             return None
-        return self.conductor.next()
+        entry = self.conductor.next()
+        if entry is not None:
+            self._number_of[trial_id] = next(self._numbers)
+            self.conductor.directory.open_attempt(entry.index, self._number_of[trial_id])
+        return entry
 
     @override
     @_guarded
@@ -133,6 +145,7 @@ class LedgerSearch(_NotSaved, Searcher):  # type: ignore[misc]
         index = self.indices.pop(trial_id, None)
         if index is None:
             return
+        self.conductor.directory.close_attempt(index, self._number_of.pop(trial_id))
         if error and self.conductor.failure is not None:
             return  # the launch ends, and the trial goes on in the next one
         if error:

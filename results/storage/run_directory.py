@@ -29,7 +29,7 @@ from results.storage.front import FrontFile
 from results.storage.lease import Lease, LeaseFile
 from results.storage.ledger import Ledger, LedgerEntry
 from results.storage.leftovers import incomplete_files
-from results.storage.parquet_files.compacted_file import CompactedFile
+from results.storage.parquet_files.compacted_file import CompactedFile, Manifests
 from results.storage.problems import Problem, Problems
 from results.storage.sweep_file import SweepFile
 from results.storage.trial_files import Keys, TrialFiles, checked_key
@@ -49,6 +49,7 @@ class RunDirectory:
         create: make the folders at once, so that a directory that cannot be written to fails early.
         filesystem: the file system of ``path``.
         problems: what has been found broken; default: nothing yet.
+        manifests: those of the compacted points that have been read; default: none yet.
 
     Raises:
         ResultsError: ``pyarrow.fs`` cannot open the URI.
@@ -61,6 +62,7 @@ class RunDirectory:
         create: bool = False,
         filesystem: pafs.FileSystem | None = None,
         problems: Problems | None = None,
+        manifests: Manifests | None = None,
     ) -> None:
         self.storage: Storage = (
             open_storage(path, filesystem) if isinstance(path, (str, os.PathLike)) else path
@@ -70,7 +72,8 @@ class RunDirectory:
         self._ledger = Ledger(self._files)
         self._lease = LeaseFile(self._files)
         self._progress = TrialFiles(self._files, "progress", PROGRESS, "step")
-        compacted = CompactedFile(self._files, "points.parquet")
+        self._manifests: Manifests = {} if manifests is None else manifests
+        compacted = CompactedFile(self._files, "points.parquet", self._manifests)
         self._points = TrialFiles(self._files, "points", POINTS, "rung", compacted)
         self._checkpoints = Checkpoints(self._files)
         self._front = FrontFile(self._files)
@@ -94,8 +97,11 @@ class RunDirectory:
     ) -> RunDirectory:
         """Return the same directory on a storage that retries, see ``RetryingStorage``."""
         inner = self.storage.inner if isinstance(self.storage, RetryingStorage) else self.storage
-        retrying = RetryingStorage(inner, retry_for_s, sleep, notify)
-        return RunDirectory(retrying, problems=self._files.problems)
+        return self._on(RetryingStorage(inner, retry_for_s, sleep, notify))
+
+    def _on(self, storage: Storage) -> RunDirectory:
+        """Return the same directory, reached in another way."""
+        return RunDirectory(storage, problems=self._files.problems, manifests=self._manifests)
 
     # --- fences ---
 
@@ -105,11 +111,11 @@ class RunDirectory:
 
     def within(self, fence: Fence) -> RunDirectory:
         """Return the same directory inside a fence: it and its copies change nothing unless the fence exists."""
-        return RunDirectory(self.storage.within(fence), problems=self._files.problems)
+        return self._on(self.storage.within(fence))
 
-    def open_fence(self, fence: Fence) -> None:
-        """Set up a fence."""
-        self.storage.write(fence.mark, b"")
+    def open_fence(self, fence: Fence) -> RunDirectory:
+        """Set up a fence, and return the same directory inside it."""
+        return self._on(self.storage.open(fence))
 
     def close_fence(self, path: str) -> None:
         """Remove a fence. Afterwards nothing that happens inside it changes the run.
@@ -118,10 +124,32 @@ class RunDirectory:
             OSError: it cannot be removed.
         """
         for _ in range(CLOSE_ATTEMPTS):  # meanwhile its holder may write into it
-            if path not in self.fences():
+            if not self.storage.exists(path):
                 return
             self.storage.remove_folder(path)
         raise OSError(f"the folder {self.uri}/{path} must be removed before another launch, but it cannot be")
+
+    def of_attempt(self, trial: int, attempt: int) -> RunDirectory:
+        """Return the same directory inside the fence of an attempt at a trial; without a fence, the directory itself.
+
+        ``open_attempt`` sets it up, and ``close_attempt`` removes it: what is left of the attempt changes nothing then.
+        """
+        fence = self.storage.fence
+        return self if fence is None else self.within(fence.of_attempt(trial, attempt))
+
+    def open_attempt(self, trial: int, attempt: int) -> None:
+        """Set up the fence of an attempt, inside the one of its launch."""
+        if self.storage.fence is not None:
+            self.storage.open(self.storage.fence.of_attempt(trial, attempt))
+
+    def close_attempt(self, trial: int, attempt: int) -> None:
+        """Remove the fence of an attempt.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        if self.storage.fence is not None:
+            self.close_fence(self.storage.fence.of_attempt(trial, attempt).path)
 
     def make_folders(self) -> None:
         """Make the folders of a run.

@@ -23,11 +23,13 @@ class S3Server:
 
     ``fails(method, count)`` is called before each request, the ``count``-th of its method. It returns "no" (the request
     is served), "busy" (503, nothing is done), "lost" (done, but the answer is 503) or "cut" (the answer ends half-way).
+    It may block: then the request is on its way. Without ``knows_conditions``, conditions of puts are not obeyed.
     """
 
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.fails: Callable[[str, int], str] = lambda method, count: "no"
+        self.knows_conditions = True
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
         self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet)
@@ -54,7 +56,10 @@ class S3Server:
         method = environ["REQUEST_METHOD"]
         with self._lock:
             self.requests.append(method)
-            how = self.fails(method, self.requests.count(method))
+            count = self.requests.count(method)
+        how = self.fails(method, count)
+        if not self.knows_conditions:
+            environ = {name: environ[name] for name in environ if not name.startswith("HTTP_IF_")}
         if how == "busy":
             return _slow_down(start_response)
         if how == "no":

@@ -13,6 +13,7 @@ import pyarrow.fs as pafs
 from typing_extensions import override
 
 from results.errors import ResultsError, one_line
+from results.storage.backends.conditional_puts import ConditionalPuts, conditional_puts
 from results.storage.backends.credentials import without_credentials, without_secrets
 from results.storage.backends.fence import Fence, RecentCheck
 from results.storage.backends.storage import (
@@ -81,13 +82,14 @@ class RemoteStorage(Storage):
     """A folder of any ``pyarrow.fs`` file system.
 
     A write is one put on an object store, and a temporary file and a rename elsewhere. ``shown`` is the URI without
-    credentials.
+    credentials. ``puts`` are used inside a fence; None: not opened yet, or the store has no conditional puts.
     """
 
     filesystem: pafs.FileSystem
     root: str
     shown: str
     fence: Fence | None = None
+    puts: ConditionalPuts | None = None
     _recent: RecentCheck = field(default_factory=RecentCheck, repr=False, compare=False)
 
     @property
@@ -105,9 +107,38 @@ class RemoteStorage(Storage):
         return replace(self, fence=fence, _recent=RecentCheck())
 
     @override
+    def open(self, fence: Fence) -> RemoteStorage:
+        self._check_fence()
+        mark = fence.marks[0]
+        try:
+            if not _puts_atomically(self.filesystem):
+                self.filesystem.create_dir(self._absolute(fence.path), recursive=fence.trial is None)
+            self._put(self._absolute(mark), [b""])
+        except FileNotFoundError:
+            if self.fence is None:
+                raise
+            raise lost_fence(self) from None
+        puts = self.puts or conditional_puts(self.filesystem, self.root, proven_by=mark)
+        return replace(self.within(fence), puts=puts)
+
+    @property
+    @override
+    def caveat(self) -> str | None:
+        if self.puts is not None or not _puts_atomically(self.filesystem):
+            return None
+        return (
+            "this object store takes no conditional puts from here: a put that arrives after another launch has "
+            "taken the run over may replace one of its files"
+        )
+
+    @override
     def write(self, path: str, *parts: bytes) -> None:
         self._check_fence()
         target = self._absolute(path)
+        if self.fence is not None and self.puts is not None:
+            if not self.puts.replace(path, b"".join(parts), self.fence):
+                raise lost_fence(self)
+            return
         if _puts_atomically(self.filesystem):
             self._put(target, parts)
             return
@@ -127,7 +158,7 @@ class RemoteStorage(Storage):
     def _check_fence(self) -> None:
         """Raise ``LostLeaseError`` if there was a fence, and it is gone."""
         fence = self.fence
-        if fence is not None and not self._recent.exists(lambda: self.exists(fence.mark)):
+        if fence is not None and not self._recent.exists(lambda: all(map(self.exists, fence.marks))):
             raise lost_fence(self)
 
     def _put(self, target: str, parts: Iterable[bytes]) -> None:

@@ -65,6 +65,15 @@ class RetryingStorage(Storage):
         return replace(self, inner=self.inner.within(fence))
 
     @override
+    def open(self, fence: Fence) -> RetryingStorage:
+        return replace(self, inner=self._retry(fence.path, lambda: self.inner.open(fence)))
+
+    @property
+    @override
+    def caveat(self) -> str | None:
+        return self.inner.caveat
+
+    @override
     def write(self, path: str, *parts: bytes) -> None:
         self._retry(path, lambda: self.inner.write(path, *parts))
 

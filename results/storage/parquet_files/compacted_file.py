@@ -12,6 +12,9 @@ from results.storage.checked_files import CheckedFiles
 from results.storage.parquet_files import parquet
 from results.storage.parquet_files.schema_cast import ColumnSelection
 
+Manifests = dict[FileVersion, dict[str, FileVersion]]
+"""{version of the compacted file: its manifest}."""
+
 
 @dataclass
 class CompactedFile:
@@ -19,8 +22,8 @@ class CompactedFile:
 
     files: CheckedFiles
     path: str
-    _cache: tuple[FileVersion, dict[str, FileVersion]] | None = field(default=None, init=False, repr=False)
-    """Version of the compacted file, and its manifest: it is long, and every trial that starts asks for it."""
+    manifests: Manifests = field(default_factory=dict, repr=False)
+    """The last manifest that was read: it is long, and every trial that starts asks for it."""
 
     def manifest(self) -> dict[str, FileVersion]:
         """Return {trial key: version of its file when it was copied}; empty without a readable compacted file."""
@@ -28,12 +31,14 @@ class CompactedFile:
         version = next((file.version for file in storage.list("") if file.name == self.path), None)
         if version is None:
             return {}
-        if self._cache is None or self._cache[0] != version:
+        manifest = self.manifests.get(version)
+        if manifest is None:
             manifest = self.files.read(self.path, lambda: parquet.read_manifest(storage, self.path))
             if manifest is None:
                 return {}
-            self._cache = version, manifest
-        return self._cache[1]
+            self.manifests.clear()
+            self.manifests[version] = manifest
+        return manifest
 
     def read(self, selection: ColumnSelection) -> pa.Table | None:
         """Return the selected columns of all rows; None without a readable compacted file."""

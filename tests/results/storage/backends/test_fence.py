@@ -12,7 +12,8 @@ import pytest
 
 from results import LostLeaseError, RunDirectory
 from results.storage.backends.fence import CHECK_EVERY_S, Fence, RecentCheck
-from results.storage.backends.storage import Storage
+from results.storage.backends.storage import FileVersion, Storage
+from results.storage.parquet_files import parquet
 from tests.results.rows import epoch_rows, key_of, point_rows
 
 FENCE = Fence(3, "abc")
@@ -22,8 +23,7 @@ LATER = Fence(4, "def")
 @pytest.fixture
 def inside(directory: RunDirectory) -> RunDirectory:
     """Return a directory inside an open fence."""
-    directory.open_fence(FENCE)
-    return directory.within(FENCE)
+    return directory.open_fence(FENCE)
 
 
 CHANGES: dict[str, Callable[[Storage], None]] = {
@@ -143,6 +143,56 @@ def test_an_object_store_is_asked_at_most_once_a_second_and_after_every_suspensi
     assert not check.exists(look)
     assert not check.exists(look)
     assert len(asked) == 5
+
+
+# --- attempts at a trial ---
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_earlier_attempt_changes_nothing_and_the_next_one_does(inside: RunDirectory, change: str) -> None:
+    for attempt in (1, 2):
+        inside.open_attempt(0, attempt)
+    earlier, later = inside.of_attempt(0, 1), inside.of_attempt(0, 2)
+    earlier.storage.write("ledger/file", b"old")
+    inside.close_attempt(0, 1)
+    with pytest.raises(LostLeaseError):
+        CHANGES[change](pickle.loads(pickle.dumps(earlier)).storage)  # noqa: S301
+    assert inside.storage.read("ledger/file") == b"old"
+    CHANGES[change](later.storage)
+
+
+def test_an_attempt_ends_with_its_launch_and_none_begins_afterwards(
+    directory: RunDirectory, inside: RunDirectory
+) -> None:
+    inside.open_attempt(0, 1)
+    directory.close_fence(FENCE.path)
+    for late in (
+        lambda: inside.of_attempt(0, 1).storage.write("ledger/file", b"late"),
+        lambda: pickle.loads(pickle.dumps(inside)).open_attempt(0, 2),  # noqa: S301
+        lambda: inside.of_attempt(0, 2).storage.write("ledger/file", b"late"),
+    ):
+        with pytest.raises(LostLeaseError):
+            late()
+    assert directory.fences() == set()
+    assert directory.storage.list("ledger") == []
+
+
+def test_attempts_do_not_each_read_the_manifest_of_the_compacted_points(
+    inside: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside.write_points(key_of(0), point_rows(0))
+    inside.compact()
+    reads: list[str] = []
+    read = parquet.read_manifest
+
+    def noting(storage: Storage, path: str) -> dict[str, FileVersion]:
+        reads.append(path)
+        return read(storage, path)
+
+    monkeypatch.setattr(parquet, "read_manifest", noting)
+    for attempt in range(3):
+        assert not inside.of_attempt(1, attempt).has_points(key_of(1))
+    assert reads == ["points.parquet"]
 
 
 # --- files of a later launch ---

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from orchestrator.conductor.lease import HeldError, holding
 from results import LostLeaseError, ResultsError, RunDirectory, open_run, open_runs
 from results.storage.backends.credentials import without_credentials
+from results.storage.backends.fence import Fence
 from results.storage.backends.remote_storage import RemoteStorage
 from results.storage.backends.retrying_storage import RetryingStorage
-from tests.results.rows import key_of, point_rows
+from tests.results.rows import epoch_rows, key_of, point_rows
 from tests.results.s3 import PASSWORD, USER, S3Server, s3_server
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -28,6 +32,7 @@ def running() -> Iterator[S3Server]:
 def server(running: S3Server) -> Iterator[S3Server]:
     yield running
     running.fails = lambda method, count: "no"
+    running.knows_conditions = True
 
 
 @pytest.fixture
@@ -150,3 +155,127 @@ def test_a_missing_bucket_is_named(server: S3Server) -> None:
     uri = server.new_uri("runs/night").replace("@bucket-", "@other-")
     with pytest.raises(OSError, match="bucket does not exist"):
         RunDirectory(uri).write_sweep({"name": "night"}, {})
+
+
+# --- puts that arrive late ---
+
+EARLIER, LATER = Fence(3, "abc"), Fence(4, "def")
+
+WRITES: dict[str, Callable[[RunDirectory, int], None]] = {
+    "progress": lambda directory, length: directory.write_progress(key_of(0), epoch_rows(0, length)),
+    "points": lambda directory, length: directory.write_points(key_of(0), point_rows(0, rungs=length)),
+    "checkpoint": lambda directory, length: directory.write_checkpoint(key_of(0), 9, b"%d" % length),
+    "ledger": lambda directory, length: directory.storage.write("ledger/000000.json", b"%d" % length),
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+@pytest.mark.parametrize("before", [False, True], ids=["a new file", "a file that was there"])
+def test_a_put_that_arrives_after_a_takeover_replaces_nothing(
+    directory: RunDirectory, server: S3Server, what: str, before: bool
+) -> None:
+    write = WRITES[what]
+    earlier = directory.open_fence(EARLIER)
+    if before:
+        write(earlier, 1)
+    with on_its_way(server, lambda: write(earlier, 2)) as failures:
+        directory.close_fence(EARLIER.path)
+        write(directory.open_fence(LATER), 3)
+        stored = contents(directory)
+    if what == "checkpoint":  # its name has the token: the late one lands beside the newer one
+        assert next(directory.read_checkpoints(key_of(0))) == b"3"
+        return
+    assert [type(failure) for failure in failures] == [LostLeaseError]
+    assert contents(directory) == stored
+
+
+def test_a_put_of_an_earlier_attempt_does_not_replace_what_the_next_one_has_written(
+    directory: RunDirectory, server: S3Server
+) -> None:
+    launch = directory.open_fence(LATER)
+    earlier, later = (launch.open_fence(LATER.of_attempt(0, attempt)) for attempt in (7, 8))
+    for write in WRITES.values():
+        with on_its_way(server, lambda write=write: write(earlier, 2)) as failures:  # type: ignore[misc]
+            write(later, 3)
+            stored = contents(directory)
+        assert [type(failure) for failure in failures] == [LostLeaseError]
+        assert contents(directory) == stored
+    WRITES["ledger"](launch, 4)  # the launch itself is no attempt at the trial
+    WRITES["ledger"](launch.open_fence(LATER.of_attempt(1, 2)), 5)  # nor is an attempt at another
+
+
+def test_a_lost_answer_to_a_conditional_put_is_no_loss(directory: RunDirectory, server: S3Server) -> None:
+    inside = directory.open_fence(LATER)
+    server.fails = lambda method, count: "lost" if method == "PUT" and count % 2 else "no"
+    for length in (1, 2):
+        inside.write_points(key_of(0), point_rows(0, rungs=length))
+    inside.write_network(key_of(0), bytes(12_000_000))  # more than a part of a multipart upload
+    assert directory.read_points().num_rows == 2
+    assert len(directory.read_network(key_of(0))) == 12_000_000
+
+
+def test_a_store_without_conditional_puts_is_written_to_and_told_of(
+    directory: RunDirectory, server: S3Server
+) -> None:
+    said: list[str] = []
+    with holding(directory, said.append) as holder:
+        holder.directory.write_points(key_of(0), point_rows(0))
+        assert holder.directory.storage.caveat is None
+    assert said == []
+    server.knows_conditions = False
+    with holding(directory, said.append) as holder:
+        holder.directory.write_points(key_of(0), point_rows(0))
+    assert len(said) == 1
+    assert said[0].startswith("note: this object store takes no conditional puts from here")
+
+
+def test_conditional_puts_use_the_credentials_of_a_profile(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = f"[default]\naws_access_key_id={USER}\naws_secret_access_key={PASSWORD}\n"
+    (tmp_path / "credentials").write_text(profile)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    directory = RunDirectory(server.new_uri("runs/night").replace(f"{USER}:{PASSWORD}@", ""))
+    inside = directory.open_fence(LATER)
+    assert inside.storage.caveat is None
+    inside.write_network(key_of(0), b"network")
+    assert directory.read_network(key_of(0)) == b"network"
+
+
+@contextmanager
+def on_its_way(server: S3Server, write: Callable[[], None]) -> Iterator[list[Exception]]:
+    """Begin a write, and let its put reach the server when the block has ended. Yield what the write has raised."""
+    failures: list[Exception] = []
+    sent, let_through = threading.Event(), threading.Event()
+
+    def wait_for_the_first(method: str, count: int) -> str:
+        if method == "PUT" and not sent.is_set():
+            sent.set()
+            assert let_through.wait(20)
+        return "no"
+
+    def run() -> None:
+        try:
+            write()
+        except Exception as error:
+            failures.append(error)
+
+    server.fails = wait_for_the_first
+    writing = threading.Thread(target=run)
+    writing.start()
+    try:
+        assert sent.wait(20)
+        yield failures
+    finally:
+        let_through.set()
+        writing.join(20)
+
+
+def contents(directory: RunDirectory) -> dict[str, bytes]:
+    """Return all objects of the trials."""
+    folders = ["ledger", "progress", "points", "networks", f"checkpoints/{key_of(0)}"]
+    storage = directory.storage
+    paths = [f"{folder}/{file.name}" for folder in folders for file in storage.list(folder)]
+    return {path: storage.read(path) for path in paths}
