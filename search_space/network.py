@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from typing_extensions import override
 
+from search_space import skeleton
 from search_space.feature_map import FeatureMap
 from search_space.genotype import CellGenotype, Genotype
 from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, primitive, relu_conv_bn
-from search_space.skeleton import CellPosition, Classifier, cell_positions, stem
-from search_space.space import SPACES, Activation, SpaceError, check_fit
+from search_space.skeleton import CellPosition, Classifier, cell_positions
+from search_space.space import SPACES, Activation, SpaceError, StemName, check_fit
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Network(nn.Module):
         width_growth: factor on the node width of every cell.
         patch_size: side of a patch in pixels (patch embedding only).
         activation: function between the two layers of MLPs.
+        stem: the convolutional stem, ``cifar`` or ``imagenet``.
         drop_path: probability that an edge is dropped for an image in training.
 
     Raises:
@@ -77,6 +79,7 @@ class Network(nn.Module):
         width_growth: float = 1.0,
         patch_size: int = 2,
         activation: Activation = "gelu",
+        stem: StemName = "cifar",
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
@@ -92,15 +95,18 @@ class Network(nn.Module):
                 search_space, cells=cells, channels=channels, nodes=len(genotypes[kind].concat), primitives=(),
                 output_node=output_node, splitting=splitting, width_growth=width_growth, patch_size=patch_size,
                 activation=activation,
+                stem=stem,
             )  # fmt: skip
-        self.stem = stem(search_space, image_channels, channels, patch_size)
+        self.stem = skeleton.stem(search_space, image_channels, channels, patch_size, stem)
         self.stem_map = FeatureMap(waiting=True)
+        self.second_stem = skeleton.second_stem(channels, stem)
+        self.second_stem_map = FeatureMap(waiting=True) if self.second_stem else None
         joined_nodes = {kind: len(cell.concat) for kind, cell in genotypes.items()}
         channels_out = 0
         self.depth = 0
         for position in cell_positions(
             search_space, cells=cells, channels=channels, width_growth=width_growth, output_node=output_node,
-            splitting=splitting, joined_nodes=joined_nodes,
+            splitting=splitting, joined_nodes=joined_nodes, stem=stem,
         ):  # fmt: skip
             cell = Cell(genotypes[position.kind], position, output_node, splitting, activation)
             self.add_module(f"cell{self.depth}", cell)
@@ -113,6 +119,8 @@ class Network(nn.Module):
         """Return the logits [B, classes] of ``images`` [B, image_channels, H, W]."""
         drop_path = self.drop_path if self.training else DropPath()
         before = previous = self.stem_map(self.stem(images))
+        if self.second_stem is not None and self.second_stem_map is not None:
+            previous = self.second_stem_map(self.second_stem(before))
         for index in range(self.depth):
             cell = self.cell(index)
             states = cell.preprocess(before, previous)

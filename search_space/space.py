@@ -13,6 +13,10 @@ from typing import Literal, get_args
 from search_space.splitting import output_channels
 from shrinksweep import ShrinksweepError
 
+StemName = Literal["cifar", "imagenet"]
+"""The convolutional stems of DARTS. ``cifar``: a 3x3 convolution to three times the node width; ``imagenet``: three 3x3
+convolutions of stride 2, so that the first cell sees the image at an eighth of its height and width."""
+
 
 class SpaceError(ShrinksweepError, ValueError):
     """A network that cannot be built: unknown primitive, or sizes that do not fit together."""
@@ -23,7 +27,7 @@ class Skeleton:
     """How cells are stacked between the image and the classifier.
 
     Attributes:
-        stem: ``conv`` is a 3x3 convolution to three times the node width (DARTS); ``patch`` is a patch embedding.
+        stem: ``conv`` is convolutional (:data:`StemName`), ``patch`` a patch embedding.
         reductions: positions of the reduction cells, as fractions of the depth. A reduction cell halves height and
             width and doubles the channels. Empty: normal cells only.
     """
@@ -104,6 +108,9 @@ Activation = Literal["gelu", "relu", "relu2"]
 """Function between the two layers of an MLP primitive; ``relu2`` is the square of ReLU (So et al., NeurIPS 2021)."""
 
 
+IMAGENET_STRIDE = 8
+"""Factor by which the stem ``imagenet`` divides height and width."""
+
 MAX_WIDTH = 2**24
 """The largest node width, in channels."""
 
@@ -119,6 +126,7 @@ def check_fit(
     width_growth: float,
     patch_size: int,
     activation: str = "gelu",
+    stem: StemName = "cifar",
     primitives: tuple[str, ...] | None = None,
     partial_channels: int = 1,
     input_shape: tuple[int, int, int] | None = None,
@@ -135,6 +143,7 @@ def check_fit(
         width_growth: factor on the node width of every cell.
         patch_size: side of a patch in pixels (patch embedding only).
         activation: function between the two layers of an MLP; another one than GELU needs a space with MLPs.
+        stem: the convolutional stem; a patch embedding has none.
         primitives: the primitives that must fit the node widths; None: all of the space.
         partial_channels: K; the primitives operate on 1/K of the channels (PC-DARTS).
         input_shape: [C, H, W] of an image; None skips the check of the image size.
@@ -142,8 +151,8 @@ def check_fit(
     Raises:
         SplittingError: ``splitting`` does not fit the output node.
         SpaceError: too few cells for a normal cell beside the reductions, cells without channels or with too many,
-            heads that do not divide the width, an activation that is unknown or that no primitive has, or an image too
-            small for the stem or the reductions.
+            heads that do not divide the width, an activation that is unknown or that no primitive has, a stem that the
+            space does not have, or an image too small for the stem or the reductions.
     """
     if activation not in get_args(Activation):
         raise SpaceError(
@@ -152,6 +161,11 @@ def check_fit(
     if activation != "gelu" and not MLP_RATIOS.keys() & set(space.primitives):
         raise SpaceError(
             f"`activation` must be gelu in a space without MLPs, but got {activation} with {space.name}"
+        )
+    if stem == "imagenet" and (space.skeleton.stem != "conv" or channels < 2):
+        raise SpaceError(
+            "`stem: imagenet` needs a space with a convolutional stem and at least 2 channels, but got space "
+            f"{space.name} with channels={channels}"
         )
     reductions = space.skeleton.reductions
     if len(space.skeleton.reduction_cells(cells)) < len(reductions) or cells <= len(reductions):
@@ -188,10 +202,12 @@ def check_fit(
             f"`patch_size` must divide the image's {height}x{width} pixels, but got patch_size={patch_size}"
         )
     halvings = len(space.skeleton.reduction_cells(cells))
+    patch *= IMAGENET_STRIDE if stem == "imagenet" else 1
     smallest = 2**halvings * 2 * patch if halvings else patch
     if min(height, width) < smallest:
         raise SpaceError(
             f"{halvings} reductions need images of at least {smallest} pixels a side, but got {height}x{width}"
+            + (" with `stem: imagenet`" if stem == "imagenet" else "")
         )
 
 

@@ -122,7 +122,7 @@ def trial_columns(config: TrialConfig, context: TrialContext, record: Record, ne
         "data": config.data.name,
         "data_fingerprint": record.fingerprint,
         "algorithm": config.search.algorithm,
-        "search_epochs": config.search.epochs,
+        "search_epochs": config.search_epochs,
         "train_epochs": config.train.epochs,
         "regularization": config.feature_maps.regularization,
         "measure": config.feature_maps.measure,

@@ -26,6 +26,7 @@ from trials.device.parallel import Mesh, local_device, process_group
 from trials.errors import TrialError
 from trials.points import Columns, measure_points, point_rows, trial_columns
 from trials.search.feasibility import check_cost, check_reach
+from trials.search.no_search import given_genotype
 from trials.search.search import Search
 from trials.train.training import Training, build_network
 
@@ -106,10 +107,10 @@ def load_network(config: TrialConfig, stored: State, images: Images) -> Network:
 
 
 def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, record: Record) -> Genotype:
-    """Return the genotype: of the checkpoint if the training has begun, of a shared search, or of a new search."""
+    """Return the genotype: given, of a shared search, or of a new search; of the checkpoint once the training runs."""
     if record.state is not None and record.state["phase"] == Training.name:
         return Genotype.from_json(record.state[Training.name]["genotype"])
-    if (genotype := shared_search.load(record)) is not None:
+    if (genotype := given_genotype(config) or shared_search.load(record)) is not None:
         return genotype
     torch.manual_seed(seed_of(config.seed, Purpose.SEARCH, config.streams))
     search = Search(config, images, compute, mesh)

@@ -14,6 +14,7 @@ from orchestrator.conductor.time_estimate import Spent, seconds_left
 from orchestrator.sweep.sweep import Sweep
 from results import LedgerEntry
 from results.states import TrialState
+from results.tables.trials import configured_epochs
 
 
 @dataclass
@@ -97,14 +98,14 @@ class Monitor:
         self.failed_count = counts["failed"]
         self.stopped_count = counts["stopped"]
         self.infeasible_count = counts["infeasible"]
-        self._epochs = sweep.trial.search.epochs + sweep.trial.train.epochs
+        self._epochs = sweep.trial.search_epochs + sweep.trial.train.epochs
         if spent is not None:
             finished = self.finished_count
             self._trial_s, self._ladder_s = Mean(sum(spent), finished), Mean(spent.ladder, finished)
 
     def started(self, entry: LedgerEntry, epochs_done: int = 0) -> None:
         """Record an attempt that was handed to the cluster, and continues after ``epochs_done`` epochs."""
-        epochs = entry.config["search"]["epochs"] + entry.config["train"]["epochs"]
+        epochs = configured_epochs(entry.config) or 0
         self.running[entry.index] = Running(entry.index, epochs, epochs_done)
 
     def placed(self, index: int) -> None:

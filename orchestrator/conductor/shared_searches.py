@@ -45,5 +45,5 @@ class SharedSearches:
     def _key(self, entry: LedgerEntry) -> str | None:
         if entry.index not in self._key_of:
             config = of_record(TrialConfig, entry.config)
-            self._key_of[entry.index] = config.search_key() if config.search.epochs else None
+            self._key_of[entry.index] = config.search_key() if config.search_epochs else None
         return self._key_of[entry.index]

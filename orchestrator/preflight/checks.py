@@ -25,7 +25,16 @@ MAX_SIZES = 64
 MAX_ASSIGNMENTS = 10_000
 """Combinations of the relevant swept fields that a check looks at."""
 
-_MACS_FIELDS = ("space.", "train.cells", "train.channels", "data.name", "data.path", "data.image_size")
+_MACS_FIELDS = (
+    "space.",
+    "search.algorithm",
+    "search.genotype",
+    "train.cells",
+    "train.channels",
+    "data.name",
+    "data.path",
+    "data.image_size",
+)
 """The fields (or blocks) that macs depend on."""
 
 
@@ -49,7 +58,7 @@ def unmeasured_faults(sweep: Sweep) -> list[str]:
 
 def tap_faults(sweep: Sweep) -> list[str]:
     """Return one line for the first tap pattern that matches no feature map. Imports torch only if there are any."""
-    fields = ("feature_maps.", "space.", "search.algorithm", "train.cells")
+    fields = ("feature_maps.", "space.", "search.algorithm", "search.genotype", "train.cells")
     for assignment in assignments(sweep, fields):
         config = apply_assignment(sweep.trial, assignment)
         if config.feature_maps.taps == ("*",):

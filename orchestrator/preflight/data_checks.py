@@ -120,7 +120,9 @@ def _survey(data: DataConfig, faults: list[str]) -> Survey | None:
 
 def _shape_faults(sweep: Sweep, shape: tuple[int, int, int]) -> list[str]:
     """Return the first fault of a network on images of ``shape`` [C, H, W]."""
-    for assignment in assignments(sweep, ("space.name", "space.cells", "space.patch_size", "train.cells")):
+    for assignment in assignments(
+        sweep, ("space.name", "space.cells", "space.patch_size", "space.stem", "train.cells")
+    ):
         config = apply_assignment(sweep.trial, assignment)
         try:
             config.check_images(shape)

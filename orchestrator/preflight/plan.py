@@ -191,9 +191,10 @@ def _strategy_notes(sweep: Sweep, at_a_time: int) -> list[str]:
 
 
 def _warmup_notes(sweep: Sweep) -> Iterator[str]:
-    for assignment in assignments(sweep, ("search.epochs", "search.alpha_warmup_epochs")):
-        search = apply_assignment(sweep.trial, assignment).search
-        if search.epochs and search.alpha_warmup_epochs >= search.epochs:
+    for assignment in assignments(sweep, ("search.",)):
+        config = apply_assignment(sweep.trial, assignment)
+        search = config.search
+        if config.search_epochs and search.alpha_warmup_epochs >= search.epochs:
             yield (
                 f"`search.alpha_warmup_epochs` is {search.alpha_warmup_epochs}, and the search has {search.epochs} "
                 "epochs: no alpha ever moves, and the architecture is random"
@@ -216,11 +217,14 @@ def _halving_note(sweep: Sweep) -> str:
 def mean_epochs(sweep: Sweep) -> tuple[float, float]:
     """Return the epochs of a trial's search and of its training, in the middle of the swept ranges."""
     middle = apply_assignment(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
-    return middle.search.epochs, middle.train.epochs
+    return middle.search_epochs, middle.train.epochs
 
 
 def count_searches(sweep: Sweep, trials: int) -> int:
     """Return the number of different searches (``TrialConfig.search_key``) among ``trials`` trials, at most."""
+    fields = ("search.algorithm", "search.genotype", "search.epochs")
+    if not any(apply_assignment(sweep.trial, each).search_epochs for each in assignments(sweep, fields)):
+        return 0
     first = {dimension.path: dimension.at(0.0) for dimension in sweep.dimensions}
     key = apply_assignment(sweep.trial, first).search_key()
     searches = 1

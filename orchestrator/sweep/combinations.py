@@ -54,7 +54,10 @@ def size_faults(base: TrialConfig, dims: Sequence[Dimension]) -> list[str]:
 
 
 def _is_size(path: str) -> bool:
-    return path.startswith("space.") or path in ("train.cells", "train.channels")
+    return path.startswith("space.") or path in _SIZES
+
+
+_SIZES = ("train.cells", "train.channels", "search.algorithm", "search.genotype", "search.partial_channels")
 
 
 def _rule(fault: ErrorDetails) -> str:

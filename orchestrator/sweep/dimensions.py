@@ -263,8 +263,10 @@ def validated(path: str, value: object, where: str) -> tuple[FieldValue, list[st
     try:
         return leaf_adapter(path).validate_python(value), []
     except ValidationError as error:
-        rule = rule_of(error.errors()[0])
-        return None, [f"`{where}` {rule}, but got {shown(value)}"]
+        fault = error.errors()[0]
+        if fault["type"] == "value_error":
+            return None, [f"{where}: {fault['ctx']['error']}"]
+        return None, [f"`{where}` {rule_of(fault)}, but got {shown(value)}"]
 
 
 @cache

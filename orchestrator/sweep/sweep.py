@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import SweepError
-from orchestrator.sweep import combinations, dimensions, joint_dimensions, yaml_text
+from orchestrator.sweep import architecture_files, combinations, dimensions, joint_dimensions, yaml_text
 from orchestrator.sweep.dimensions import Assignment, Dimension, FieldValue, Range
 from orchestrator.sweep.faults import fault_lines, without_faults
 from results import ResultsError
@@ -169,14 +169,14 @@ class Sweep(Config):
         Raises:
             SweepError: every fault at once.
         """
-        fields = _with_trial_seed(fields)
-        faults: list[str] = []
+        fields, faults = architecture_files.read(_with_trial_seed(fields))
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            faults = fault_lines(error, Sweep)
+            faults += fault_lines(error, Sweep)
             trial = without_faults(fields.get("trial"), error, "trial")
-            faults += [line for line in _trial_faults(trial) if line not in faults]
+            removed = [str(fault["loc"][-1]) for fault in error.errors() if fault["loc"]]
+            faults += [line for line in _trial_faults(trial, removed) if line not in faults]
             fields |= {"trial": trial} if "trial" in fields else {}
         dims, found = _parse_dimensions(fields.get("sweep"))
         faults += found
@@ -313,12 +313,16 @@ def _parse_dimensions(raw: object) -> tuple[list[Dimension], list[str]]:
     return found, faults
 
 
-def _trial_faults(raw: object) -> list[str]:
-    """Return the faults of a trial whose invalid entries were removed: these had hidden how its parts fit together."""
+def _trial_faults(raw: object, removed: Sequence[str]) -> list[str]:
+    """Return the faults of a trial whose invalid entries were removed: these had hidden how its parts fit together.
+
+    Rules about a removed entry are left out: it has its default now.
+    """
     try:
         TrialConfig.model_validate({} if raw is None else raw)
     except ValidationError as error:
-        return fault_lines(error, TrialConfig, "trial.")
+        lines = fault_lines(error, TrialConfig, "trial.")
+        return [line for line in lines if not any(f"`{name}`" in line for name in removed)]
     return []
 
 

@@ -69,7 +69,7 @@ def _row(entry: LedgerEntry, last: _Last | None, evidence: Evidence) -> TrialRow
         "state": evidence.state(entry),
         "phase": last.phase,
         "epochs_done": last.epochs_done,
-        "epochs": _epochs(entry.config),
+        "epochs": configured_epochs(entry.config),
         "points": last.points,
         "attempts_failed": len(entry.failures),
         "reason": entry.reason or (UNUSABLE if entry.key in evidence.unusable else None),
@@ -81,10 +81,15 @@ def _row(entry: LedgerEntry, last: _Last | None, evidence: Evidence) -> TrialRow
     }
 
 
-def _epochs(config: JsonObject) -> int | None:
-    """Return the configured epochs of both phases; None if the configuration does not have them."""
+def configured_epochs(config: JsonObject) -> int | None:
+    """Return the configured epochs of both phases; None if the configuration does not have them.
+
+    A trial with the search algorithm ``none`` does not search.
+    """
     try:
-        return int(config["search"]["epochs"]) + int(config["train"]["epochs"])
+        search = config["search"]
+        searching = 0 if search.get("algorithm") == "none" else int(search["epochs"])
+        return searching + int(config["train"]["epochs"])
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from search_space import skeleton
 from search_space.genotype import Genotype, derive_cell
 from search_space.normalization import recomputed
 from search_space.output_node import OutputNode
 from search_space.primitives import FactorizedReduce, relu_conv_bn
-from search_space.skeleton import CellPosition, Classifier, cell_positions, stem
-from search_space.space import SPACES, Activation, check_fit
+from search_space.skeleton import CellPosition, Classifier, cell_positions
+from search_space.space import SPACES, Activation, StemName, check_fit
 from search_space.supernet import fused
 from search_space.supernet.mixed import MixedNode
 from search_space.supernet.sources import Source, SourceForms
@@ -39,6 +40,7 @@ class Supernet(nn.Module):
         width_growth: factor on the node width of every cell.
         patch_size: side of a patch in pixels (patch embedding only).
         activation: function between the two layers of MLPs.
+        stem: the convolutional stem, ``cifar`` or ``imagenet``.
         partial_channels: K of PC-DARTS: the primitives operate on the first 1/K of the channels; 1: on all.
         edge_normalization: use the edge weights beta of PC-DARTS, one parameter per edge.
         recompute: activation checkpointing: keep only the inputs of each cell for the backward pass.
@@ -67,6 +69,7 @@ class Supernet(nn.Module):
         width_growth: float = 1.0,
         patch_size: int = 2,
         activation: Activation = "gelu",
+        stem: StemName = "cifar",
         partial_channels: int = 1,
         edge_normalization: bool = False,
         recompute: bool = False,
@@ -76,14 +79,16 @@ class Supernet(nn.Module):
         check_fit(
             search_space, cells=cells, channels=channels, nodes=nodes, output_node=output_node, splitting=splitting,
             width_growth=width_growth, patch_size=patch_size, partial_channels=partial_channels, activation=activation,
+            stem=stem,
         )  # fmt: skip
         self.space, self.nodes = search_space, nodes
-        self.stem = stem(search_space, image_channels, channels, patch_size)
+        self.stem = skeleton.stem(search_space, image_channels, channels, patch_size, stem)
+        self.second_stem = skeleton.second_stem(channels, stem)
         self.kinds: list[str] = []
         channels_out = 0
         for position in cell_positions(
             search_space, cells=cells, channels=channels, width_growth=width_growth, output_node=output_node,
-            splitting=splitting, joined_nodes=dict.fromkeys(("normal", "reduce"), nodes),
+            splitting=splitting, joined_nodes=dict.fromkeys(("normal", "reduce"), nodes), stem=stem,
         ):  # fmt: skip
             cell = SuperCell(
                 search_space.primitives, position, nodes, output_node, splitting, partial_channels, recompute,
@@ -116,6 +121,8 @@ class Supernet(nn.Module):
         first = self.stem(images.contiguous(memory_format=torch.channels_last))
         # The memory format of one-channel images is ambiguous, so the stem may not keep channels-last.
         before = previous = first.contiguous(memory_format=torch.channels_last)
+        if self.second_stem is not None:
+            previous = self.second_stem(before)
         for index, kind in enumerate(self.kinds):
             cell = self.cell(index)
             before, previous = previous, cell(before, previous, gammas[kind], shares.get(kind))

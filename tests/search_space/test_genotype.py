@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_space import Genotype, GenotypeError
+from search_space import Genotype, GenotypeError, published
 from search_space.genotype import CellGenotype, derive_cell
-from tests.search_space import published
 
 
 def pairs_in(text: str) -> list[tuple[str, int]]:
@@ -20,9 +19,9 @@ def pairs_in(text: str) -> list[tuple[str, int]]:
     return [(name, int(source)) for name, source in re.findall(r"\('(\w+)', (\d)\)", text)]
 
 
-@pytest.mark.parametrize("name", published.ALL)
+@pytest.mark.parametrize("name", published.PUBLISHED)
 def test_published_text_is_read_edge_by_edge(name: str) -> None:
-    text = published.ALL[name]
+    text = published.PUBLISHED[name]
     genotype = Genotype.parse(text)
     assert genotype.reduce is not None
     assert [*genotype.normal.edges, *genotype.reduce.edges] == pairs_in(text)
@@ -37,9 +36,9 @@ def test_concat_lists_are_read_as_lists_and_as_ranges() -> None:
     assert amoeba.normal.nodes == 5
 
 
-@pytest.mark.parametrize("name", published.ALL)
+@pytest.mark.parametrize("name", published.PUBLISHED)
 def test_text_and_json_come_back_as_the_same_genotype(name: str) -> None:
-    genotype = Genotype.parse(published.ALL[name])
+    genotype = Genotype.parse(published.PUBLISHED[name])
     assert Genotype.parse(str(genotype)) == genotype
     assert Genotype.from_json(genotype.to_json()) == genotype
     assert Genotype.from_dict(json.loads(genotype.to_json())) == genotype

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from search_space import Genotype, Network, SpaceError, SplittingError
+from search_space import Genotype, Network, SpaceError, SplittingError, published
 from search_space.feature_map import listening, taps
 from search_space.genotype import CellGenotype
 from search_space.network import DropPath
-from search_space.primitives import FactorizedReduce
-from tests.search_space import published
+from search_space.primitives import PRIMITIVES, FactorizedReduce
+from search_space.space import SPACES, StemName
 from trials import count_cost
+from trials.feature_maps.deployed import fold
 
 
 class ByHand:
@@ -69,9 +71,16 @@ class ByHand:
             self.macs += 7 * c * c * (side * side // stride) + 7 * c * c * out
 
 
-def build(text: str, *, channels: int, cells: int) -> Network:
+def build(text: str, *, channels: int, cells: int, classes: int = 10, stem: StemName = "cifar") -> Network:
     with torch.device("meta"):
-        return Network(Genotype.parse(text), output_node="concat", classes=10, channels=channels, cells=cells)
+        return Network(
+            Genotype.parse(text),
+            output_node="concat",
+            classes=classes,
+            channels=channels,
+            cells=cells,
+            stem=stem,
+        )
 
 
 def test_darts_v2_has_the_published_size() -> None:
@@ -79,19 +88,64 @@ def test_darts_v2_has_the_published_size() -> None:
     assert (cost.params, cost.macs, cost.flops) == (3_349_342, 528_359_040, 1_056_718_080)
 
 
-@pytest.mark.parametrize("name", published.ALL)
+def test_darts_v2_has_the_published_size_on_imagenet() -> None:
+    network = build(published.DARTS_V2, channels=48, cells=14, classes=1000, stem="imagenet")
+    cost = count_cost(network, (3, 224, 224))
+    assert (cost.params, cost.macs) == (4_718_752, 529_911_552)
+
+
+@torch.no_grad()
+def test_the_imagenet_stem_is_that_of_darts() -> None:
+    network = Network(
+        Genotype.parse(published.DARTS_V2), channels=4, cells=3, classes=3, stem="imagenet"
+    ).double()
+    network.train()(torch.randn(4, 3, 64, 64, dtype=torch.float64))  # moves the running statistics
+    network.eval()
+    seen: dict[str, torch.Tensor] = {}
+    names = ("stem_map", "second_stem_map", "cell0.preprocess0.input", "cell0.preprocess1.input")
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    with listening(network, {name: partial(remember, seen, name) for name in names}):
+        expected = network(images)
+
+    def conv_bn(x: torch.Tensor, conv: str, bn: str) -> torch.Tensor:
+        norm = network.get_submodule(bn)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        y = F.conv2d(x, network.get_parameter(f"{conv}.weight"), stride=2, padding=1)
+        mean, var = norm.running_mean[:, None, None], norm.running_var[:, None, None]
+        return (y - mean) / (var + 1e-5).sqrt() * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+    half = conv_bn(images, "stem.0.0", "stem.0.1").relu()
+    quarter = conv_bn(half, "stem.1.conv", "stem.1.bn")
+    eighth = conv_bn(quarter.relu(), "second_stem.conv", "second_stem.bn")
+    assert (half.shape[1:], quarter.shape[1:], eighth.shape[1:]) == ((2, 32, 32), (4, 16, 16), (4, 8, 8))
+    for name, by_hand in zip(names, (quarter, eighth, quarter.relu(), eighth.relu()), strict=True):
+        torch.testing.assert_close(seen[name], by_hand)
+    fold(network)
+    torch.testing.assert_close(network(images), expected)
+
+
+def remember(seen: dict[str, torch.Tensor], name: str, x: torch.Tensor) -> torch.Tensor:
+    seen[name] = x
+    return x
+
+
+@pytest.mark.parametrize("name", published.PUBLISHED)
 @pytest.mark.parametrize(("channels", "cells"), [(36, 20), (8, 5)])
 def test_published_genotypes_have_the_size_counted_by_hand(name: str, channels: int, cells: int) -> None:
-    text = published.ALL[name]
+    text = published.PUBLISHED[name]
     cost = count_cost(build(text, channels=channels, cells=cells), (3, 32, 32))
     hand = ByHand(Genotype.parse(text), channels, cells, 10)
     assert (cost.params, cost.macs) == (hand.params, hand.macs)
 
 
-@pytest.mark.parametrize("name", published.ALL)
+@pytest.mark.parametrize("name", published.PUBLISHED)
 @pytest.mark.parametrize("side", [(8, 8), (9, 11)])
 def test_published_genotypes_compute_and_learn(name: str, side: tuple[int, int]) -> None:
-    network = Network(Genotype.parse(published.ALL[name]), channels=4, cells=3, classes=10, image_channels=1)
+    network = Network(
+        Genotype.parse(published.PUBLISHED[name]), channels=4, cells=3, classes=10, image_channels=1
+    )
     logits = network(torch.randn(2, 1, *side))
     assert logits.shape == (2, 10)
     logits.square().sum().backward()
@@ -217,3 +271,8 @@ def test_halving_has_the_gradients_of_its_strided_convolutions_however_narrow(
     expected = torch.autograd.grad((joined * weight).sum(), [y, *plain.parameters()])
     for gradient, other in zip(gradients, expected, strict=True):
         torch.testing.assert_close(gradient.double(), other, rtol=1e-4, atol=1e-4)
+
+
+def test_the_primitives_that_genotypes_may_name_are_those_that_exist() -> None:
+    named = {name for space in SPACES.values() for name in space.primitives} | {*published.EXTRA_PRIMITIVES}
+    assert {*PRIMITIVES, "none"} <= named

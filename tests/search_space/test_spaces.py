@@ -61,6 +61,8 @@ def test_widths_double_at_reductions_and_grow_by_the_factor() -> None:
         ("attention", {"input_shape": (3, 8, 8), "patch_size": 3}, SpaceError, "but got patch_size=3"),
         ("attention", {"activation": "swish"}, SpaceError, "must be one of gelu, relu, relu2, but got 'swish'"),
         ("hybrid", {"activation": "relu"}, SpaceError, "gelu in a space without MLPs, but got relu with hybrid"),
+        ("attention", {"stem": "imagenet"}, SpaceError, "at least 2 channels, but got space attention"),
+        ("darts", {"stem": "imagenet", "input_shape": (3, 63, 64)}, SpaceError, "64 pixels .* `stem: imagenet`"),
     ],
 )  # fmt: skip
 def test_sizes_that_do_not_fit_are_one_clear_error(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 import torch
+from scipy.stats import chisquare
 
 from results import RunDirectory
 from results.pareto.constraints import parse_all
 from results.record_types import JsonObject
 from results.schema import POINTS, PROGRESS, volatile_columns
 from search_space import Genotype, SpaceError
+from search_space.published import DARTS_V2
 from tests.doubles.stopped import StoppedError
 from tests.trials.tiny import compute_of, context_in, images_of, tiny_config
 from trials import TrialConfig, TrialError, count_cost, run_trial
@@ -23,6 +26,7 @@ from trials.checkpointing import checkpoint
 from trials.context import Report
 from trials.data.image_set import ImageSet
 from trials.errors import CheckpointError, InfeasibleError
+from trials.search.no_search import given_genotype
 from trials.trial import evaluate_ladder, load_network
 
 
@@ -251,6 +255,34 @@ def test_without_search_epochs_the_seed_determines_the_architecture(tmp_path: Pa
     run_trial(config, context_in(tmp_path / "one"))
     run_trial(config, context_in(tmp_path / "two"))
     assert_same_trial(RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "two"), config)
+
+
+def test_a_trial_without_a_search_trains_the_given_architecture(tmp_path: Path) -> None:
+    search = {"algorithm": "none", "genotype": "DARTS_V2"}
+    config = tiny_config(space={"nodes": 4}, search=search, train={"epochs": 1}, ladder={"threshold": [0.0]})
+    directory = context_in(tmp_path).directory
+    run_trial(config, context_in(tmp_path))
+    rows = directory.read_points(config.trial_key()).to_pylist()
+    assert Genotype.from_json(rows[0]["genotype"]) == Genotype.parse(DARTS_V2)
+    assert {(row["algorithm"], row["search_epochs"], row["train_epochs"]) for row in rows} == {("none", 0, 1)}
+    progress = directory.read_progress(config.trial_key()).to_pylist()
+    assert [(row["phase"], row["step"]) for row in progress] == [("train", 1)]
+
+
+def test_a_random_architecture_depends_on_the_seed_and_nothing_else() -> None:
+    def drawn(seed: int, **blocks: dict[str, object]) -> Genotype | None:
+        config = tiny_config(search={"algorithm": "none", "genotype": "random"}, **blocks)
+        return given_genotype(config.model_copy(update={"seed": seed}))
+
+    assert given_genotype(tiny_config()) is None
+    assert drawn(1) == drawn(1, train={"epochs": 9}, feature_maps={"regularization": 0.1})
+    many = [genotype for seed in range(300) if (genotype := drawn(seed)) is not None]
+    assert len({str(genotype) for genotype in many}) > 295
+    edges = Counter(
+        edge for genotype in many for edge in genotype.normal.edges[2:]
+    )  # of 7 primitives, 3 sources
+    assert len(edges) == 21
+    assert chisquare(list(edges.values())).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("phase", ["search", "train"])

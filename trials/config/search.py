@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import model_validator
+
+from search_space.genotype import Genotype
+from trials.config.architecture import Architecture, genotype_of
 from trials.config.base import Config, Count, CountOrZero, Fraction01, NonNegative, Positive
+from trials.config.younger_fields import Added
 
 
 class SearchConfig(Config):
     """The bilevel search on the supernet. Defaults of both optimizers are those of the DARTS paper."""
 
-    algorithm: Literal["darts", "darts_second_order", "pc_darts"] = "darts"
-    """Search algorithm; ``darts`` is first-order DARTS."""
+    algorithm: Literal["darts", "darts_second_order", "pc_darts", "none"] = "darts"
+    """Search algorithm; ``darts`` is first-order DARTS. ``none``: a baseline without a search, which trains
+    ``genotype``; the other fields have no effect."""
+    genotype: Annotated[Architecture | None, Added(before=None)] = None
+    """Architecture of a trial without a search (algorithm ``none`` only): ``random`` (drawn by the seed), a published
+    one (``DARTS_V1``, ``DARTS_V2``, ``PC_DARTS_cifar``, ``NASNet``, ``AmoebaNet``), the text of a genotype as the
+    papers print it or as the column ``genotype`` has it, or a file with that text. It must have ``space.nodes``
+    nodes."""
     epochs: CountOrZero = 10
     """Epochs of the search; 0: derive the genotype from the initial alphas (a random architecture of the seed)."""
     learning_rate: Positive = 0.025
@@ -44,3 +55,16 @@ class SearchConfig(Config):
     regularize_alphas: bool = False
     """Also add the feature-map term (``feature_maps.regularization``) to the loss of the alphas, so that the search
     prefers architectures with sparse feature maps."""
+
+    @model_validator(mode="after")
+    def _check_genotype(self) -> SearchConfig:
+        if (self.algorithm == "none") != (self.genotype is not None):
+            raise ValueError(
+                "`genotype` must be given with algorithm none, and with no other, but got "
+                f"algorithm={self.algorithm}, genotype={self.genotype}"
+            )
+        return self
+
+    def given(self) -> Genotype | None:
+        """Return the genotype that is written in the configuration; None if it is searched or random."""
+        return None if self.genotype is None else genotype_of(self.genotype)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypedDict, cast
 
 from pydantic import Field, model_validator
 
-from search_space.space import SPACES, Activation, check_fit
+from search_space.space import SPACES, Activation, StemName, check_fit
 from trials.config.base import Config, Count, Positive
 from trials.config.younger_fields import Added
 
@@ -21,6 +21,7 @@ class NetworkSizes(TypedDict):
     width_growth: float
     patch_size: int
     activation: Activation
+    stem: StemName
 
 
 class SupernetSizes(NetworkSizes):
@@ -54,6 +55,9 @@ class SpaceConfig(Config):
     activation: Annotated[Activation, Added(before="gelu")] = "gelu"
     """Function between the two layers of an MLP (spaces with MLPs only): ``gelu`` makes no zeros; ``relu`` and
     ``relu2``, its square, make half of the hidden features zero and more."""
+    stem: Annotated[StemName, Added(before="cifar")] = "cifar"
+    """Convolutional stem, as in DARTS (not in the ``attention`` space). ``cifar``: a 3x3 convolution; ``imagenet``:
+    three of stride 2, for images of 64 pixels and more: the first cell sees an eighth of their height and width."""
 
     @model_validator(mode="after")
     def _check_sizes(self) -> SpaceConfig:

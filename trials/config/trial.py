@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from search_space.genotype import Genotype
+from search_space.published import EXTRA_PRIMITIVES
 from search_space.space import SPACES, check_fit
 from trials.config.base import Config
 from trials.config.data import DataConfig
@@ -44,9 +46,37 @@ class TrialConfig(Config):
         """Check the discrete network, which may differ from the supernet, and the partial channels of PC-DARTS."""
         space = SPACES[self.space.name]
         check_fit(space, nodes=self.space.nodes, **self.network_sizes())
+        if given := self.search.given():
+            self._check_given(given)
         if self.search.algorithm == "pc_darts":
             check_fit(space, **self.space.sizes(), partial_channels=self.search.partial_channels)
         return self
+
+    def _check_given(self, genotype: Genotype) -> None:
+        """Check that a network of a genotype that no search has derived can be built."""
+        space, nodes, cells = SPACES[self.space.name], self.space.nodes, genotype.cells()
+        allowed = {*space.primitives, *EXTRA_PRIMITIVES} - {"none"}
+        for kind in space.cell_kinds():
+            if kind not in cells:
+                raise ValueError(f"`search.genotype` must have a {kind} cell in space {space.name}")
+            cell = cells[kind]
+            if cell.nodes != nodes:
+                raise ValueError(
+                    f"`search.genotype` must have `space.nodes` nodes, but got {cell.nodes} in its {kind} cell and "
+                    f"space.nodes={nodes}"
+                )
+            for primitive, _ in cell.edges:
+                if primitive not in allowed:
+                    raise ValueError(
+                        f"`search.genotype` must have primitives of space {space.name}, but got {primitive!r}"
+                    )
+            used = tuple(primitive for primitive, _ in cell.edges)
+            check_fit(space, nodes=len(cell.concat), primitives=used, **self.network_sizes())
+
+    @property
+    def search_epochs(self) -> int:
+        """Epochs of the search; 0 for a trial that does not search."""
+        return 0 if self.search.algorithm == "none" else self.search.epochs
 
     def network_sizes(self) -> NetworkSizes:
         """Return the sizes of the discrete network: those of the supernet, unless ``train`` overrides them."""
@@ -59,6 +89,7 @@ class TrialConfig(Config):
             width_growth=space.width_growth,
             patch_size=space.patch_size,
             activation=space.activation,
+            stem=space.stem,
         )
 
     def check_images(self, shape: tuple[int, int, int]) -> None:

@@ -58,6 +58,7 @@ class RandomStream(IntEnum):
     STATISTICS = 4
     VALIDATION = 5
     CALIBRATION = 6
+    ARCHITECTURE = 7
 
 
 def generator(seed: int, stream: RandomStream, epoch: int = 0) -> np.random.Generator:

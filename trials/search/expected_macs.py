@@ -57,6 +57,9 @@ def mac_tables(supernet: Supernet, input_shape: tuple[int, int, int]) -> tuple[i
     image = torch.empty(1, *input_shape, device="meta")
     fixed, x = count_layers(supernet.stem, image)
     before = previous = x
+    if supernet.second_stem is not None:
+        second, previous = count_layers(supernet.second_stem, x)
+        fixed += second
     for index, kind in enumerate(supernet.kinds):
         cell = supernet.cell(index)
         macs0, state0 = count_layers(cell.preprocess0, before)

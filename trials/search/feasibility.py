@@ -18,7 +18,8 @@ from trials.cost.cost import count_cost
 from trials.data.image_set import Images
 from trials.errors import InfeasibleError
 from trials.search.expected_macs import mac_tables
-from trials.train.training import build_network
+from trials.search.no_search import given_genotype
+from trials.train.training import build_network, network_of
 
 COSTS = ("macs", "flops", "params")
 """Columns that are known exactly before the training."""
@@ -48,8 +49,12 @@ def check_reach(
         if bound.violation(nearest) > 0:
             side = "least" if bound.at_most else "most"
             raise InfeasibleError(
-                f"a network must have {bound}, but the {side} that a search can find is {nearest:,}"
+                f"a network must have {bound}, but the {side} that {_finder(config)} is {nearest:,}"
             )
+
+
+def _finder(config: TrialConfig) -> str:
+    return "the given architecture has" if config.search.algorithm == "none" else "a search can find"
 
 
 def check_cost(
@@ -73,8 +78,14 @@ def check_cost(
 def mac_range(config: TrialConfig, shape: tuple[int, int, int], classes: int) -> tuple[int, int]:
     """Return the least and the most macs of any network that the search could derive, for one image [C, H, W].
 
-    The range is exact: macs add up over edges, and every node keeps ``EDGES_PER_NODE`` of them.
+    The range is exact: macs add up over edges, and every node keeps ``EDGES_PER_NODE`` of them. It is a single value
+    for a trial that does not search.
     """
+    if (genotype := given_genotype(config)) is not None:
+        with torch.device("meta"):
+            network = network_of(config, genotype, shape[0], classes)
+        exact = count_cost(network, shape).macs
+        return exact, exact
     with torch.device("meta"):
         supernet = Supernet(
             config.space.name,

@@ -31,7 +31,7 @@ def search_bytes(config: TrialConfig, shape: tuple[int, int, int], classes: int,
         classes: of the images.
         workers: of the trial; each has its part of a batch.
     """
-    if config.search.recompute or not config.search.epochs or config.space.cells > MAX_CELLS:
+    if config.search.recompute or not config.search_epochs or config.space.cells > MAX_CELLS:
         return None
     with FakeTensorMode(allow_non_fake_inputs=True):
         supernet = supernet_of(config, shape[0], classes)

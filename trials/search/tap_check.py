@@ -38,15 +38,19 @@ def check_taps(config: TrialConfig) -> None:
 def possible_taps(config: TrialConfig) -> dict[str, FeatureMap]:
     """Return all taps that the networks of a trial can have, by name.
 
-    These are the discrete networks of its search space, and the supernet if the search is regularized.
+    These are the discrete networks of its search space, and the supernet if the search is regularized. Of a trial
+    with a written genotype, it is that network.
     """
     space, sizes, nodes = SPACES[config.space.name], config.network_sizes(), config.space.nodes
     found: dict[str, FeatureMap] = {}
     with torch.device("meta"):
+        if given := config.search.given():
+            return taps(Network(given, classes=1, space=space.name, **sizes))
         for name in space.primitives:
             if name != "none":
                 cell = CellGenotype(((name, 0), (name, 1)) * nodes, tuple(range(2, 2 + nodes)))
                 found |= taps(Network(Genotype(cell, cell), classes=1, space=space.name, **sizes))
-        if config.feature_maps.in_search or config.search.regularize_alphas:
+        regularized = config.feature_maps.in_search or config.search.regularize_alphas
+        if regularized and config.search.algorithm != "none":
             found |= taps(Supernet(space.name, classes=1, **config.space.sizes()))
     return found

@@ -179,10 +179,15 @@ class Training(Phase):
 
 def build_network(config: TrialConfig, genotype: Genotype, images: Images) -> Network:
     """Return the untrained discrete network of a trial, for images of this shape and number of classes."""
+    return network_of(config, genotype, images.shape[0], images.classes)
+
+
+def network_of(config: TrialConfig, genotype: Genotype, image_channels: int, classes: int) -> Network:
+    """Return the untrained discrete network of a trial, for images with these channels and this number of classes."""
     return Network(
         genotype,
-        classes=images.classes,
-        image_channels=images.shape[0],
+        classes=classes,
+        image_channels=image_channels,
         space=config.space.name,
         **config.network_sizes(),
     )

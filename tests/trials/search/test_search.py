@@ -15,6 +15,7 @@ from torch.func import functional_call
 from search_space import SPACES, Network, SearchSpace, Skeleton, Supernet, register
 from search_space.feature_map import Listener, listening, taps
 from search_space.primitives import primitive
+from search_space.space import StemName
 from tests.trials.tiny import CPU, compute_of, images_of, network_of, tiny_config
 from trials import TrialConfig, TrialError
 from trials.cost.cost import count_cost, count_layers
@@ -34,7 +35,7 @@ Choice = tuple[int, int]
 """Index of an edge, and index of its primitive."""
 
 
-def small_supernet(space: str = "darts", **options: int) -> Supernet:
+def small_supernet(space: str = "darts", **options: int | str) -> Supernet:
     arguments: dict[str, Any] = {"cells": 3, "channels": 4, "nodes": 1, "classes": 3, **options}
     supernet = Supernet(space, **arguments).double()
     with torch.no_grad():
@@ -161,14 +162,29 @@ def assert_expected_macs_are_the_mean_over(supernet: Supernet, choices: list[tup
     assert expected().item() == pytest.approx(expected.fixed + total, rel=1e-12)
 
 
-@pytest.mark.parametrize("partial_channels", [1, 4])
-def test_expected_macs_of_one_hot_alphas_are_those_of_the_derived_network(partial_channels: int) -> None:
+@pytest.mark.parametrize(
+    ("partial_channels", "stem", "side"), [(1, "cifar", 8), (4, "cifar", 8), (1, "imagenet", 64)]
+)
+def test_expected_macs_of_one_hot_alphas_are_those_of_the_derived_network(
+    partial_channels: int, stem: StemName, side: int
+) -> None:
     supernet = small_supernet(
-        channels=8, nodes=2, partial_channels=partial_channels, edge_normalization=partial_channels > 1
+        channels=8,
+        nodes=2,
+        partial_channels=partial_channels,
+        edge_normalization=partial_channels > 1,
+        stem=stem,
     )
     make_one_hot(supernet)
-    network = Network(supernet.genotype(), channels=8, cells=3, classes=3)
-    assert ExpectedMacs(supernet, (3, 8, 8))().item() == pytest.approx(count_cost(network, (3, 8, 8)).macs)
+    network = Network(supernet.genotype(), channels=8, cells=3, classes=3, stem=stem)
+    shape = (3, side, side)
+    assert ExpectedMacs(supernet, shape)().item() == pytest.approx(count_cost(network, shape).macs)
+
+
+def test_a_supernet_with_the_imagenet_stem_learns() -> None:
+    supernet = small_supernet(stem="imagenet")
+    supernet(torch.randn(2, 3, 64, 64, dtype=torch.float64)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in supernet.parameters())
 
 
 @torch.no_grad()

@@ -1,4 +1,7 @@
-"""Genotypes as published in the repositories quark0/darts and yuhuixu1993/PC-DARTS, verbatim."""
+"""Genotypes as published in the repositories quark0/darts and yuhuixu1993/PC-DARTS, verbatim.
+
+Sweep files name them in ``search.genotype``. This module does not import torch.
+"""
 
 DARTS_V1 = """DARTS_V1 = Genotype(normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0),
 ('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)],
@@ -78,10 +81,14 @@ AmoebaNet = Genotype(
 )
 """
 
-ALL = {
+PUBLISHED = {
     "DARTS_V1": DARTS_V1,
     "DARTS_V2": DARTS_V2,
     "PC_DARTS_cifar": PC_DARTS_CIFAR,
     "NASNet": NASNET,
     "AmoebaNet": AMOEBANET,
 }
+"""All published genotypes by name, as text for :meth:`Genotype.parse`."""
+
+EXTRA_PRIMITIVES = ("sep_conv_7x7", "conv_7x1_1x7")
+"""Primitives of published genotypes that no space searches."""
