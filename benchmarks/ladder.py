@@ -17,8 +17,8 @@ from benchmarks.regularization import ATTENTION, COMPUTE, CONVOLUTIONS
 from search_space import Genotype, Network
 from trials.config import Rung
 from trials.data.batches import Batch
-from trials.ladder.ladder import calibrate, run_pass
-from trials.ladder.tap_filter import TapFilter
+from trials.ladder.ladder import run_pass
+from trials.ladder.preparation import Preparation
 from trials.points import batch_size
 
 CLASSES, IMAGES = 10, 256
@@ -65,7 +65,7 @@ def passes(
     labels = torch.randint(0, CLASSES, (images,))
     size = batch_size((3, side, side), COMPUTE.device)
     test: list[Batch] = list(zip(x.split(size), labels.split(size), strict=True))
-    filters = {tap: TapFilter.of(rung, seen) for tap, seen in calibrate(network, test, COMPUTE).items()}
+    filters = Preparation(network, test, COMPUTE).filters(rung)
 
     def at_rung() -> object:
         return run_pass(network, filters, test, COMPUTE)

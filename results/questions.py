@@ -18,7 +18,10 @@ from results.tables.point_names import fitting
 from results.tables.run_tables import RunTables
 from results.tables.where import where_mask
 
-RUNG = ["threshold", "threshold_mode", "weight_bits", "feature_map_bits", "codec"]
+RUNG = [
+    "threshold", "threshold_mode", "weight_bits", "feature_map_bits", "calibration", "correction", "outer_bits",
+    "codec",
+]  # fmt: skip
 """Columns that identify a ladder rung: they differ between the points of one trained network."""
 
 

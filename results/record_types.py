@@ -62,6 +62,9 @@ class PointRow(TypedDict):
     threshold_mode: str
     weight_bits: int
     feature_map_bits: int
+    calibration: NotRequired[str | None]
+    correction: NotRequired[str | None]
+    outer_bits: NotRequired[int | None]
     codec: str
     accuracy: float
     loss: float

@@ -94,6 +94,15 @@ POINTS = _table(
     _column("threshold_mode", LABEL, "`absolute`: tau; `relative`: tau x mean magnitude of each tap"),
     _column("weight_bits", INT, "bits of a weight; 32: not quantized", unit="bits"),
     _column("feature_map_bits", INT, "bits of a feature; 32: not quantized", unit="bits"),
+    _column("calibration", LABEL, "how the ranges of quantizers are chosen; null: `minmax`", null=True),
+    _column("correction", LABEL, "what corrects the quantization: `none`, `bias`; null: `none`", null=True),
+    _column(
+        "outer_bits",
+        INT,
+        "bits of the first and last layer's weights and of the last layer's input; null: those of all others",
+        unit="bits",
+        null=True,
+    ),
     _column("codec", LABEL, "code of the quantized weights and feature maps"),
     _column("accuracy", REAL, "share of the validation images classified correctly", unit="fraction"),
     _column("loss", REAL, "mean cross-entropy on the validation images", unit="nats"),
@@ -276,7 +285,10 @@ _COLUMN_OF_PATH = {
     "train.channels": "network_channels",
     **{f"space.{name}": name for name in ("cells", "channels", "nodes", "output_node", "splitting")},
     "space.width_growth": "width_growth",
-    **{f"ladder.{name}": name for name in ("threshold", "threshold_mode", "codec")},
+    **{
+        f"ladder.{name}": name
+        for name in ("threshold", "threshold_mode", "calibration", "correction", "outer_bits", "codec")
+    },
     **{f"ladder.{name}_bits": f"{name}_bits" for name in ("weight", "feature_map")},
 }
 

@@ -79,7 +79,7 @@ def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
     compute = Compute.of(config.device, device)
     old = context.directory.read_points(key).to_pylist()
     rungs = config.ladder.rungs()
-    rows = {Rung.model_validate({name: row[name] for name in Rung.model_fields}): row for row in old}
+    rows = {Rung.of_row(row): row for row in old}
     missing = [rung for rung in rungs if rung not in rows]
     if missing:
         images = load_images(config.data, config.seed, device)

@@ -13,6 +13,8 @@ from results.tables.evidence import Evidence
 from trials.config import Rung
 
 _RUNG = list(Rung.model_fields)
+_DEFAULTS = {name: field.default for name, field in Rung.model_fields.items()}
+"""What the points of older versions mean by null."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def _short_ladders(sweep: Sweep, points: pa.Table) -> set[str]:
     evaluated: dict[str, set[tuple[object, ...]]] = {}
     columns = [points[name].to_pylist() for name in _RUNG]
     for trial_key, *rung in zip(points["trial_key"].to_pylist(), *columns, strict=True):
-        evaluated.setdefault(trial_key, set()).add(tuple(rung))
+        known = (_DEFAULTS[name] if value is None else value for name, value in zip(_RUNG, rung, strict=True))
+        evaluated.setdefault(trial_key, set()).add(tuple(known))
     wanted = {tuple(rung.model_dump()[name] for name in _RUNG) for rung in sweep.trial.ladder.rungs()}
     return {trial_key for trial_key, rungs in evaluated.items() if not wanted <= rungs}

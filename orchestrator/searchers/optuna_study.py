@@ -125,10 +125,11 @@ def _finished_trial(
     values = [row[name] for name in sweep.objectives]
     measured = all(value is not None and value == value for value in values)  # neither null nor NaN
     attributes = {name: row[name] for name in _USER_ATTRIBUTES}
+    rung = Rung.of_row(row)
     trial = optuna.trial.create_trial(
         state=TrialState.COMPLETE if measured else TrialState.FAIL,
         values=[float(value) for value in values] if measured else None,
-        params={**parameters, **{name: row[name] for name in rungs}},
+        params={**parameters, **{name: getattr(rung, name) for name in rungs}},
         distributions={**swept, **rungs},
         constraints={str(bound): bound.violation(row[bound.column]) for bound in sweep.bounds},
         user_attrs=attributes if measured else {**attributes, "reason": "an objective was not measured"},
@@ -192,7 +193,7 @@ def _rung_distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
     found: dict[str, BaseDistribution] = {}
     for name in _RUNG_FIELDS:
         values = getattr(sweep.trial.ladder, name)
-        if len(values) > 1:
+        if isinstance(values, tuple) and len(values) > 1:
             choices = _literals(LadderConfig.model_fields[name].annotation)
             found[name] = CategoricalDistribution(choices) if choices else _distribution_of(values)
     return found

@@ -19,6 +19,9 @@ HEADINGS = {
     "threshold_mode": "tau\nmode",
     "weight_bits": "weight\nbits",
     "feature_map_bits": "map\nbits",
+    "calibration": "cali-\nbration",
+    "correction": "cor-\nrection",
+    "outer_bits": "outer\nbits",
     "codec": "codec",
     "seed": "seed",
 }

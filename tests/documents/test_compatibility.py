@@ -12,6 +12,7 @@ import yaml
 
 import shrinksweep
 from orchestrator import Sweep
+from orchestrator.conductor.standing import Standing
 from orchestrator.sweep.differences import difference_faults, in_terms_of_run
 from results import RunDirectory, open_run
 from results.schema import POINTS, VERSION, schema_version
@@ -45,7 +46,9 @@ def test_the_sweep_of_an_old_run_is_recognized(folder: Path) -> None:
     stored = yaml.safe_load((folder / "sweep.yaml").read_text())
     del stored["versions"]
     run = RunDirectory(folder)
-    assert difference_faults(in_terms_of_run(Sweep.from_mapping(stored), run), run) == []
+    sweep = in_terms_of_run(Sweep.from_mapping(stored), run)
+    assert difference_faults(sweep, run) == []
+    assert not Standing.read(sweep, run).short, "no rung is missing"
 
 
 def test_the_page_names_the_schema_version() -> None:

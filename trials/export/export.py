@@ -32,7 +32,7 @@ from trials.device.parallel import local_device
 from trials.export.model_card import Card, as_markdown, card_of
 from trials.export.onnx_export import require_onnx, write_onnx
 from trials.export.portable import as_program, portable
-from trials.ladder.ladder import calibrate
+from trials.ladder.preparation import Preparation
 from trials.points import Columns, calibration_batches, evaluation_batches, measure_points
 from trials.trial import load_network
 
@@ -103,17 +103,17 @@ def export_point(
     row = find_point(directory, point)
     folder = Path(folder or row["point"])
     stored = checkpoint.unpack(directory.read_network(row["trial_key"]))
-    config, rung = _config(row), _rung(row)
+    config, rung = _config(row), Rung.of_row(row)
     network, images, compute = _rebuild(config, stored)
-    ranges = calibrate(network, calibration_batches(images, compute), compute)
+    preparation = Preparation(network, calibration_batches(images, compute), compute)
     card = card_of(row, images)
     example = torch.zeros(2, *images.shape, dtype=compute.dtype)
     _create(folder)
     if onnx:
-        explicit = portable(network, rung, ranges, explicit_attention=True)
+        explicit = portable(preparation, rung, explicit_attention=True)
         test_batches = evaluation_batches(images, compute).epoch()
         card["onnx"] = write_onnx(explicit, test_batches, folder / "network.onnx")
-    torch.export.save(as_program(portable(network, rung, ranges), example), folder / "program.pt2")
+    torch.export.save(as_program(portable(preparation, rung), example), folder / "program.pt2")
     (folder / "weights.pt").write_bytes(
         checkpoint.pack({key: value for key, value in stored.items() if key != "format"})
     )
@@ -132,7 +132,7 @@ def load_exported(path: str | os.PathLike[str]) -> tuple[Network, Callable[[], C
     """
     folder = Path(path)
     card: Card = json.loads((folder / "card.json").read_text())
-    config, rung = _config(card["point"]), _rung(card["point"])
+    config, rung = _config(card["point"]), Rung.of_row(card["point"])
     network, images, compute = _rebuild(config, checkpoint.unpack((folder / "weights.pt").read_bytes()))
 
     def measure() -> Columns:
@@ -153,10 +153,6 @@ def images_of_test(card: Card) -> Batches:
 
 def _config(row: Mapping[str, object]) -> TrialConfig:
     return of_record(TrialConfig, json.loads(str(row["config"])))
-
-
-def _rung(row: Mapping[str, object]) -> Rung:
-    return Rung.model_validate({name: row[name] for name in Rung.model_fields})
 
 
 def _rebuild(config: TrialConfig, stored: checkpoint.State) -> tuple[Network, Images, Compute]:

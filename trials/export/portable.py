@@ -7,32 +7,30 @@ the network.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
 from search_space.feature_map import Listener, taps
 from trials.config import Rung
-from trials.feature_maps.deployed import deploy
-from trials.ladder.tap_filter import Range, TapFilter
+from trials.ladder.preparation import Preparation
+from trials.ladder.tap_filter import TapFilter
 
 
-def portable(
-    network: nn.Module, rung: Rung, ranges: Mapping[str, Range], *, explicit_attention: bool = False
-) -> nn.Module:
-    """Return a copy of ``network`` that computes as at ``rung``, on the CPU and in evaluation mode.
+def portable(preparation: Preparation, rung: Rung, *, explicit_attention: bool = False) -> nn.Module:
+    """Return a network that computes as at ``rung``, on the CPU and in evaluation mode.
 
     Args:
-        network: the trained network; it is not modified.
+        preparation: the trained network, and what its calibration images decide.
         rung: threshold and precisions.
-        ranges: calibrated range of every tap (:func:`trials.ladder.calibrate`).
         explicit_attention: do not use the fused attention of torch, which ONNX lacks. Without pruning and quantization
             of the probabilities, only the fused one equals the measured network bit for bit.
     """
-    deployed = deploy(network, rung.weight_bits).network.cpu()
+    deployed = deepcopy(preparation.deployed(rung).network).cpu()
+    filters = preparation.filters(rung)
     for name, tap in taps(deployed).items():
-        filter_ = TapFilter.of(rung, ranges[name])
+        filter_ = filters[name]
         tap.listener = _cloning(filter_) if explicit_attention and tap.normalized else filter_
     return deployed
 

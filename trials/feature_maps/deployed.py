@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from search_space.attention import MLP, SelfAttention
 from search_space.normalization import BatchNorm
 from search_space.primitives import ConvBlock, FactorizedReduce
 from trials import coding
+from trials.feature_maps.clipping import largest_magnitudes
 from trials.feature_maps.quantization import OFF, fold_batch_norm, quantize_weight
 
 N = TypeVar("N", int, NDArray[np.int64])
@@ -29,60 +31,77 @@ class Deployed:
 
     Attributes:
         network: the network; its weights are the dequantized ones.
-        symbols: the quantized weights of each layer; empty with 32 bits.
-        other_values: number of float32 values stored in addition: scales, biases, norms, position tables.
-        bits: bits of a weight.
+        symbols: the quantized weights of each layer that is quantized.
+        bits: bits of a weight of each of these layers.
+        scales: number of their scales.
     """
 
     network: nn.Module
-    symbols: tuple[Tensor, ...]
-    other_values: int
-    bits: int
+    symbols: tuple[Tensor, ...] = ()
+    bits: tuple[int, ...] = ()
+    scales: int = 0
+
+    @property
+    def other_values(self) -> int:
+        """Number of float32 values stored in addition to the symbols: scales, biases, norms, position tables."""
+        values = sum(parameter.numel() for parameter in self.network.parameters())
+        return values - sum(symbols.numel() for symbols in self.symbols) + self.scales
 
     def weight_bytes(self, codec: str) -> float:
         """Return the size of all parameters as stored, in bytes.
 
-        Quantized weights are coded layer by layer; the codec ``none`` takes ``bits`` bits for each. Unquantized weights
-        take :func:`float_bits`.
+        Quantized weights are coded layer by layer; the codec ``none`` takes the layer's bits for each. Without any, all
+        parameters take :func:`float_bits`.
         """
-        if self.bits == OFF:
+        if not self.symbols:
             values = torch.cat([p.detach().flatten() for p in self.network.parameters()])
             return float_bits(values.numel(), int((values != 0).sum()), codec) / 8
-        coded = sum(symbol_bits(symbols, codec, self.bits) for symbols in self.symbols)
+        coded = sum(symbol_bits(*layer, codec) for layer in zip(self.symbols, self.bits, strict=True))
         return (coded + FLOAT_BITS * self.other_values) / 8
 
     def sparsity(self) -> float:
         """Return the fraction of zeros among the weights of convolutions and linear layers."""
-        if self.symbols:
-            return sum(int((s == 0).sum()) for s in self.symbols) / sum(s.numel() for s in self.symbols)
         weights = [m.weight for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
 
 
-def deploy(network: nn.Module, bits: int) -> Deployed:
+def deploy(
+    network: nn.Module, bits: int, calibration: str = "minmax", outer_bits: int | None = None
+) -> Deployed:
     """Return a copy of ``network`` with its weights at ``bits`` bits; ``network`` is not modified.
 
     With 32 bits nothing is folded, and the copy computes the same, bit for bit. Otherwise every batch norm is folded
     into the layer before it, weights of convolutions and linear layers are quantized symmetrically per output channel,
     and all other parameters stay float32.
 
+    Args:
+        network: the trained network.
+        bits: 2 to 8, or 32 for off.
+        calibration: how the range of a channel is chosen (:mod:`trials.feature_maps.clipping`).
+        outer_bits: bits of the first and the last layer; None: ``bits``.
+
     Raises:
         ValueError: ``bits`` is not 2 to 8 or 32, or a weight is not finite.
     """
     deployed = deepcopy(network).eval()
     if bits == OFF:
-        return Deployed(deployed, (), 0, bits)
+        return Deployed(deployed)
     fold(deployed)
+    layers = [module for module in deployed.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     symbols: list[Tensor] = []
+    bits_of_layers: list[int] = []
     scales = 0
-    for module in deployed.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            quantized = quantize_weight(module.weight, bits)
-            module.weight.data.copy_(quantized.dequantize())
-            symbols.append(quantized.symbols)
-            scales += quantized.scale.numel()
-    values = sum(parameter.numel() for parameter in deployed.parameters())
-    return Deployed(deployed, tuple(symbols), values - sum(s.numel() for s in symbols) + scales, bits)
+    for layer in layers:
+        of_layer = outer_bits if outer_bits and layer in (layers[0], layers[-1]) else bits
+        if of_layer == OFF:
+            continue
+        largest = partial(largest_magnitudes, bits=of_layer, calibration=calibration)
+        quantized = quantize_weight(layer.weight, of_layer, largest)
+        layer.weight.data.copy_(quantized.dequantize())
+        symbols.append(quantized.symbols)
+        bits_of_layers.append(of_layer)
+        scales += quantized.scale.numel()
+    return Deployed(deployed, tuple(symbols), tuple(bits_of_layers), scales)
 
 
 @torch.no_grad()
@@ -124,7 +143,7 @@ def _part(bn: BatchNorm, channels: slice) -> BatchNorm:
     return part.eval()
 
 
-def symbol_bits(symbols: Tensor, codec: str, bits: int) -> int:
+def symbol_bits(symbols: Tensor, bits: int, codec: str) -> int:
     """Return the size of integer symbols under ``codec``, in bits; ``none`` takes ``bits`` bits for each."""
     return symbols.numel() * bits if codec == "none" else coding.size_in_bits(symbols, codec)
 

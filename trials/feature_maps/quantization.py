@@ -10,6 +10,7 @@ Shapes: C_out output channels of a weight; ``...`` any shape.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,15 @@ SYMBOLS = 256
 """Number of symbols of 8 bits."""
 _SMALLEST_SCALE = torch.finfo(torch.float32).tiny
 """Smallest normal float32. Maps that would need a smaller scale are quantized to zero."""
+
+
+Largest = Callable[[Tensor], Tensor]
+"""Returns the magnitude that becomes the highest level of each channel: [C_out, n] -> [C_out]."""
+
+
+def largest_of(channels: Tensor) -> Tensor:
+    """Return the largest magnitude of each channel: [C_out, n] -> [C_out]."""
+    return channels.abs().amax(1)
 
 
 def check_bits(bits: int) -> None:
@@ -53,11 +63,12 @@ class QuantizedTensor:
         return self.symbols.to(self.scale.dtype) * _per_channel(self.scale, self.symbols)
 
 
-def quantize_weight(weight: Tensor, bits: int) -> QuantizedTensor:
+def quantize_weight(weight: Tensor, bits: int, largest: Largest = largest_of) -> QuantizedTensor:
     """Quantize a weight [C_out, ...] symmetrically, with one scale per output channel.
 
-    Levels are -(2^(bits-1) - 1) to 2^(bits-1) - 1. The largest magnitude of a channel becomes the highest level, so no
-    weight changes by more than half a scale. A channel of zeros has scale 1.
+    Levels are -(2^(bits-1) - 1) to 2^(bits-1) - 1. The magnitude that ``largest`` returns for a channel [C_out, n]
+    becomes the highest level, and larger ones are clipped to it; no other weight changes by more than half a scale. A
+    channel of zeros has scale 1.
 
     Raises:
         ValueError: ``bits`` is not 2 to 8, or the weight is not finite or a scalar.
@@ -68,7 +79,7 @@ def quantize_weight(weight: Tensor, bits: int) -> QuantizedTensor:
     top = 2 ** (bits - 1) - 1
     weight = weight.detach().to(_compute_dtype(weight.dtype))
     channels = weight.reshape(len(weight), -1) if weight.numel() else weight.new_zeros(len(weight), 1)
-    scale = channels.abs().amax(1) / top  # [C_out]
+    scale = largest(channels) / top  # [C_out]
     scale = torch.where(scale >= _SMALLEST_SCALE, scale, torch.ones_like(scale))
     levels = (weight / _per_channel(scale, weight)).round().clamp(-top, top)
     return QuantizedTensor(levels.to(torch.int8), scale)

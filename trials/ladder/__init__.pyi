@@ -1,4 +1,5 @@
-from .ladder import calibrate as calibrate
+from .calibration import calibrate as calibrate
 from .ladder import evaluate as evaluate
+from .preparation import Preparation as Preparation
 from .tap_filter import TapCount as TapCount
 from .tap_filter import TapFilter as TapFilter

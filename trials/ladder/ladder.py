@@ -23,12 +23,13 @@ from trials.data.batches import Batch
 from trials.device.compute import Compute
 from trials.device.memory import give_back_memory
 from trials.errors import TrialError
-from trials.feature_maps.deployed import Deployed, deploy, float_bits
+from trials.feature_maps.deployed import Deployed, float_bits
 from trials.feature_maps.quantization import OFF
 from trials.ladder.image_sizes import Sizes, image_sizes
 from trials.ladder.latency import latency_ms
 from trials.ladder.outcome import Outcome, Outcomes, classify
-from trials.ladder.tap_filter import Range, TapCount, TapFilter
+from trials.ladder.preparation import Preparation
+from trials.ladder.tap_filter import TapCount, TapFilter
 
 
 def evaluate(
@@ -52,32 +53,29 @@ def evaluate(
     Raises:
         TrialError: a feature map holds NaN or infinity; the message names its tap.
     """
-    ranges = calibrate(network, calibration, compute)
-    deployed: dict[int, Deployed] = {}
+    preparation = Preparation(network, calibration, compute)
     passes: dict[Rung, tuple[PassResult, Outcome, dict[str, Sizes]]] = {}
     codecs: dict[Rung, list[str]] = {}
     for rung in rungs:
         codecs.setdefault(rung.model_copy(update={"codec": ""}), []).append(rung.codec)
     rows = []
     for rung in rungs:
-        if rung.weight_bits not in deployed:
-            deployed[rung.weight_bits] = deploy(network, rung.weight_bits)
+        deployed = preparation.deployed(rung)
         # Rungs that differ only in the codec share a pass.
         without_codec = rung.model_copy(update={"codec": ""})
         if without_codec not in passes:
-            filters = {name: TapFilter.of(rung, calibrated) for name, calibrated in ranges.items()}
-            of_bits = deployed[rung.weight_bits].network
-            counted = run_pass(of_bits, filters, (validation or test)(), compute)
+            filters = preparation.filters(rung)
+            counted = run_pass(deployed.network, filters, (validation or test)(), compute)
             tested = counted.outcome
             if validation:
-                with listening(of_bits, {name: filter_.apply for name, filter_ in filters.items()}):
-                    tested = classify(of_bits, test(), compute)
-            sizes = image_sizes(of_bits, filters, calibration, compute, codecs[without_codec])
+                with listening(deployed.network, {name: filter_.apply for name, filter_ in filters.items()}):
+                    tested = classify(deployed.network, test(), compute)
+            sizes = image_sizes(deployed.network, filters, calibration, compute, codecs[without_codec])
             passes[without_codec] = counted, tested, sizes
             if compute.device.type == "cpu":
                 give_back_memory()  # a pass frees thousands of maps and fragments the heap
         counted, tested, sizes = passes[without_codec]
-        row = _row(rung, counted, sizes[rung.codec], deployed[rung.weight_bits], cost)
+        row = _row(rung, counted, sizes[rung.codec], deployed, cost)
         rows.append(row | _evaluated_on(counted.outcome if validation else None, tested))
     if latency_for:
         milliseconds = {
@@ -100,42 +98,6 @@ class PassResult:
     outcome: Outcome
     effective_macs: float
     taps: dict[str, TapCount] = field(default_factory=dict)
-
-
-@torch.no_grad()
-def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) -> dict[str, Range]:
-    """Return the range and the mean magnitude of every tap of ``network``, in evaluation mode, over ``batches``.
-
-    Raises:
-        TrialError: a feature map holds NaN or infinity; the message names its tap.
-    """
-    measured: dict[str, list[Tensor]] = {}
-    features: dict[str, list[int]] = {}
-
-    def listener(name: str, tap: FeatureMap) -> Listener:
-        def measure(x: Tensor) -> Tensor:
-            real = tap.features(x)
-            low, high = real.aminmax()
-            measured.setdefault(name, []).append(torch.stack([low, high, real.abs().mean()]).double())
-            features.setdefault(name, []).append(real.numel())  # batches may be of different size
-            return x
-
-        return measure
-
-    network.eval()
-    listeners = {name: listener(name, tap) for name, tap in taps(network).items()}
-    with listening(network, listeners), compute.autocast():
-        for images, _ in batches:
-            network(images)
-    ranges = {}
-    for name, of_batches in measured.items():
-        low, high, magnitude = torch.stack(of_batches).cpu().unbind(1)
-        if not torch.isfinite(magnitude).all():
-            raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
-        weights = torch.tensor(features[name], dtype=torch.float64)
-        mean = float(magnitude @ weights / weights.sum())
-        ranges[name] = Range(float(low.min()), float(high.max()), mean)
-    return ranges
 
 
 @torch.no_grad()
@@ -190,9 +152,10 @@ def _row(rung: Rung, result: PassResult, sizes: Sizes, deployed: Deployed, cost:
     zeros = elements = entropy = 0.0
     for name, count in result.taps.items():
         tap_zeros, magnitude, tap_elements = count.totals()
-        coded_bytes[name] = tap_bits(count, rung) / 8 / images
-        packed_bytes[name] = tap_elements * rung.feature_map_bits / 8 / images
-        if rung.feature_map_bits != OFF:
+        bits = count.quantizer.bits
+        coded_bytes[name] = tap_bits(count, rung.codec) / 8 / images
+        packed_bytes[name] = tap_elements * bits / 8 / images
+        if bits != OFF:
             entropy += coding.entropy_from_histogram(count.histogram) / 8 / images
         tap_rows.append(
             {
@@ -235,15 +198,15 @@ def _evaluated_on(validated: Outcome | None, tested: Outcome) -> dict[str, objec
     }
 
 
-def tap_bits(count: TapCount, rung: Rung) -> int:
+def tap_bits(count: TapCount, codec: str) -> int:
     """Return the size in bits of the maps of one tap over a whole pass, coded as one stream.
 
-    Quantized maps take the size of the codec; ``none`` takes ``feature_map_bits`` for each symbol. Unquantized maps
-    take :func:`trials.feature_maps.deployed.float_bits`.
+    Quantized maps take the size of the codec; ``none`` takes the bits of the map for each symbol. Unquantized maps take
+    :func:`trials.feature_maps.deployed.float_bits`.
     """
     zeros, _, elements = count.totals()
-    if rung.feature_map_bits == OFF:
-        return float_bits(int(elements), int(elements - zeros), rung.codec)
-    if rung.codec == "none":
-        return int(elements) * rung.feature_map_bits
-    return coding.size_from_histogram(count.histogram, rung.codec)
+    if count.quantizer.bits == OFF:
+        return float_bits(int(elements), int(elements - zeros), codec)
+    if codec == "none":
+        return int(elements) * count.quantizer.bits
+    return coding.size_from_histogram(count.histogram, codec)

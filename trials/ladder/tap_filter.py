@@ -16,17 +16,31 @@ from torch import Tensor
 
 from trials.config import Rung
 from trials.device.memory_order import in_memory_order
+from trials.feature_maps.clipping import clipped_range
+from trials.feature_maps.histogram import Histogram
 from trials.feature_maps.quantization import OFF, SYMBOLS, AffineQuantizer, count_values
 from trials.feature_maps.regularization import tap_sums
 
 
 @dataclass(frozen=True)
 class Range:
-    """Range and mean magnitude of one tap's map on the calibration images."""
+    """Range, mean magnitude and histogram of one tap's map on the calibration images."""
 
     low: float
     high: float
     mean_magnitude: float
+    histogram: Histogram
+    _clipped: dict[tuple[int, str], tuple[float, float]] = field(default_factory=dict, repr=False)
+
+    def quantizer(self, bits: int, calibration: str) -> AffineQuantizer:
+        """Return the quantizer of the map at ``bits`` bits, 32 for off."""
+        if bits == OFF:
+            return AffineQuantizer(self.low, self.high, bits)
+        if (bits, calibration) not in self._clipped:
+            self._clipped[bits, calibration] = clipped_range(
+                self.histogram, self.low, self.high, bits, calibration
+            )
+        return AffineQuantizer(*self._clipped[bits, calibration], bits)
 
 
 @dataclass
@@ -75,11 +89,14 @@ class TapFilter:
     quantizer: AffineQuantizer
 
     @staticmethod
-    def of(rung: Rung, calibrated: Range) -> TapFilter:
-        """Return the filter of a tap at a rung; ``relative`` thresholds are multiples of the tap's mean magnitude."""
+    def of(rung: Rung, calibrated: Range, bits: int | None = None) -> TapFilter:
+        """Return the filter of a tap at a rung; ``relative`` thresholds are multiples of the tap's mean magnitude.
+
+        ``bits`` are those of the tap, if they are not those of the rung.
+        """
         relative = rung.threshold_mode == "relative"
         threshold = rung.threshold * (calibrated.mean_magnitude if relative else 1.0)
-        return TapFilter(threshold, AffineQuantizer(calibrated.low, calibrated.high, rung.feature_map_bits))
+        return TapFilter(threshold, calibrated.quantizer(bits or rung.feature_map_bits, rung.calibration))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the map ``x`` [...] pruned and quantized."""

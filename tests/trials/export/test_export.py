@@ -24,6 +24,7 @@ from trials.trial import run_trial
 
 SEEDS = {"darts": 3, "attention": 1}
 """The random architecture of this seed of the space `attention` contains attention."""
+CALIBRATED = {"calibration": "mse", "correction": "bias", "outer_bits": 6}
 TAU = 0.03
 """Smaller than all attention probabilities of the 16 patches of a digit, larger than many other features."""
 
@@ -40,7 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunDire
             data={"train_images": 512, "test_images": 128},
             search={"epochs": 0},
             train={"epochs": 8 if space == "attention" else 4, "learning_rate": 0.1},
-            ladder={"threshold": [0.0, TAU]},
+            ladder={"threshold": [0.0, TAU], **(CALIBRATED if space == "attention" else {})},
         ).model_copy(update={"seed": SEEDS[space]})
         context = context_in(tmp_path_factory.mktemp(space))
         run_trial(config, context)

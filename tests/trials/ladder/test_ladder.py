@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from search_space import Network
@@ -17,12 +18,16 @@ from trials import TrialError, coding, count_cost
 from trials.config import LadderConfig, Rung
 from trials.device.compute import Compute
 from trials.feature_maps.deployed import deploy, fold
+from trials.feature_maps.histogram import Histogram
 from trials.feature_maps.quantization import AffineQuantizer, quantize_weight
-from trials.ladder.ladder import calibrate, evaluate, run_pass
+from trials.ladder.calibration import calibrate
+from trials.ladder.ladder import evaluate, run_pass
+from trials.ladder.preparation import Preparation
 from trials.ladder.tap_filter import Range, TapFilter
 
 COMPUTE = Compute(CPU, "float32")
 OFF = Rung(threshold=0.0, threshold_mode="absolute", weight_bits=32, feature_map_bits=32, codec="best")
+EMPTY = Histogram.of(torch.zeros(2**16, dtype=torch.int64))
 KINDS = ["convolutions", "attention"]
 
 
@@ -45,8 +50,7 @@ def rows_of(network: Network, *rungs: Rung, latency: bool = False) -> list[dict[
 
 
 def filters(network: Network, at: Rung) -> dict[str, TapFilter]:
-    ranges = calibrate(network, batches(), COMPUTE)
-    return {name: TapFilter.of(at, calibrated) for name, calibrated in ranges.items()}
+    return Preparation(network, batches(), COMPUTE).filters(at)
 
 
 def logits_under(network: nn.Module, listeners: Mapping[str, Callable[[Tensor], Tensor]]) -> Tensor:
@@ -80,10 +84,10 @@ def test_features_below_the_threshold_and_only_those_become_zero() -> None:
     x = torch.tensor([-0.3, -0.2, -0.1999, 0.0, 0.1, 0.2, 0.5])
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         tau = float(x[5].to(dtype))
-        pruned = TapFilter.of(rung(threshold=tau), Range(-1.0, 1.0, 0.5))(x.to(dtype))
+        pruned = TapFilter.of(rung(threshold=tau), Range(-1.0, 1.0, 0.5, EMPTY))(x.to(dtype))
         assert torch.equal(pruned, torch.where(x.to(dtype).abs() < tau, 0.0, x.to(dtype)))
     relative_rung = rung(threshold=0.2, threshold_mode="relative")
-    relative = TapFilter.of(relative_rung, Range(-1.0, 1.0, 1.2))(x)  # prunes magnitudes below 0.24
+    relative = TapFilter.of(relative_rung, Range(-1.0, 1.0, 1.2, EMPTY))(x)  # prunes magnitudes below 0.24
     assert relative.tolist() == pytest.approx([-0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5])
 
 
@@ -93,6 +97,72 @@ def test_both_threshold_modes_can_be_rungs_of_one_ladder() -> None:
         (0.0, "absolute"), (0.1, "absolute"), (0.1, "relative"),
     ]  # fmt: skip
     assert LadderConfig(threshold_mode="relative").threshold_mode == ("relative",)
+
+
+def test_what_changes_nothing_gives_no_rung_of_its_own() -> None:
+    ladder = LadderConfig(
+        threshold=(0.0, 0.1), weight_bits=(32, 4), calibration=("minmax", "mse"), correction=("none", "bias"),
+        outer_bits=8,
+    )  # fmt: skip
+    found = [(r.threshold, r.weight_bits, r.calibration, r.correction, r.outer_bits) for r in ladder.rungs()]
+    assert [rung for rung in found if rung[1] == 32] == [
+        (0.0, 32, "minmax", "none", None), (0.1, 32, "minmax", "none", None), (0.1, 32, "minmax", "bias", None),
+    ]  # fmt: skip
+    assert len(found) == 3 + 2 * 4
+    assert {rung[4] for rung in found if rung[1] == 4} == {8}
+
+
+@pytest.mark.parametrize(
+    ("ladder", "line"),
+    [
+        ({"calibration": "mse"}, "`calibration` needs weights or feature maps below 32 bits, but got mse"),
+        ({"outer_bits": 8}, "`outer_bits` needs weights or feature maps below 32 bits, but got 8"),
+        ({"correction": "bias", "threshold": [0]}, "`correction` needs .* below 32 bits, but got bias"),
+        ({"outer_bits": 12, "weight_bits": [4]}, "`outer_bits` must be 2 to 8, or 32 for off, but got 12"),
+        ({"calibration": ["mse", "mse"], "weight_bits": [4]}, "`calibration` must not name a rung twice"),
+        ({"calibration": "entropy", "weight_bits": [4]}, "'minmax', 'percentile' or 'mse'"),
+    ],
+)
+def test_ways_to_quantize_that_cannot_be_are_refused(ladder: dict[str, object], line: str) -> None:
+    with pytest.raises(ValidationError, match=line):
+        LadderConfig.model_validate(ladder)
+
+
+def test_the_rung_of_an_older_point_is_that_of_todays_defaults() -> None:
+    old = {name: value for name, value in OFF.model_dump().items() if name != "correction"}
+    assert Rung.of_row({**old, "calibration": None, "accuracy": 0.5}) == OFF
+
+
+def test_outer_layers_and_the_last_map_have_bits_of_their_own() -> None:
+    network = network_of("attention")
+    at = rung(weight_bits=3, feature_map_bits=3, calibration="mse", outer_bits=7, codec="none")
+    preparation = Preparation(network, batches(), COMPUTE)
+    deployed = preparation.deployed(at)
+    assert deployed.bits == (7, *[3] * (len(deployed.bits) - 2), 7)
+    packed = sum(b * s.numel() / 8 for b, s in zip(deployed.bits, deployed.symbols, strict=True))
+    assert deployed.weight_bytes("none") == packed + 4 * deployed.other_values
+    bits = {name: filter_.quantizer.bits for name, filter_ in preparation.filters(at).items()}
+    assert {name for name, of_tap in bits.items() if of_tap == 7} == {"classifier.input"}
+    row = rows_of(network, at)[0]
+    for tap in row["taps"]:
+        assert tap["bytes"] == pytest.approx(tap["elements"] * bits[tap["tap"]] / 8)
+    whole = preparation.deployed(at.model_copy(update={"outer_bits": 32}))
+    assert len(whole.symbols) == len(deployed.symbols) - 2
+    assert torch.equal(
+        whole.network.get_parameter("classifier.linear.weight"), network.classifier.linear.weight
+    )
+
+
+def test_a_corrected_network_stores_its_new_biases() -> None:
+    network = network_of()
+    plain, corrected = (
+        Preparation(network, batches(), COMPUTE).deployed(rung(weight_bits=4, correction=kind))
+        for kind in ("none", "bias")
+    )
+    added = sum(p.numel() for p in corrected.network.parameters())
+    added -= sum(p.numel() for p in plain.network.parameters())
+    assert added > 0
+    assert corrected.weight_bytes("none") - plain.weight_bytes("none") == 4 * added
 
 
 @pytest.mark.parametrize("mode", ["absolute", "relative"])

@@ -18,7 +18,8 @@ from tests.trials.tiny import network_of
 from trials import TrialError, count_cost
 from trials.config import Rung
 from trials.data.batches import Batch
-from trials.ladder.ladder import calibrate, evaluate
+from trials.ladder.calibration import calibrate
+from trials.ladder.ladder import evaluate
 from trials.ladder.outcome import Outcomes, classify
 
 PRUNED = rung(threshold=0.2, feature_map_bits=4, weight_bits=8)
