@@ -27,7 +27,8 @@ class TrialContext:
         sweep: name of the sweep.
         report: called by rank 0 after every epoch, once the progress row and the checkpoint are on storage. It may
             raise an exception to stop the trial.
-        rank, world_size, address: this rank, the number of ranks, and where they meet (``tcp://host:port``).
+        rank, world_size, address: this rank, the number of ranks, and where they meet (see
+            ``trials.device.rendezvous``).
         constraints: of the sweep. Those on macs, flops and params are checked before the network is trained.
     """
 

@@ -44,6 +44,9 @@ MAX_SOCKET_PATH = 107
 SESSION_PATH = "/session_2026-01-31_08-00-00_000000_4194304/sockets/plasma_store.12"
 """What Ray appends to its temporary folder, at most."""
 
+INNER = "/r"
+"""The temporary folder of Ray, within the private one."""
+
 
 @contextmanager
 def ray_session(
@@ -102,7 +105,9 @@ def _options_of_own_ray() -> dict[str, object]:
 
 
 def _temporary_folder() -> Path:
-    """Return a folder for Ray's sockets and logs, which only this user may enter: Ray's own choice, if it is short.
+    """Return a folder for Ray's sockets and logs, in one that only this user may enter. Both are short.
+
+    Ray lets everybody write into its folder (mode 0777), whatever mode it has.
 
     Raises:
         LaunchError: there is no such folder.
@@ -110,17 +115,17 @@ def _temporary_folder() -> Path:
     wanted = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
     for parent in (wanted, Path("/tmp"), Path("/dev/shm")):
         folder = parent / f"ray-{os.getuid()}"
-        if len(os.fsencode(f"{folder}{SESSION_PATH}")) > MAX_SOCKET_PATH:
+        if len(os.fsencode(f"{folder}{INNER}{SESSION_PATH}")) > MAX_SOCKET_PATH:
             continue
         with suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = folder.lstat()
             if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and os.access(folder, os.W_OK):
                 folder.chmod(0o700)
-                return folder
+                return Path(f"{folder}{INNER}")
     raise LaunchError(
         f"Ray needs a folder for temporary files with a short path, but TMPDIR is {wanted}: set RAY_TMPDIR to a "
-        f"writable folder of at most {MAX_SOCKET_PATH - len(SESSION_PATH) - len(f'/ray-{os.getuid()}')} characters"
+        f"writable folder of at most {MAX_SOCKET_PATH - len(f'/ray-{os.getuid()}{INNER}{SESSION_PATH}')} characters"
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import queue
 import re
-import socket
+import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -72,12 +73,15 @@ class Worker:
         self._mailboxes: dict[int, Mailbox] = {}
         self._lock = threading.Lock()
 
-    def free_address(self) -> str:
-        """Return an address with a free port on this node, ``tcp://host:port``."""
-        ip = ray.util.get_node_ip_address()
-        with socket.socket() as probe:
-            probe.bind(("", 0))
-            return f"tcp://{ip}:{probe.getsockname()[1]}"
+    def node(self) -> str:
+        """Return the id of the node that this rank runs on."""
+        return _node()
+
+    def address(self) -> str:
+        """Return an address of this node at which ranks of other nodes can meet."""
+        from trials.device.rendezvous import new_address
+
+        return new_address(ray.util.get_node_ip_address())
 
     def run(self, attempt: int, job: Job, index: int, config: str, rank: Rank) -> bool:
         """Run this rank's part of a trial. Return False if it was stopped. Raises what the trial raises."""
@@ -119,6 +123,8 @@ class Gang:
     pending: list[ObjectRef] = field(default_factory=list)
     """The calls of ``Worker.run`` of the current attempt, by rank."""
     attempt: int = 0
+    nodes: set[str] = field(default_factory=set)
+    """Ids of the nodes that the workers run on; empty before the first attempt."""
 
     @classmethod
     def start(cls, job: Job, group: PlacementGroup) -> Gang:
@@ -140,8 +146,12 @@ class Gang:
 
     def run(self, job: Job, index: int, config: str, report: Report) -> None:
         """Run a trial on all workers. However it ends, afterwards no worker still runs it."""
+        with self._address() as address:
+            self._run_at(address, job, index, config, report)
+
+    def _run_at(self, address: str, job: Job, index: int, config: str, report: Report) -> None:
         try:
-            self._run(job, index, config, report)
+            self._run(address, job, index, config, report)
         except SystemExit:  # stopped: the gang can be used again if all ranks have noticed
             _, unfinished = ray.wait(self.pending, num_returns=len(self.pending), timeout=STOP_TIMEOUT_S)
             if unfinished:
@@ -159,10 +169,20 @@ class Gang:
         if _gangs.get("gang") is self:
             del _gangs["gang"]
 
-    def _run(self, job: Job, index: int, config: str, report: Report) -> None:
+    @contextmanager
+    def _address(self) -> Iterator[str]:
+        """Yield where the ranks meet: in a folder of this node if all of them are here, which needs no port."""
+        if not self.nodes:
+            self.nodes = set(ray.get([worker.node.remote() for worker in self.workers]))
+        if self.nodes != {_node()}:
+            yield ray.get(self.workers[0].address.remote())
+            return
+        with tempfile.TemporaryDirectory(prefix="shrinksweep-gang-") as folder:
+            yield f"file://{folder}/meet"
+
+    def _run(self, address: str, job: Job, index: int, config: str, report: Report) -> None:
         size = len(self.workers)
         first = self.workers[0]
-        address = ray.get(first.free_address.remote())
         self.attempt += 1
         self.pending = [
             worker.run.remote(self.attempt, job, index, config, Rank(rank, size, address))
@@ -190,6 +210,10 @@ class Gang:
             self.pending.append(self.workers[0].exchange.remote(self.attempt, "stop"))
             raise
         return self.workers[0].exchange.remote(self.attempt, "continue")
+
+
+def _node() -> str:
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _result(rank: int, call: ObjectRef) -> object:

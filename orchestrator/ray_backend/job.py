@@ -59,7 +59,7 @@ class Rank:
     rank: int = 0
     world_size: int = 1
     address: str | None = None
-    """Where the ranks meet, ``tcp://host:port``; None for a trial of one process."""
+    """Where the ranks meet, see ``trials.device.rendezvous``; None for a trial of one process."""
 
 
 def run_rank(job: Job, index: int, config: str, report: Report, rank: Rank) -> None:

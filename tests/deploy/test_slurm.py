@@ -81,6 +81,8 @@ def test_the_job_has_the_exit_status_of_its_launch_and_ends_what_it_started(job:
     assert f" --head --node-ip-address=192.0.2.1 --port={address.split(':')[1]} " in head
     assert worker.startswith("ray start --block --num-cpus=1 ")
     assert worker.endswith(f"--address={address}")
+    assert f" --temp-dir=/tmp/ray-{job}/r " in head
+    assert Path(f"/tmp/ray-{job}").stat().st_mode & 0o077 == 0
     assert launch == f"shrinksweep launch sweep.yaml --run-dir /shared/run --address {address} --trials 9"
     assert processes_with(f"sleep 9{job}") == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import tempfile
 import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 
 import pandas as pd
 import psutil
+import pyarrow.fs as pafs
 import pytest
 
 from orchestrator import Sweep, SweepError
@@ -20,7 +22,7 @@ from results import RunDirectory, open_run
 from tests.doubles.waiting import python_program, wait_for
 from tests.orchestrator.conductor.test_conductor import drive
 from tests.orchestrator.conftest import same_points, small_sweep
-from tests.results.s3 import s3_server
+from tests.results.s3 import PASSWORD, s3_server
 
 # Ray Tune warns about its own future; sockets of ended processes are closed by the garbage collector.
 pytestmark = [
@@ -115,7 +117,12 @@ def test_a_trial_whose_process_is_stopped_is_retried(undisturbed: Outcome, tmp_p
 
 
 @pytest.mark.slow
-def test_a_run_on_s3_with_a_server_that_fails_now_and_then(undisturbed: Outcome) -> None:
+def test_a_run_on_s3_with_a_server_that_fails_now_and_then(
+    cluster: ModuleType, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    keep = classmethod(lambda cls, *a, **k: None)  # to look into it
+    monkeypatch.setattr(tempfile.TemporaryDirectory, "_rmtree", keep)
     with s3_server() as server:
         server.fails = lambda method, count: (
             "busy" if count % 19 == 0 else "lost" if count % 23 == 0 else "no"
@@ -126,6 +133,23 @@ def test_a_run_on_s3_with_a_server_that_fails_now_and_then(undisturbed: Outcome)
         assert outcome.failed == []
         assert all(entry.failures == [] for entry in outcome.directory.read_ledger())
         same_points(open_run(uri).points(), undisturbed.run.points())
+        [scratch] = tmp_path.glob("shrinksweep-*")
+        assert list(scratch.rglob("*.json"))  # Tune has written there
+        assert scratch.stat().st_mode & 0o077 == 0
+        session = Path(cluster.nodes()[0]["ObjectStoreSocketName"]).parents[1]
+        assert list(session.rglob("*.log"))
+        for folder in (scratch, session):
+            assert not files_with(PASSWORD, folder)
+        filesystem, bucket = outcome.directory.storage.arrow("")
+        for info in filesystem.get_file_info(pafs.FileSelector(bucket, recursive=True)):
+            if info.type == pafs.FileType.File:
+                assert PASSWORD.encode() not in filesystem.open_input_stream(info.path).read()
+
+
+def files_with(text: str, folder: Path) -> list[Path]:
+    """Return the files below a folder that contain a text."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if text.encode() in path.read_bytes()]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from trials.device.rendezvous import meeting
 from trials.errors import TrialError
 
 TIMEOUT_S = 600
@@ -104,22 +105,24 @@ class Mesh:
 def process_group(rank: int, world_size: int, address: str | None, device: torch.device) -> Iterator[Mesh]:
     """Join the process group of a trial for the duration of a ``with`` block.
 
-    The backend is NCCL if every rank has a GPU of its own, otherwise gloo. The ranks meet at ``address``, such as
-    ``tcp://host:port`` (``init_method`` in PyTorch); a single rank needs none.
+    The backend is NCCL if every rank has a GPU of its own, otherwise gloo. The ranks meet at ``address``, see
+    ``trials.device.rendezvous``; a single rank needs none.
     """
     if world_size == 1:
         yield Mesh()
         return
-    dist.init_process_group(
-        "gloo", init_method=address, rank=rank, world_size=world_size, timeout=timedelta(seconds=TIMEOUT_S)
-    )
-    try:
-        mesh = Mesh(rank, world_size, dist.group.WORLD)
-        if backend_for(mesh.all_gather(_device_id(device))) == "nccl":
-            mesh = replace(mesh, group=dist.new_group(backend="nccl"))
-        yield mesh
-    finally:
-        dist.destroy_process_group()
+    if address is None:
+        raise ValueError(f"{world_size} ranks must have an address to meet at, but got None")
+    with meeting(rank, world_size, address, TIMEOUT_S) as store:
+        timeout = timedelta(seconds=TIMEOUT_S)
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=world_size, timeout=timeout)
+        try:
+            mesh = Mesh(rank, world_size, dist.group.WORLD)
+            if backend_for(mesh.all_gather(_device_id(device))) == "nccl":
+                mesh = replace(mesh, group=dist.new_group(backend="nccl"))
+            yield mesh
+        finally:
+            dist.destroy_process_group()
 
 
 def backend_for(devices: Sequence[int]) -> str:

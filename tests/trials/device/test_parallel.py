@@ -21,6 +21,7 @@ from trials.config import DataConfig
 from trials.data.image_set import ImageSet
 from trials.data.loading import Images, load_images
 from trials.device.parallel import Mesh, backend_for, process_group
+from trials.device.rendezvous import new_address
 from trials.search.search import Search
 from trials.train.training import Training
 
@@ -86,10 +87,10 @@ TRAINING = tiny_config(
 )
 
 
-def _rank(rank: int, folder: str) -> None:
+def _rank(rank: int, folder: str, address: str) -> None:
     """Run every case in one of two processes: searches, a training, ranks that disagree, a whole trial."""
     torch.set_num_threads(1)
-    with process_group(rank, 2, f"file://{folder}/meet", CPU) as mesh:
+    with process_group(rank, 2, address, CPU) as mesh:
         searches = {name: searched(config, mesh) for name, config in CASES.items()}
         training = trained(TRAINING, mesh)
         total = mesh.sum(torch.tensor([rank + 1.0]))
@@ -158,7 +159,7 @@ def _with_other_alpha(mesh: Mesh) -> str:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RankResult]]:
     folder = tmp_path_factory.mktemp("ranks")
-    spawn(_rank, (str(folder),), nprocs=2)
+    spawn(_rank, (str(folder), new_address("127.0.0.1")), nprocs=2)
     return folder, [cast(RankResult, torch.load(folder / f"rank{rank}.pt")) for rank in range(2)]
 
 
