@@ -16,9 +16,15 @@ import psutil
 
 from benchmarks.pretence import VARIABLE
 from results import RunDirectory, open_run
+from results.storage.run_directory import TrialVersion
 
-TIMEOUT_S = 300.0
+TIMEOUT_S = 900.0
 """How long anything may take that has to happen."""
+
+DISK_FAILS_S = 4.0
+
+LOG = "log.txt"
+"""File next to the switches: what all launches have said."""
 
 DRIVER = """
 import sys
@@ -36,16 +42,16 @@ class Disturber:
     """One sweep, the launch that runs it now, and what happened to it.
 
     Attributes:
-        run_dir: of the sweep.
+        uri: of the run directory, perhaps with credentials.
         switches: folder of the switches of ``benchmarks.pretence``.
-        events: the number of all events; it decides how long the sweep is.
+        seeds: the number of seeds in the sweep.
         interrupted: trials that ran when something that they needed was taken away.
         faults: what must not happen, and did.
     """
 
-    run_dir: Path
+    uri: str
     switches: Path
-    events: int
+    seeds: int
     interrupted: int = 0
     faults: list[str] = field(default_factory=list)
     _hosts: int = 0
@@ -54,7 +60,7 @@ class Disturber:
     @property
     def directory(self) -> RunDirectory:
         """The run directory, for reading."""
-        return RunDirectory(self.run_dir)
+        return RunDirectory(self.uri)
 
     @property
     def driver(self) -> subprocess.Popen[bytes]:
@@ -68,16 +74,23 @@ class Disturber:
         """Whether the launch has ended by itself."""
         return self._driver is not None and self._driver.poll() is not None
 
-    def rows(self) -> int:
-        """Return the number of epochs on storage."""
-        return self.directory.read_progress(columns=["step"]).num_rows if self.directory.exists() else 0
+    def versions(self) -> dict[str, TrialVersion]:
+        """Return the versions of the files of all trials: they differ when an epoch was stored."""
+        return self.directory.versions()
+
+    def extend(self) -> None:
+        """Give the sweep more seeds if the launch has run all of its trials, and start another."""
+        if self.driver.wait() != 0:
+            self.faults.append("a launch ended by itself with failed trials, or none was left")
+        self.seeds += max(1, self.seeds // 4)
+        self._driver = None
 
     def finish(self) -> None:
         """Let the launch, or a new one, run to its end."""
         if self.over and self.driver.returncode != 0:
             self._driver = None
         if self.driver.wait() != 0:
-            raise RuntimeError(f"the sweep in {self.run_dir} must end without failed trials, but did not")
+            self.faults.append("the last launch must end without failed trials, but did not")
 
     # The events. Each returns whether it has happened.
 
@@ -123,9 +136,9 @@ class Disturber:
         self.interrupted += self._running()
         self._hosts += 1
         self._driver = self._start()
-        before = self.rows()
+        before = self.versions()
         self._await(
-            lambda: self.over or (self._token() > token and self.rows() > before), "a host takes over"
+            lambda: self.over or (self._token() > token and self.versions() != before), "a host takes over"
         )
         for process in processes:
             with suppress(psutil.NoSuchProcess):
@@ -136,14 +149,14 @@ class Disturber:
 
     def take_directory_away(self) -> bool:
         """Move the run directory away, as an unmount does, and back when the launch has ended."""
-        running, away = self._running(), self.run_dir.with_name("away")
-        self.run_dir.rename(away)
+        running, here = self._running(), Path(self.uri)
+        away = here.rename(here.with_name("away"))
         if self.driver.wait(TIMEOUT_S) == 0:
             self.faults.append("a launch without its run directory ended as if all was done")
-        if self.run_dir.exists():
+        if here.exists():
             self.faults.append("a run directory was made anew")
-            self.run_dir.rename(self.run_dir.with_name(f"anew-{time.monotonic_ns()}"))
-        away.rename(self.run_dir)
+            here.rename(here.with_name(f"anew-{time.monotonic_ns()}"))
+        away.rename(here)
         self.interrupted += running
         self._driver = None
         return True
@@ -151,13 +164,13 @@ class Disturber:
     def fill_disk(self) -> bool:
         """Let no file be written for some seconds."""
         with self._switch("full"):
-            time.sleep(5.0)
+            time.sleep(DISK_FAILS_S)
         return True
 
     def spoil_disk(self) -> bool:
         """Let every third write fail for some seconds."""
         with self._switch("faulty"):
-            time.sleep(5.0)
+            time.sleep(DISK_FAILS_S)
         return True
 
     # Helpers
@@ -178,16 +191,16 @@ class Disturber:
         return True
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", DRIVER, str(self.run_dir), str(self.events), f"host{self._hosts}"]
+        command = [sys.executable, "-c", DRIVER, self.uri, str(self.seeds), f"host{self._hosts}"]
         environment = os.environ | {VARIABLE: str(self.switches)}
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen(command, start_new_session=True, env=environment, stdout=quiet, stderr=quiet)
+        with (self.switches.parent / LOG).open("ab") as log:
+            return subprocess.Popen(command, start_new_session=True, env=environment, stdout=log, stderr=log)
 
     def _trials(self) -> list[psutil.Process]:
         return [process for process in _tree(self.driver) if _runs_a_trial(process)]
 
     def _running(self) -> int:
-        return int((open_run(self.run_dir).trials()["state"] == "running").sum())
+        return int((open_run(self.uri).trials()["state"] == "running").sum())
 
     def _token(self) -> int:
         lease = self.directory.read_lease()
@@ -214,30 +227,38 @@ class Disturber:
             (self.switches / name).unlink()
 
 
-EVENTS: dict[str, Callable[[Disturber], bool]] = {
-    "driver killed": Disturber.kill_driver,
-    "driver and its processes killed": Disturber.kill_everything,
-    "raylet killed": Disturber.kill_raylet,
-    "trial killed": Disturber.kill_trial,
-    "trial stopped": Disturber.stop_trial,
-    "launch stopped beyond its lease": Disturber.take_over,
-    "run directory taken away": Disturber.take_directory_away,
-    "disk full": Disturber.fill_disk,
-    "disk faulty": Disturber.spoil_disk,
+@dataclass(frozen=True)
+class Event:
+    """A kind of disturbance."""
+
+    happen: Callable[[Disturber], bool]
+    a_round: int = 1
+    """How often it happens in a round: what ends no launch costs little time."""
+    on_s3: bool = True
+
+
+EVENTS: dict[str, Event] = {
+    "driver killed": Event(Disturber.kill_driver),
+    "driver and its processes killed": Event(Disturber.kill_everything),
+    "raylet killed": Event(Disturber.kill_raylet),
+    "trial killed": Event(Disturber.kill_trial, 5),
+    "trial stopped": Event(Disturber.stop_trial, 3),
+    "launch stopped beyond its lease": Event(Disturber.take_over),
+    "run directory taken away": Event(Disturber.take_directory_away, on_s3=False),
+    "disk full": Event(Disturber.fill_disk, 3),
+    "disk faulty": Event(Disturber.spoil_disk, 4),
 }
 
 
-def course(events: int) -> Iterator[str]:
-    """Yield the names of events: each kind once in random order, again and again."""
-    chance = random.Random(0)
-    while True:
-        names = list(EVENTS)
-        chance.shuffle(names)
-        for name in names:
-            if not events:
-                return
-            events -= 1
-            yield name
+def course(events: int, *, on_s3: bool = False) -> list[str]:
+    """Return the names of events in random order: each kind once, then rounds of all."""
+    chance, names = random.Random(0), list[str]()
+    kinds = {name: event for name, event in EVENTS.items() if event.on_s3 or not on_s3}
+    while len(names) < events:
+        a_round = [name for name, event in kinds.items() for _ in range(event.a_round if names else 1)]
+        chance.shuffle(a_round)
+        names += a_round
+    return names[:events]
 
 
 def _tree(driver: subprocess.Popen[bytes]) -> list[psutil.Process]:

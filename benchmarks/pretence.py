@@ -1,8 +1,8 @@
 """Pretended hosts, disks and clocks of ``benchmarks.faults``.
 
 A launch and its trials read from the environment in which folder their switches are. A switch is a file: while ``full``
-exists, nothing can be written; while ``faulty`` exists, every third write fails. The clock of every process is wrong by
-up to an hour.
+exists, nothing can be written; while ``faulty`` exists, every third write fails. An S3 server obeys the same switches.
+The clock of every process is wrong by up to an hour.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ def pretend_host(name: str) -> None:
     here = lease.machine_name()
     lease.LASTS_S, lease.RENEW_EVERY_S = LEASE_S, RENEW_S
     lease.machine_name = lambda: f"{name} {here}"
+    vars(lease)["datetime"] = WrongClock
     break_disk()
 
 
@@ -53,6 +55,21 @@ def break_disk() -> None:
         flush(fd)
 
     os.fsync = fsync
+
+
+def failing_puts(folder: Path) -> Callable[[str, int], str]:
+    """Return how an S3 server answers while the switches are set, see ``tests.results.s3.S3Server.fails``."""
+    chance = random.Random(0)
+
+    def fails(method: str, count: int) -> str:
+        if method != "PUT":
+            return "no"
+        if (folder / "full").exists():
+            return "busy"
+        faulty = (folder / "faulty").exists() and chance.random() < 1 / 3
+        return "lost" if faulty else "no"  # done, but said to have failed
+
+    return fails
 
 
 class WrongClock(datetime):

@@ -37,11 +37,11 @@ class S3Server:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
-    def new_uri(self, path: str) -> str:
-        """Return the URI of ``path`` in a new bucket, credentials included."""
+    def new_uri(self, path: str, password: str = PASSWORD) -> str:
+        """Return the URI of ``path`` in a new bucket, credentials included. Any password is accepted."""
         bucket = f"bucket-{uuid.uuid4().hex[:12]}"
         options = f"scheme=http&region=us-east-1&endpoint_override={quote(self.endpoint, safe='')}"
-        uri = f"s3://{USER}:{PASSWORD}@{bucket}/{path}?{options}"
+        uri = f"s3://{USER}:{password}@{bucket}/{path}?{options}"
         filesystem, _ = pafs.FileSystem.from_uri(f"{uri}&allow_bucket_creation=true")
         filesystem.create_dir(bucket)
         return uri
