@@ -28,8 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmarks import harness
 from benchmarks.disk_search import files_with
@@ -37,9 +35,10 @@ from benchmarks.disturbances import EVENTS, Disturber, course
 from benchmarks.harness import Cell, Figure, Measured, Table
 from benchmarks.pretence import failing_puts
 from results import RunDirectory, open_run
-from results.schema import POINTS, volatile_columns
+from results.schema import POINTS, PROGRESS, volatile_columns
 from results.storage.backends.storage import FileVersion
-from results.storage.parquet_files.parquet import TOKEN_KEY
+from results.storage.parquet_files.parquet import read_small, written_with
+from results.storage.parquet_files.schema_cast import ColumnSelection
 from tests.results.s3 import s3_server
 
 if TYPE_CHECKING:
@@ -94,7 +93,10 @@ class Seen:
         self._versions |= versions
         self.epochs |= _epochs(directory.read_progress(changed, ["trial_key", "step", "at"]).to_pandas())
         for key in changed:
-            token = _token(directory.storage.read(f"progress/{key}.parquet"))
+            path = f"progress/{key}.parquet"
+            token = written_with(
+                read_small(directory.storage, path, ColumnSelection(PROGRESS, ["trial_key"]))
+            )
             self.two_writers += token < self.tokens.get(key, 0)
             self.tokens[key] = token
         for entry in directory.read_ledger():
@@ -224,11 +226,6 @@ def _disturb(disturber: Disturber, events: list[str]) -> tuple[Counter[str], See
 
 def _epochs(progress: pd.DataFrame) -> set[tuple[str, int, pd.Timestamp]]:
     return set(zip(progress["trial_key"].astype(str), progress["step"], progress["at"], strict=True))
-
-
-def _token(content: bytes) -> int:
-    """Return the token of the launch that has written a progress file."""
-    return int((pq.read_schema(pa.BufferReader(content)).metadata or {}).get(TOKEN_KEY, 0))
 
 
 def _missing(trials: pd.DataFrame) -> int:

@@ -289,4 +289,7 @@ def number_kinds(annotation: object) -> set[type]:
 
 def as_text(value: object) -> str:
     """Return a value as JSON text: equal values have equal texts."""
-    return json.dumps(value, sort_keys=True)
+    return _AS_TEXT.encode(value)
+
+
+_AS_TEXT = json.JSONEncoder(sort_keys=True)

@@ -273,16 +273,28 @@ class Sweep(Config):
 
     def assignment(self, config: Mapping[str, object]) -> Assignment:
         """Return the values at the swept paths of a recorded trial configuration."""
-        config = with_younger_fields(TrialConfig, config)
+        try:
+            return self._swept(config)
+        except KeyError:  # a field that is younger than the record
+            return self._swept(with_younger_fields(TrialConfig, config))
+
+    @cached_property
+    def _names(self) -> dict[str, list[list[str]]]:
+        """The names of blocks and field of each path, by dimension."""
+        return {d.path: [path.split(".") for path in d.paths] for d in self.dimensions}
+
+    def _swept(self, config: Mapping[str, object]) -> Assignment:
         return {
-            d.path: tuple(_at(config, path) for path in d.paths) if len(d.paths) > 1 else _at(config, d.path)
-            for d in self.dimensions
+            dimension: tuple(_at(config, names) for names in paths)
+            if len(paths) > 1
+            else _at(config, paths[0])
+            for dimension, paths in self._names.items()
         }
 
 
-def _at(config: Mapping[str, object], path: str) -> FieldValue:
+def _at(config: Mapping[str, object], names: Iterable[str]) -> FieldValue:
     value: object = config
-    for name in path.split("."):
+    for name in names:
         value = cast(Mapping[str, object], value)[name]
     return cast(FieldValue, value)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from results.errors import BrokenFileError
-from results.storage.backends.storage import Storage
+from results.storage.backends.storage import Storage, whole
 from results.storage.problems import Problems
 
 QUARANTINE = "quarantine"
@@ -30,7 +30,7 @@ class CheckedFiles:
         ``load`` raises ``FileNotFoundError`` for a missing file and ``BrokenFileError`` for a broken one.
         """
         try:
-            content = load()
+            content = whole(self.storage, load)
         except FileNotFoundError:
             return None
         except BrokenFileError as error:

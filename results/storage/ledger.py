@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from results.errors import BrokenFileError, ResultsError, printable
 from results.record_types import JsonObject
 from results.states import LedgerState
 from results.storage.backends.storage import map_concurrently
 from results.storage.checked_files import CheckedFiles
+from results.storage.memory import no_garbage
+from results.storage.shared_blocks import SharedBlocks
 
 FOLDER = "ledger"
 
@@ -62,14 +64,6 @@ class LedgerEntry(BaseModel):
     extra: JsonObject = Field(default_factory=dict)
     """Anything else that the writer records. Fields written by a later version are kept here, too."""
 
-    @field_validator("failures", mode="before")
-    @classmethod
-    def _records_of_version_0_1(cls, failures: object) -> object:
-        """Version 0.1 stored plain texts."""
-        if not isinstance(failures, list):
-            return failures
-        return [{"message": item} if isinstance(item, str) else item for item in failures]
-
     @property
     def reason(self) -> str | None:
         """Why the trial is infeasible, or why its last failed attempt failed; None if neither is the case."""
@@ -105,11 +99,40 @@ class LedgerEntry(BaseModel):
             if not isinstance(fields, dict):
                 raise TypeError(f"a mapping was expected, but got {type(fields).__name__}")
             json.dumps(fields, ensure_ascii=False).encode()  # text that is no Unicode is an error here
-            unknown = {name: fields.pop(name) for name in list(fields) if name not in cls.model_fields}
-            fields["extra"] = {**fields.get("extra", {}), **unknown}
-            return cls.model_validate(fields)
+            return cls._of_fields(fields)
         except (TypeError, ValueError, RecursionError) as error:  # those of pydantic and json are ValueErrors
             raise BrokenFileError(f"not a ledger entry: {_first_lines(error)}") from error
+
+    @classmethod
+    def sharing(cls, text: bytes, blocks: SharedBlocks) -> LedgerEntry:
+        """Return what ``from_json`` returns, but let the entries that are read with ``blocks`` share their content.
+
+        Raises:
+            BrokenFileError: the text is not a ledger entry.
+        """
+        fields = blocks.parse(text) if len(text) <= MAX_BYTES else None
+        if fields is not None:
+            try:
+                entry = cls._of_fields(fields)
+            except (TypeError, ValueError):  # ``from_json`` says why
+                return cls.from_json(text)
+            object.__setattr__(entry, "__pydantic_fields_set__", _ALL_FIELDS)  # the largest part of an entry
+            return entry
+        return cls.from_json(text)
+
+    @classmethod
+    def _of_fields(cls, fields: JsonObject) -> LedgerEntry:
+        unknown = fields.keys() - cls.model_fields.keys()
+        if unknown:
+            moved = {name: fields.pop(name) for name in list(fields) if name in unknown}
+            fields["extra"] = {**fields.get("extra", {}), **moved}
+        failures = fields.get("failures")
+        if isinstance(failures, list) and failures:  # version 0.1 stored plain texts
+            fields["failures"] = [{"message": item} if isinstance(item, str) else item for item in failures]
+        return cls.model_validate(fields)
+
+
+_ALL_FIELDS = set(LedgerEntry.model_fields)
 
 
 @dataclass(frozen=True)
@@ -124,21 +147,22 @@ class Ledger:
 
     def read(self, index: int) -> LedgerEntry | None:
         """Return one entry; None if there is none, or a broken one."""
-        return self._read(_name(index))
+        return self._read(_name(index), SharedBlocks())
 
     def read_all(self) -> list[LedgerEntry]:
         """Return every readable entry, by index."""
-        names = [file.name for file in self.files.storage.list(FOLDER)]
-        entries = map_concurrently(self.files.storage, self._read, names)
+        names, blocks = [file.name for file in self.files.storage.list(FOLDER)], SharedBlocks()
+        with no_garbage():
+            entries = map_concurrently(self.files.storage, lambda name: self._read(name, blocks), names)
         return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.index)
 
-    def _read(self, name: str) -> LedgerEntry | None:
+    def _read(self, name: str, blocks: SharedBlocks) -> LedgerEntry | None:
         path = f"{FOLDER}/{name}"
 
         def load() -> LedgerEntry:
             if not _NAME.fullmatch(name):
                 raise BrokenFileError("not the name of a ledger entry")
-            entry = LedgerEntry.from_json(self.files.storage.read(path))
+            entry = LedgerEntry.sharing(self.files.storage.read(path), blocks)
             if name != _name(entry.index):
                 raise BrokenFileError(f"it must hold the entry of its name, but holds index {entry.index}")
             return entry

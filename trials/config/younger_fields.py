@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar, cast
 
 from trials.config.base import Config
@@ -72,11 +73,13 @@ def _without_younger_fields(kind: type[Config], content: Mapping[str, object]) -
     return kept
 
 
+@cache
 def _added(kind: type[Config], name: str) -> Added | None:
     marks = [mark for mark in kind.model_fields[name].metadata if isinstance(mark, Added)]
     return marks[0] if marks else None
 
 
+@cache
 def _block(kind: type[Config], name: str) -> type[Config] | None:
     """Return the class of a field that is a block of its own."""
     annotation = kind.model_fields[name].annotation

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from results.errors import BrokenFileError
 from results.schema import bare
-from results.storage.backends.storage import FileVersion, Storage, map_concurrently
+from results.storage.backends.storage import FileVersion, Storage, map_concurrently, whole
 from results.storage.parquet_files.schema_cast import ColumnSelection, cast_to_schema
 
 MAGIC = b"PAR1"
@@ -71,7 +71,10 @@ def read_small(storage: Storage, path: str, selection: ColumnSelection) -> pa.Ta
         FileNotFoundError: there is no such file.
         BrokenFileError: the reason, without the path.
     """
-    content = storage.read(path)
+    return whole(storage, lambda: _small_table(storage.read(path), path, selection))
+
+
+def _small_table(content: bytes, path: str, selection: ColumnSelection) -> pa.Table:
     try:
         table = _decode(content, selection, selection.labels)
     except KeyError:  # a label column that an older version did not have
