@@ -21,7 +21,7 @@ from results.storage.run_directory import TrialVersion
 TIMEOUT_S = 900.0
 """How long anything may take that has to happen."""
 
-DISK_FAILS_S = 4.0
+DISK_FAILS_S = 3.0
 
 LOG = "log.txt"
 """File next to the switches: what all launches have said."""
@@ -241,12 +241,12 @@ EVENTS: dict[str, Event] = {
     "driver killed": Event(Disturber.kill_driver),
     "driver and its processes killed": Event(Disturber.kill_everything),
     "raylet killed": Event(Disturber.kill_raylet),
-    "trial killed": Event(Disturber.kill_trial, 5),
-    "trial stopped": Event(Disturber.stop_trial, 3),
+    "trial killed": Event(Disturber.kill_trial, 8),
+    "trial stopped": Event(Disturber.stop_trial, 4),
     "launch stopped beyond its lease": Event(Disturber.take_over),
     "run directory taken away": Event(Disturber.take_directory_away, on_s3=False),
-    "disk full": Event(Disturber.fill_disk, 3),
-    "disk faulty": Event(Disturber.spoil_disk, 4),
+    "disk full": Event(Disturber.fill_disk, 6),
+    "disk faulty": Event(Disturber.spoil_disk, 8),
 }
 
 

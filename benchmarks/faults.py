@@ -44,11 +44,11 @@ from tests.results.s3 import s3_server
 if TYPE_CHECKING:
     from orchestrator import Sweep
 
-ALL_EVENTS, ALL_EVENTS_ON_S3 = 184, 16
+ALL_EVENTS, ALL_EVENTS_ON_S3 = 192, 8
 QUICK_EVENTS, QUICK_EVENTS_ON_S3 = 9, 3
 EPOCHS_A_TRIAL = 20
 COMPARED_AFTER = 8
-MOMENT_S = (0.0, 3.0)
+MOMENT_S = (0.0, 2.0)
 """Shortest and longest time from the first new row after an event to the next event."""
 
 
