@@ -76,10 +76,16 @@ class PointRow(TypedDict):
     macs: int
     flops: int
     effective_macs: float
+    effective_macs_groups_4: NotRequired[float | None]
+    effective_macs_groups_8: NotRequired[float | None]
+    effective_macs_channels: NotRequired[float | None]
+    effective_macs_fused: NotRequired[float | None]
     params: int
     weight_bytes: float
     feature_map_bytes: float
+    feature_map_bytes_fused: NotRequired[float | None]
     peak_bytes: float
+    peak_bytes_fused: NotRequired[float | None]
     memory_bytes: float
     memory_bytes_mean: NotRequired[float | None]
     memory_bytes_fused: NotRequired[float | None]
@@ -87,7 +93,10 @@ class PointRow(TypedDict):
     weight_sparsity: float
     entropy_bytes: NotRequired[float | None]
     latency_1_ms: NotRequired[float | None]
+    latency_1_spread_ms: NotRequired[float | None]
     latency_64_ms: NotRequired[float | None]
+    latency_64_spread_ms: NotRequired[float | None]
+    latency_host: NotRequired[str | None]
     search_peak_bytes: NotRequired[int | None]
     skip_share: float
     genotype: str

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from results.states import MEANINGS
 
-VERSION = 2
+VERSION = 3
 """Version of the three schemas. A later version only adds columns."""
 
 VERSION_KEY = b"shrinksweep.schema_version"
@@ -127,16 +127,54 @@ POINTS = _table(
     _column("macs", LONG, "multiply-adds of one inference", unit="macs/image"),
     _column("flops", LONG, "floating-point operations of one inference: 2 x macs", unit="flops/image"),
     _column("effective_macs", REAL, "macs whose feature-map operand is not zero, mean", unit="macs/image"),
+    _column(
+        "effective_macs_groups_4",
+        REAL,
+        "`effective_macs` if only groups of 4 neighbouring channels are skipped, zero together at a position",
+        unit="macs/image",
+        null=True,
+    ),
+    _column(
+        "effective_macs_groups_8", REAL, "the same for groups of 8 channels", unit="macs/image", null=True
+    ),
+    _column(
+        "effective_macs_channels",
+        REAL,
+        "the same for whole channels, zero at all positions of an image",
+        unit="macs/image",
+        null=True,
+    ),
+    _column(
+        "effective_macs_fused",
+        REAL,
+        "`effective_macs` if attention is one kernel, which computes all T x T probabilities",
+        unit="macs/image",
+        null=True,
+    ),
     _column("params", LONG, "parameters of the discrete network", unit="parameters"),
     _column("weight_bytes", REAL, "weights as stored", unit="bytes"),
     _column(
         "feature_map_bytes", REAL, "sum over the taps as stored, mean over the images", unit="bytes/image"
     ),
     _column(
+        "feature_map_bytes_fused",
+        REAL,
+        "`feature_map_bytes` without attention probabilities",
+        unit="bytes/image",
+        null=True,
+    ),
+    _column(
         "peak_bytes",
         REAL,
         "weights + largest set of live feature maps, one image, dense, float32 unless quantized",
         unit="bytes",
+    ),
+    _column(
+        "peak_bytes_fused",
+        REAL,
+        "`peak_bytes` if attention is one kernel, which never holds the T x T probabilities",
+        unit="bytes",
+        null=True,
     ),
     _column(
         "memory_bytes",
@@ -164,13 +202,41 @@ POINTS = _table(
         "entropy_bytes", REAL, "Shannon bound of the quantized feature maps", unit="bytes/image", null=True
     ),
     _column(
-        "latency_1_ms", REAL, "median inference time of a batch of 1", unit="ms", null=True, volatile=True
+        "latency_1_ms",
+        REAL,
+        "median inference time of a batch of 1, as deployed at this rung",
+        unit="ms",
+        null=True,
+        volatile=True,
+    ),
+    _column(
+        "latency_1_spread_ms",
+        REAL,
+        "interquartile range of the inference times of a batch of 1",
+        unit="ms",
+        null=True,
+        volatile=True,
     ),
     _column(
         "latency_64_ms",
         REAL,
-        "median inference time of a batch of 64",
+        "median inference time of a batch of 64, as deployed at this rung",
         unit="ms",
+        null=True,
+        volatile=True,
+    ),
+    _column(
+        "latency_64_spread_ms",
+        REAL,
+        "interquartile range of the inference times of a batch of 64",
+        unit="ms",
+        null=True,
+        volatile=True,
+    ),
+    _column(
+        "latency_host",
+        LABEL,
+        "host on which all rungs of the trial were timed, together",
         null=True,
         volatile=True,
     ),

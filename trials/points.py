@@ -26,6 +26,7 @@ from trials.data.sampling import balanced
 from trials.data.seeds import RandomStream, generator
 from trials.device.compute import Compute
 from trials.ladder import ladder
+from trials.ladder.latency import latency_columns
 
 Columns: TypeAlias = dict[str, object]
 """Some columns of a :class:`PointRow`."""
@@ -52,12 +53,23 @@ def measure_points(
     cost = count_cost(network, images.shape)
     test = evaluation_batches(images, compute).epoch
     validation = all_of(images.validation, compute).epoch if images.validation else None
-    latency_for = images.shape if config.ladder.latency else None
     calibration = calibration_batches(images, compute)
-    rows = ladder.evaluate(network, rungs, cost, compute, calibration, test, latency_for, validation)
+    rows = ladder.evaluate(network, rungs, cost, compute, calibration, test, validation)
     counted = {"macs": cost.macs, "flops": cost.flops, "params": cost.params}
     times = {"ladder_s": time.perf_counter() - start, "finished_at": datetime.now(UTC)}
     return [{**row, **counted, **times} for row in rows]
+
+
+def measure_latency(config: TrialConfig, network: Network, images: Images, compute: Compute) -> list[Columns]:
+    """Return the latency columns of every rung of the ladder; empty ones if the ladder does not ask for them.
+
+    All rungs of a trial are timed together, on this host.
+    """
+    rungs = config.ladder.rungs()
+    if not config.ladder.latency:
+        return [{} for _ in rungs]
+    ranges = ladder.calibrate(network, calibration_batches(images, compute), compute)
+    return latency_columns(network, rungs, ranges, images.shape, compute)
 
 
 def calibration_batches(images: Images, compute: Compute) -> list[Batch]:

@@ -24,7 +24,7 @@ from trials.device.compute import Compute
 from trials.device.memory import giving_back_memory
 from trials.device.parallel import Mesh, local_device, process_group
 from trials.errors import TrialError
-from trials.points import Columns, measure_points, point_rows, trial_columns
+from trials.points import Columns, measure_latency, measure_points, point_rows, trial_columns
 from trials.search.feasibility import check_cost, check_reach
 from trials.search.no_search import given_genotype
 from trials.search.search import Search
@@ -64,7 +64,9 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
         shared = trial_columns(config, context, record, network)
         rungs = config.ladder.rungs()
         measured = measure_points(config, rungs, network, images, compute)
-        points = point_rows(config, _by_rung(rungs, [{**shared, **row} for row in measured]))
+        timed = measure_latency(config, network, images, compute)
+        rows = [{**shared, **row, **times} for row, times in zip(measured, timed, strict=True)]
+        points = point_rows(config, _by_rung(rungs, rows))
         context.directory.write_points(key, points)
         context.directory.delete_checkpoints(key)
 
@@ -73,7 +75,8 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
 def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
     """Update the points of a finished trial to the ladder of ``config``, without retraining.
 
-    New rungs are evaluated on the stored network; points of rungs that the ladder no longer has are dropped.
+    New rungs are evaluated on the stored network; points of rungs that the ladder no longer has are dropped. If there
+    are new ones, the latency of all is measured again, so that they were timed together.
     """
     key, device = config.trial_key(), local_device()
     compute = Compute.of(config.device, device)
@@ -87,6 +90,8 @@ def evaluate_ladder(config: TrialConfig, context: TrialContext) -> None:
         compute.place(network)
         measured = measure_points(config, missing, network, images, compute)
         rows |= _by_rung(missing, [{**old[0], **row} for row in measured])
+        timed = measure_latency(config, network, images, compute)
+        rows |= {rung: {**rows[rung], **times} for rung, times in zip(rungs, timed, strict=True)}
     context.directory.write_points(key, point_rows(config, rows))
 
 

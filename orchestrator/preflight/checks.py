@@ -38,13 +38,16 @@ _MACS_FIELDS = (
 """The fields (or blocks) that macs depend on."""
 
 
+_LATENCIES = ("latency_1_ms", "latency_1_spread_ms", "latency_64_ms", "latency_64_spread_ms")
+
+
 def unmeasured_faults(sweep: Sweep) -> list[str]:
     """Return one line for each objective and constraint on a column that no trial of the sweep measures."""
     ladder, missing = sweep.trial.ladder, dict[str, str]()
     if min(ladder.feature_map_bits) == 32:
         missing["entropy_bytes"] = f"`trial.ladder.feature_map_bits` is {list(ladder.feature_map_bits)}"
     if not ladder.latency:
-        missing |= dict.fromkeys(("latency_1_ms", "latency_64_ms"), "`trial.ladder.latency` is false")
+        missing |= dict.fromkeys(_LATENCIES, "`trial.ladder.latency` is false")
     if not sweep.resources.gpus_per_worker:
         missing["search_peak_bytes"] = "`resources.gpus_per_worker` is 0"
     objectives = [("an objective", name) for name in sweep.objectives]

@@ -29,7 +29,10 @@ def test_the_document_shows_the_schema(name: str) -> None:
 def test_volatile_columns_are_times_and_hosts() -> None:
     assert schema.volatile_columns(schema.POINTS) == [
         "latency_1_ms",
+        "latency_1_spread_ms",
         "latency_64_ms",
+        "latency_64_spread_ms",
+        "latency_host",
         "device",
         "host",
         "search_s",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -221,6 +222,25 @@ def test_a_longer_ladder_adds_rungs_and_retrains_nothing(
     monkeypatch.setattr("trials.trial.load_images", None)  # a shorter ladder needs no evaluation at all
     evaluate_ladder(config, context)
     assert len(context.directory.read_points(key)) == 2
+
+
+def test_all_rungs_of_a_trial_are_timed_on_one_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def config_of(*thresholds: float) -> TrialConfig:
+        ladder = {"threshold": thresholds, "weight_bits": [32], "feature_map_bits": [32], "latency": True}
+        return tiny_config(ladder=ladder, search={"epochs": 0}, train={"epochs": 1})
+
+    def hosts(config: TrialConfig) -> list[str | None]:
+        rows = context.directory.read_points(config.trial_key()).to_pylist()
+        assert all(row["latency_1_ms"] > 0 < row["latency_64_ms"] for row in rows)
+        return [row["latency_host"] for row in rows]
+
+    monkeypatch.setattr("trials.ladder.latency.RUNS", 1)
+    context = context_in(tmp_path)
+    run_trial(config_of(0.0), context)
+    assert hosts(config_of(0.0)) == [socket.gethostname()]
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    evaluate_ladder(config_of(0.0, 0.1), context)
+    assert hosts(config_of(0.0, 0.1)) == ["another", "another"]
 
 
 SPACES: dict[str, dict[str, object]] = {

@@ -79,7 +79,7 @@ class LadderConfig(Config):
     """Bits of the weights of the first and the last layer, and of the map that the last layer reads, where others are
     quantized; null: those of all others. The image is never quantized."""
     latency: bool = False
-    """Also measure the latency of the network at batch sizes 1 and 64, in milliseconds."""
+    """Also measure the latency of every rung, as deployed, at batch sizes 1 and 64, in milliseconds."""
 
     @model_validator(mode="after")
     def _check_values(self) -> LadderConfig:

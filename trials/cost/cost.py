@@ -84,12 +84,12 @@ class Cost:
         """Size of the weights and the largest live set of maps in float32, in bytes."""
         return self.weight_bytes + self.peak_map_bytes({})
 
-    def peak_map_bytes(self, stored: Mapping[str, float]) -> float:
+    def peak_map_bytes(self, stored: Mapping[str, float], *, fused: bool = False) -> float:
         """Return the size of the largest live set in bytes, if the map of tap ``name`` takes ``stored[name]`` bytes.
 
-        Maps that are not in ``stored`` count at their float32 size.
+        Maps that are not in ``stored`` count at their float32 size. ``fused``: attention is one kernel.
         """
-        return max(live.bytes(stored) for live in self.live_sets)
+        return max(live.bytes(stored) for live in (self.fused_live_sets if fused else self.live_sets))
 
     def peak_map_bytes_by_image(
         self, stored: Mapping[str, NDArray[np.float64]], *, fused: bool = False

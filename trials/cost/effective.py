@@ -4,11 +4,15 @@ An input feature of a convolution takes part in (C_out / groups) x r multiply-ad
 pixel, kernel element) pairs that read its pixel. r depends on stride, dilation, padding and the distance to the border,
 and is a product of one factor per direction. So the count is a weighted sum over non-zero features; single
 multiply-adds are never enumerated.
+
+Counted with structure, a feature counts unless it belongs to a group of channels that is zero as a whole
+(``trials.cost.grains``). The channels of an operand of an attention product are the dimension that the product sums
+over, and those of the values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -17,21 +21,38 @@ import torch
 from torch import Tensor, nn
 
 from search_space.attention import AttentionProduct
-from search_space.feature_map import FeatureMap, Listener, listening, taps
+from search_space.feature_map import Listener, listening, taps
+from trials.cost.grains import GRAINS, WHOLE, kept
 from trials.device.memory_order import in_memory_order
+
+COLUMNS = {
+    1: "effective_macs",
+    4: "effective_macs_groups_4",
+    8: "effective_macs_groups_8",
+    WHOLE: "effective_macs_channels",
+}
+"""Columns of the points by grain."""
+FUSED = "effective_macs_fused"
+"""Column for attention in one kernel: it computes all probabilities, and skips values that are zero."""
 
 
 class EffectiveMacs:
     """Counts the effective macs of forward passes within :meth:`counting`.
 
     A product of two feature maps, in attention, counts if both operands are not zero.
+
+    Args:
+        network: the network.
+        structured: count at all ``GRAINS``, and for fused attention; else only single features.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, structured: bool = False) -> None:
         self._network = network
-        self._total = torch.zeros((), dtype=torch.float64)
+        self._grains = GRAINS if structured else (1,)
+        names = [COLUMNS[grain] for grain in self._grains] + ([FUSED] if structured else [])
+        self._totals = {name: torch.zeros((), dtype=torch.float64) for name in names}
         self._names = {module: name for name, module in network.named_modules()}
-        self._values: dict[str, Tensor] = {}
+        self._values: dict[str, tuple[Tensor, Tensor]] = {}
         self._taps = taps(network)
 
     @contextmanager
@@ -55,12 +76,16 @@ class EffectiveMacs:
 
     def total(self) -> int:
         """Return the effective macs of all images together."""
-        return int(self._total)
+        return self.totals()[COLUMNS[1]]
+
+    def totals(self) -> dict[str, int]:
+        """Return the counts of all images together by the names of their columns."""
+        return {name: int(total) for name, total in self._totals.items()}
 
     def _probability_taps(self) -> list[str]:
         """Return the names of the taps of attention probabilities."""
         owners = {name for module, name in self._names.items() if isinstance(module, AttentionProduct)}
-        return [name for name in taps(self._network) if name.rsplit(".", 1)[0] in owners]
+        return [name for name in self._taps if name.rsplit(".", 1)[0] in owners]
 
     def _probability_listener(self, name: str, listener: Listener | None) -> Listener:
         """Return a listener that calls ``listener`` and then counts the product of probabilities and values."""
@@ -68,64 +93,99 @@ class EffectiveMacs:
 
         def listen(x: Tensor) -> Tensor:
             x = x if listener is None else listener(x)
-            value = self._values.pop(product)
-            # Exact in float32: the sums are integers below 2^24. bf16 holds those up to 256 only.
-            exact = torch.promote_types(value.dtype, torch.float32)
-            present = _without_padding(x, self._taps[name]) != 0
-            channels = (value != 0).sum(-1, keepdim=True).to(exact)  # non-zero ones: [..., T, 1]
-            with torch.autocast(x.device.type, enabled=False):
-                self._add((present.to(exact) @ channels).double())
+            value, inside = self._values.pop(product)
+            pairs = inside[..., :, None] & inside[..., None, :]
+
+            def count(grain: int) -> Tensor:
+                present = kept((x != 0) & pairs, grain, [-2]) & pairs
+                return _inner_product(present, _kept_rows(value, inside, grain).sum(-1))
+
+            def fused() -> Tensor:
+                return (inside.sum(-1) * (value != 0).sum((-1, -2))).sum().double()
+
+            self._add(count, fused)
             return x
 
         return listen
-
-    def _add(self, counts: Tensor) -> None:
-        self._total = self._total.to(counts.device) + counts.sum()
 
     def _count(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Count one layer: a forward pre-hook. Attention products keep their values for the probabilities' listener."""
         x = inputs[0]
         if isinstance(module, nn.Conv2d):
-            self._add(conv_effective_macs(module, x))
+            self._add(conv_effective_macs(module, x, self._grains).__getitem__)
         elif isinstance(module, nn.Linear):
-            self._add((x != 0).sum().double() * module.out_features)
+            self._add(
+                lambda grain: kept(x != 0, grain, range(1, x.dim() - 1)).sum().double() * module.out_features
+            )
         else:
-            query, key, value = inputs[:3]
-            self._add((query != 0).sum(-2).double() * (key != 0).sum(-2).double())
-            self._values[self._names[module]] = value
+            query, key, value, bias = inputs
+            bias = bias.broadcast_to((*query.shape[1:-1], key.shape[-2]))
+            inside = ~torch.isinf(bias).any(-2)  # no padding of a window: [(windows,) heads, T]
+            self._add(
+                lambda grain: (
+                    (_kept_rows(query, inside, grain).sum(-2) * _kept_rows(key, inside, grain).sum(-2))
+                    .sum()
+                    .double()
+                )
+            )
+            self._values[self._names[module]] = value, inside
+
+    def _add(self, count: Callable[[int], Tensor], fused: Callable[[], Tensor] | None = None) -> None:
+        """Add the counts of one layer or product, float64 scalars by grain; those of ``fused`` are of grain 1."""
+        counts = {COLUMNS[grain]: count(grain) for grain in self._grains}
+        if FUSED in self._totals:
+            counts[FUSED] = counts[COLUMNS[1]] if fused is None else fused()
+        for column, added in counts.items():
+            self._totals[column] = self._totals[column].to(added.device) + added
 
 
-def _without_padding(x: Tensor, tap: FeatureMap) -> Tensor:
-    """Return the map ``x`` [B, ...] with its padding set to zero."""
-    if tap.inside is None:
-        return x
-    inside = torch.zeros(x[0].numel(), dtype=x.dtype, device=x.device).index_fill_(0, tap.inside, 1)
-    return x * inside.view(x.shape[1:])
+def _kept_rows(x: Tensor, inside: Tensor, grain: int) -> Tensor:
+    """Return which features of ``x`` [B, (windows,) heads, T, D] must be computed; none of the padding of a window.
+
+    ``inside`` [(windows,) heads, T] tells the positions that are no padding.
+    """
+    positions = [dimension for dimension in range(1, x.dim() - 1) if dimension != x.dim() - 3]
+    return kept(x != 0, grain, positions) & inside[..., None]
 
 
-def conv_effective_macs(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Return the effective macs of ``conv`` on ``x`` [B, C, H, W], all images together: a float64 scalar."""
+def _inner_product(present: Tensor, channels: Tensor) -> Tensor:
+    """Return the sum over present [..., T, T] times ``channels`` [..., T] of the keys: a float64 scalar."""
+    # Exact in float32: the sums are integers below 2^24. bf16 holds those up to 256 only.
+    with torch.autocast(present.device.type, enabled=False):
+        return (present.float() @ channels.float()[..., None]).double().sum()
+
+
+def conv_effective_macs(conv: nn.Conv2d, x: Tensor, grains: Sequence[int] = (1,)) -> dict[int, Tensor]:
+    """Return the effective macs of ``conv`` on ``x`` [B, C, H, W] by grain, all images together: float64 scalars."""
     (height, width), kernel, stride = x.shape[2:], conv.kernel_size, conv.stride
     rows = _reads(height, kernel[0], stride[0], int(conv.padding[0]), conv.dilation[0], x.device)
     columns = _reads(width, kernel[1], stride[1], int(conv.padding[1]), conv.dilation[1], x.device)
-    weighted = rows @ _count_nonzero(x) @ columns
-    return weighted * (conv.out_channels // conv.groups)
+    outputs = conv.out_channels // conv.groups
+    counts = _count_kept(x, grains)
+    return {grain: (rows @ counts[grain] @ columns) * outputs for grain in grains}
 
 
-def _count_nonzero(x: Tensor) -> Tensor:
-    """Return the number of non-zero features of each pixel over all images of ``x`` [B, C, H, W]: float64 [H, W]."""
+def _count_kept(x: Tensor, grains: Sequence[int]) -> dict[int, Tensor]:
+    """Return the number of features of ``x`` [B, C, H, W] to compute, by grain: of each pixel, float64 [H, W]."""
     features = in_memory_order(x)
     if features is None:
-        return (x != 0).sum((0, 1)).double()
+        nonzero = (x != 0).movedim(1, -1)
+        return {grain: kept(nonzero, grain, [1, 2]).sum((0, 3)).double() for grain in grains}
     from trials.feature_maps import map_kernels
 
     images, channels, height, width = x.shape
-    counts = np.zeros(height * width, np.int64)
-    if x.is_contiguous():
-        map_kernels.count_nonzero_channels_first(features.reshape(images, channels, -1), counts)
-    else:
-        map_kernels.count_nonzero_channels_last(features.reshape(images, -1, channels), counts)
-    return torch.from_numpy(counts).view(height, width).double()
+    last = not x.is_contiguous()
+    shape = (images, height * width, channels) if last else (images, channels, height * width)
+    if len(grains) == 1:
+        single = np.zeros(height * width, np.int64)
+        kernel = map_kernels.count_nonzero_channels_last if last else map_kernels.count_nonzero_channels_first
+        kernel(features.reshape(shape), single)
+        return {1: torch.from_numpy(single).view(height, width).double()}
+    counts = np.zeros((len(GRAINS), height * width), np.int64)
+    grouped = map_kernels.count_groups_channels_last if last else map_kernels.count_groups_channels_first
+    grouped(features.reshape(shape), counts)
+    maps = torch.from_numpy(counts).view(-1, height, width).double()
+    return dict(zip(GRAINS, maps, strict=True))
 
 
 @lru_cache(maxsize=256)

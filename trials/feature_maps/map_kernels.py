@@ -113,3 +113,70 @@ def count_nonzero_channels_first(x: NDArray[np.float32], counts: NDArray[np.int6
         for c in range(x.shape[1]):
             for p in range(x.shape[2]):
                 counts[p] += x[b, c, p] != ZERO
+
+
+@jit()
+def count_groups_channels_last(x: NDArray[np.float32], counts: NDArray[np.int64]) -> None:
+    """Add the numbers of features of each pixel of ``x`` [B, P, C] that must be computed to ``counts`` [4, P].
+
+    The rows are those of ``trials.cost.grains.GRAINS``: non-zero features, those of groups of 4 and of 8 channels that
+    are not zero as a whole, and those of channels that are not zero in the whole image.
+    """
+    images, pixels, channels = x.shape
+    full = channels - channels % 8
+    middle = min(full + 4, channels)  # of the last group, which is not full
+    for b in range(images):
+        present = np.zeros(channels, np.int32)
+        for p in range(pixels):
+            row = x[b, p]
+            for c in range(channels):
+                present[c] |= np.int32(row[c] != ZERO)
+            nonzero = fours = eights = np.int32(0)
+            for start in range(0, full, 8):  # constant bounds inside, so that the compiler uses vectors
+                left = right = np.int32(0)
+                for c in range(4):
+                    left += np.int32(row[start + c] != ZERO)
+                    right += np.int32(row[start + 4 + c] != ZERO)
+                nonzero += left + right
+                fours += 4 * (np.int32(left > 0) + np.int32(right > 0))
+                eights += 8 * np.int32(left + right > 0)
+            left = right = np.int32(0)
+            for c in range(full, middle):
+                left += np.int32(row[c] != ZERO)
+            for c in range(middle, channels):
+                right += np.int32(row[c] != ZERO)
+            counts[0, p] += nonzero + left + right
+            counts[1, p] += fours + (left > 0) * (middle - full) + (right > 0) * (channels - middle)
+            counts[2, p] += eights + (left + right > 0) * (channels - full)
+        whole = present.sum()
+        for p in range(pixels):
+            counts[3, p] += whole
+
+
+@jit()
+def count_groups_channels_first(x: NDArray[np.float32], counts: NDArray[np.int64]) -> None:
+    """Do the same for ``x`` [B, C, P]."""
+    images, channels, pixels = x.shape
+    for b in range(images):
+        whole = np.int32(0)
+        for start in range(0, channels, 8):
+            end = min(start + 8, channels)
+            in_eight = np.zeros(pixels, np.int32)
+            for first in range(start, end, 4):
+                size = min(4, end - first)
+                in_four = np.zeros(pixels, np.int32)
+                for c in range(first, first + size):
+                    present = np.int32(0)
+                    for p in range(pixels):
+                        here = np.int32(x[b, c, p] != ZERO)
+                        in_four[p] += here
+                        present |= here
+                    whole += present
+                for p in range(pixels):
+                    in_eight[p] += in_four[p]
+                    counts[0, p] += in_four[p]
+                    counts[1, p] += size * np.int64(in_four[p] > 0)
+            for p in range(pixels):
+                counts[2, p] += (end - start) * np.int64(in_eight[p] > 0)
+        for p in range(pixels):
+            counts[3, p] += whole

@@ -26,7 +26,6 @@ from trials.errors import TrialError
 from trials.feature_maps.deployed import Deployed, float_bits
 from trials.feature_maps.quantization import OFF
 from trials.ladder.image_sizes import Sizes, image_sizes
-from trials.ladder.latency import latency_ms
 from trials.ladder.outcome import Outcome, Outcomes, classify
 from trials.ladder.preparation import Preparation
 from trials.ladder.tap_filter import TapCount, TapFilter
@@ -34,7 +33,7 @@ from trials.ladder.tap_filter import TapCount, TapFilter
 
 def evaluate(
     network: nn.Module, rungs: Sequence[Rung], cost: Cost, compute: Compute, calibration: Sequence[Batch],
-    test: Callable[[], Iterable[Batch]], latency_for: tuple[int, int, int] | None = None,
+    test: Callable[[], Iterable[Batch]],
     validation: Callable[[], Iterable[Batch]] | None = None,
 ) -> list[dict[str, object]]:  # fmt: skip
     """Return the measured columns of the points table (``results.schema``), one row per rung.
@@ -47,7 +46,6 @@ def evaluate(
         calibration: batches of training images without augmentation, for ranges and mean magnitudes of the maps, and
             for the memory, which is that of the image that needs most.
         test: returns an iterator over the test batches; called once per pass.
-        latency_for: [C, H, W] of an image to also measure the latency; None: not measured.
         validation: like ``test``, for the validation images; None: there are none.
 
     Raises:
@@ -77,11 +75,6 @@ def evaluate(
         counted, tested, sizes = passes[without_codec]
         row = _row(rung, counted, sizes[rung.codec], deployed, cost)
         rows.append(row | _evaluated_on(counted.outcome if validation else None, tested))
-    if latency_for:
-        milliseconds = {
-            f"latency_{batch}_ms": latency_ms(network, latency_for, batch, compute) for batch in (1, 64)
-        }
-        rows = [row | milliseconds for row in rows]
     return rows
 
 
@@ -91,12 +84,12 @@ class PassResult:
 
     Attributes:
         outcome: what is classified correctly, and the loss.
-        effective_macs: mean per image.
+        effective_macs: mean per image, by the names of the columns (``trials.cost.effective``).
         taps: counts of every tap, over all images.
     """
 
     outcome: Outcome
-    effective_macs: float
+    effective_macs: dict[str, float]
     taps: dict[str, TapCount] = field(default_factory=dict)
 
 
@@ -116,7 +109,7 @@ def run_pass(
         TrialError: a feature map holds NaN or infinity; the message names its tap.
     """
     counts: dict[str, TapCount] = {}
-    effective = EffectiveMacs(network)
+    effective = EffectiveMacs(network, structured=True)
     named = taps(network)
     listeners = {
         name: _counting_listener(name, named[name], filter_, counts) for name, filter_ in filters.items()
@@ -131,7 +124,8 @@ def run_pass(
         if not count.finite:
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
     outcome = outcomes.total()
-    return PassResult(outcome, effective.total() / outcome.images, counts)
+    means = {column: total / outcome.images for column, total in effective.totals().items()}
+    return PassResult(outcome, means, counts)
 
 
 def _counting_listener(
@@ -169,16 +163,21 @@ def _row(rung: Rung, result: PassResult, sizes: Sizes, deployed: Deployed, cost:
         zeros, elements = zeros + tap_zeros, elements + tap_elements
     weight_bytes = deployed.weight_bytes(rung.codec)
     peaks = cost.peak_map_bytes_by_image(sizes)
+    held = {
+        name for name, tap in taps(deployed.network).items() if not tap.normalized
+    }  # by fused attention, too
     return {
         **rung.model_dump(),
         "accuracy": result.outcome.accuracy,
         "loss": result.outcome.loss,
-        "effective_macs": result.effective_macs,
+        **result.effective_macs,
         "weight_bytes": weight_bytes,
         "weight_sparsity": deployed.sparsity(),
         "feature_map_bytes": sum(coded_bytes.values()),
+        "feature_map_bytes_fused": sum(size for name, size in coded_bytes.items() if name in held),
         "entropy_bytes": entropy if rung.feature_map_bits != OFF else None,
         "peak_bytes": deployed.weight_bytes("none") + cost.peak_map_bytes(packed_bytes),
+        "peak_bytes_fused": deployed.weight_bytes("none") + cost.peak_map_bytes(packed_bytes, fused=True),
         "memory_bytes": weight_bytes + float(peaks.max()),
         "memory_bytes_mean": weight_bytes + float(peaks.mean()),
         "memory_bytes_fused": weight_bytes + float(cost.peak_map_bytes_by_image(sizes, fused=True).max()),

@@ -1,48 +1,115 @@
-"""Inference latency on the device of this process: warm-up, then the median of timed runs."""
+"""Inference latency of every rung on the device of this process: warm-up, then timed rounds over all rungs.
+
+What is timed is the deployed form: batch norms are folded, weights have their quantized values, and maps are pruned and
+quantized as when the accuracy is measured. All arithmetic is that of ``device.precision``. So pruning and quantization
+take time here, and save none: an accelerator that skips zeros and computes with integers is another machine.
+"""
 
 from __future__ import annotations
 
+import socket
 import time
-from statistics import median
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from search_space.feature_map import Listener, listening
+from trials.config import Rung
 from trials.device.compute import Compute
+from trials.feature_maps.deployed import deploy, fold
+from trials.feature_maps.quantization import OFF
 from trials.heartbeat import beating
+from trials.ladder.tap_filter import Range, TapFilter
 
 WARM_UP, RUNS = 3, 15
-"""Untimed and timed runs."""
+"""Untimed and timed rounds."""
+BATCHES = (1, 64)
+"""Batch sizes."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """The network as deployed at a rung: weights, and what happens to its maps."""
+
+    network: nn.Module
+    listeners: Mapping[str, Listener]
+
+    def seconds(self, images: Tensor, compute: Compute) -> float:
+        """Return how long one pass over ``images`` [B, C, H, W] takes."""
+        with listening(self.network, self.listeners), compute.autocast():
+            _synchronize(compute)
+            start = time.perf_counter()
+            self.network(images)
+            _synchronize(compute)
+            return time.perf_counter() - start
+
+
+def latency_columns(
+    network: nn.Module, rungs: Sequence[Rung], ranges: Mapping[str, Range], image_shape: tuple[int, int, int],
+    compute: Compute,
+) -> list[dict[str, object]]:  # fmt: skip
+    """Return the latency columns of the points table, one row per rung.
+
+    Rungs that differ only in the codec run the same program, and are timed once. Each round times every program once,
+    so that a slow phase of the machine affects all of them alike.
+
+    Args:
+        network: the trained network, on the device of ``compute``; it is not modified.
+        rungs: all rungs of the trial: a comparison of rungs needs one host, at one time.
+        ranges: calibrated range of every tap.
+        image_shape: [C, H, W] of an image; the pixels are random numbers.
+        compute: device and number format.
+    """
+    programs = _programs(network, [_without_codec(rung) for rung in rungs], ranges)
+    columns: dict[Rung, dict[str, object]] = {
+        rung: {"latency_host": socket.gethostname()} for rung in programs
+    }
+    for batch in BATCHES:
+        for rung, seconds in _time(programs, (batch, *image_shape), compute).items():
+            low, median, high = 1000 * np.quantile(seconds, [0.25, 0.5, 0.75])
+            columns[rung] |= {
+                f"latency_{batch}_ms": float(median),
+                f"latency_{batch}_spread_ms": float(high - low),
+            }
+    return [columns[_without_codec(rung)] for rung in rungs]
 
 
 @torch.no_grad()
-def latency_ms(network: nn.Module, image_shape: tuple[int, int, int], batch: int, compute: Compute) -> float:
-    """Return the median latency of ``network`` in evaluation mode, in milliseconds.
-
-    Args:
-        network: the network, on the device of ``compute``.
-        image_shape: [C, H, W] of an image.
-        batch: number of images, filled with random numbers.
-        compute: device and number format.
-    """
+def _time(
+    programs: Mapping[Rung, Program], shape: tuple[int, ...], compute: Compute
+) -> dict[Rung, list[float]]:
+    """Return the seconds of every timed round, by rung."""
     images = torch.randn(
-        batch,
-        *image_shape,
-        device=compute.device,
-        dtype=compute.dtype,
-        generator=torch.Generator(compute.device),
-    )
-    images = images.contiguous(memory_format=torch.channels_last)
-    network.eval()
-    times = []
+        *shape, device=compute.device, dtype=compute.dtype, generator=torch.Generator(compute.device)
+    ).contiguous(memory_format=torch.channels_last)
+    seconds: dict[Rung, list[float]] = {rung: [] for rung in programs}
     for _ in beating(range(WARM_UP + RUNS)):
-        _synchronize(compute)
-        start = time.perf_counter()
-        with compute.autocast():
-            network(images)
-        _synchronize(compute)
-        times.append(time.perf_counter() - start)
-    return 1000 * median(times[WARM_UP:])
+        for rung, program in programs.items():
+            seconds[rung].append(program.seconds(images, compute))
+    return {rung: of_rung[WARM_UP:] for rung, of_rung in seconds.items()}
+
+
+def _programs(network: nn.Module, rungs: Sequence[Rung], ranges: Mapping[str, Range]) -> dict[Rung, Program]:
+    deployed: dict[int, nn.Module] = {}
+    for bits in {rung.weight_bits for rung in rungs}:
+        deployed[bits] = deepcopy(network).eval() if bits == OFF else deploy(network, bits).network
+        if bits == OFF:
+            fold(deployed[bits])
+    programs = {}
+    for rung in rungs:
+        filters = {name: TapFilter.of(rung, calibrated) for name, calibrated in ranges.items()}
+        changes = rung.threshold or rung.feature_map_bits != OFF
+        listeners = {name: filter_.apply for name, filter_ in filters.items()} if changes else {}
+        programs[rung] = Program(deployed[rung.weight_bits], listeners)
+    return programs
+
+
+def _without_codec(rung: Rung) -> Rung:
+    return rung.model_copy(update={"codec": ""})
 
 
 def _synchronize(compute: Compute) -> None:

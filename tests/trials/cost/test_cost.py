@@ -19,7 +19,8 @@ from search_space.attention import MLP, AttentionProduct, SelfAttention
 from search_space.feature_map import FeatureMap, listening, taps
 from tests.trials.tiny import network_of
 from trials import count_cost
-from trials.cost.effective import EffectiveMacs, conv_effective_macs
+from trials.cost.effective import COLUMNS, FUSED, EffectiveMacs, conv_effective_macs
+from trials.cost.grains import GRAINS, WHOLE
 from trials.cost.liveness import LiveStorages, live_sets
 from trials.device.parallel import Mesh
 from trials.export.portable import as_program
@@ -137,7 +138,72 @@ CONVOLUTIONS: dict[str, Any] = {
 def test_effective_macs_of_convolutions_by_brute_force(case: str) -> None:
     conv = nn.Conv2d(**({"in_channels": 4, "out_channels": 6} | CONVOLUTIONS[case]))
     x = sparse(2, 4, 6, 5)
-    assert int(conv_effective_macs(conv, x)) == conv_by_brute_force(conv, x)
+    assert int(conv_effective_macs(conv, x)[1]) == conv_by_brute_force(conv, x)
+
+
+def kept_by_hand(x: Tensor, grain: int, dimension: int) -> Tensor:
+    """Return 1 where a feature of ``x`` [B, ...] is computed if only whole groups of ``dimension`` are skipped."""
+    out = torch.zeros_like(x)
+    last = x.shape[dimension]
+    for image, made in zip(x.movedim(dimension, -1), out.movedim(dimension, -1), strict=True):
+        if grain == WHOLE:
+            for channel in range(last):
+                made[..., channel] = float(bool((image[..., channel] != 0).any()))
+            continue
+        flat, flat_made = image.reshape(-1, last), made.reshape(-1, last).clone()
+        for position, start in itertools.product(range(len(flat)), range(0, last, grain)):
+            group = slice(start, start + grain)
+            flat_made[position, group] = float(bool((flat[position, group] != 0).any()))
+        made.copy_(flat_made.view_as(made))
+    return out
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+@pytest.mark.parametrize("form", ["channels_last", "channels_first", "float64"])
+def test_structured_macs_of_convolutions_by_brute_force(case: str, form: str) -> None:
+    channels = 4 if "groups" in CONVOLUTIONS[case] else 22  # the last group of 8 is not full
+    conv = nn.Conv2d(**{"out_channels": 6, **CONVOLUTIONS[case], "in_channels": channels})
+    x = sparse(2, channels, 6, 5) * (torch.rand(2, channels, 1, 1) < 0.6) * (torch.rand(2, 1, 6, 5) < 0.6)
+    x = x.double() if form == "float64" else x
+    x = x.contiguous(memory_format=torch.channels_last) if form == "channels_last" else x
+    counts = conv_effective_macs(conv, x, GRAINS)
+    for grain in GRAINS:
+        expected = int(conv_effective_macs(conv, kept_by_hand(x.float(), grain, 1))[1])
+        assert int(counts[grain]) == expected, grain
+    assert counts[1] <= counts[4] <= counts[8]
+
+
+def test_structured_macs_of_attention_and_linear_layers_by_brute_force() -> None:
+    network = Attending()
+    query, key, value = (sparse(2, 3, 7, 6) * (torch.rand(2, 3, 1, 6) < 0.7) for _ in range(3))
+    effective = EffectiveMacs(network, structured=True)
+    dropped: list[Tensor] = []
+
+    def drop(p: Tensor) -> Tensor:
+        dropped.append(torch.where(p < 0.2, torch.zeros_like(p), p))
+        return dropped[-1]
+
+    with torch.no_grad(), effective.counting({"product.probabilities": drop}):
+        network(torch.stack([query, key, value]))
+    totals = effective.totals()
+    for grain in GRAINS:
+        q, k, v, p = (
+            torch.stack([kept_by_hand(x[:, head], grain, 2) for head in range(3)], 1)
+            for x in (query, key, value, dropped[0])
+        )
+        expected = int(torch.einsum("bhid,bhjd->", q, k)) + int(torch.einsum("bhij,bhjd->", p, v))
+        assert totals[COLUMNS[grain]] == expected, grain
+    single_query, single_key, single_value = ((x != 0).float() for x in (query, key, value))
+    scores = torch.einsum("bhid,bhjd->", single_query, single_key)
+    assert totals[FUSED] == int(scores) + 7 * int(single_value.sum())
+    linear = EffectiveMacs(layers := nn.Sequential(nn.Linear(11, 3)), structured=True)
+    x = sparse(2, 4, 11)
+    with torch.no_grad(), linear.counting({}):
+        layers(x)
+    assert linear.totals() == {
+        **{COLUMNS[grain]: 3 * int(kept_by_hand(x, grain, 2).sum()) for grain in GRAINS},
+        FUSED: 3 * int((x != 0).sum()),
+    }
 
 
 def counted(network: nn.Module, x: Tensor) -> int:
@@ -215,11 +281,11 @@ def test_windows_that_extend_beyond_the_map_count_only_positions_inside(size: tu
     pairs = sum(positions**2 for positions in windows)
     x = torch.randn(3, channels, height, width)
     statistics = TapStatistics(network)
-    effective = EffectiveMacs(network)
+    effective = EffectiveMacs(network, structured=True)
     with torch.no_grad(), effective.counting(statistics.listeners()):
         network(x)
     projections = height * width * 4 * channels**2
-    assert effective.total() == 3 * (2 * pairs * channels + projections)
+    assert set(effective.totals().values()) == {3 * (2 * pairs * channels + projections)}  # nothing is zero
     (row,) = [row for row in statistics.rows(Mesh()) if row["tap"].endswith("probabilities")]
     assert row["sparsity"] == 0.0
     assert row["mean_magnitude"] == pytest.approx(

@@ -16,6 +16,7 @@ from search_space.feature_map import listening, taps
 from tests.trials.tiny import CPU, network_of
 from trials import TrialError, coding, count_cost
 from trials.config import LadderConfig, Rung
+from trials.cost.effective import COLUMNS
 from trials.device.compute import Compute
 from trials.feature_maps.deployed import deploy, fold
 from trials.feature_maps.histogram import Histogram
@@ -43,10 +44,8 @@ def rung(**changed: object) -> Rung:
     return OFF.model_copy(update=changed)
 
 
-def rows_of(network: Network, *rungs: Rung, latency: bool = False) -> list[dict[str, Any]]:
-    cost = count_cost(network, (1, 8, 8))
-    latency_for = (1, 8, 8) if latency else None
-    return evaluate(network, rungs, cost, COMPUTE, batches(), batches, latency_for)
+def rows_of(network: Network, *rungs: Rung) -> list[dict[str, Any]]:
+    return evaluate(network, rungs, count_cost(network, (1, 8, 8)), COMPUTE, batches(), batches)
 
 
 def filters(network: Network, at: Rung) -> dict[str, TapFilter]:
@@ -294,12 +293,21 @@ def test_the_error_for_nan_names_the_tap() -> None:
         run_pass(network, of_finite_network, batches(), COMPUTE)
 
 
-def test_latency_is_measured_only_when_asked_for() -> None:
-    network = network_of()
-    assert "latency_1_ms" not in rows_of(network, OFF)[0]
-    row = rows_of(network, OFF, latency=True)[0]
-    assert 0 < row["latency_1_ms"] < 1000
-    assert 0 < row["latency_64_ms"] < 10_000
+@pytest.mark.parametrize("kind", KINDS)
+def test_coarser_grains_skip_less_and_fused_attention_holds_no_probabilities(kind: str) -> None:
+    row = rows_of(network_of(kind), rung(threshold=0.5, feature_map_bits=8))[0]
+    grains = [row[column] for column in COLUMNS.values()]
+    assert grains[0] < grains[1] < grains[2] < count_cost(network_of(kind), (1, 8, 8)).macs
+    assert grains[0] < grains[3]
+    probabilities = sum(tap["bytes"] for tap in row["taps"] if tap["tap"].endswith("probabilities"))
+    assert row["feature_map_bytes_fused"] == pytest.approx(row["feature_map_bytes"] - probabilities)
+    assert (probabilities > 0) == (kind == "attention")
+    for column in ("effective_macs", "peak_bytes", "memory_bytes"):
+        explicit, fused = row[column], row[f"{column}_fused"]
+        if kind == "convolutions":
+            assert fused == explicit
+        else:
+            assert fused > explicit if column == "effective_macs" else fused < explicit
 
 
 @pytest.mark.parametrize("kind", KINDS)
