@@ -27,6 +27,7 @@ from trials.data.seeds import RandomStream, generator
 from trials.device.compute import Compute
 from trials.ladder import ladder
 from trials.ladder.latency import latency_columns
+from trials.ladder.preparation import Preparation
 
 Columns: TypeAlias = dict[str, object]
 """Some columns of a :class:`PointRow`."""
@@ -68,8 +69,8 @@ def measure_latency(config: TrialConfig, network: Network, images: Images, compu
     rungs = config.ladder.rungs()
     if not config.ladder.latency:
         return [{} for _ in rungs]
-    ranges = ladder.calibrate(network, calibration_batches(images, compute), compute)
-    return latency_columns(network, rungs, ranges, images.shape, compute)
+    preparation = Preparation(network, calibration_batches(images, compute), compute)
+    return latency_columns(preparation, rungs, images.shape)
 
 
 def calibration_batches(images: Images, compute: Compute) -> list[Batch]:

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from search_space.feature_map import Listener, listening
 from trials.config import Rung
 from trials.device.compute import Compute
-from trials.feature_maps.deployed import deploy, fold
+from trials.feature_maps.deployed import fold
 from trials.feature_maps.quantization import OFF
 from trials.heartbeat import beating
-from trials.ladder.tap_filter import Range, TapFilter
+from trials.ladder.preparation import Preparation
 
 WARM_UP, RUNS = 3, 15
 """Untimed and timed rounds."""
@@ -49,22 +49,19 @@ class Program:
 
 
 def latency_columns(
-    network: nn.Module, rungs: Sequence[Rung], ranges: Mapping[str, Range], image_shape: tuple[int, int, int],
-    compute: Compute,
-) -> list[dict[str, object]]:  # fmt: skip
+    preparation: Preparation, rungs: Sequence[Rung], image_shape: tuple[int, int, int]
+) -> list[dict[str, object]]:
     """Return the latency columns of the points table, one row per rung.
 
     Rungs that differ only in the codec run the same program, and are timed once. Each round times every program once,
     so that a slow phase of the machine affects all of them alike.
 
     Args:
-        network: the trained network, on the device of ``compute``; it is not modified.
+        preparation: the trained network, and what its calibration images decide.
         rungs: all rungs of the trial: a comparison of rungs needs one host, at one time.
-        ranges: calibrated range of every tap.
         image_shape: [C, H, W] of an image; the pixels are random numbers.
-        compute: device and number format.
     """
-    programs = _programs(network, [_without_codec(rung) for rung in rungs], ranges)
+    programs, compute = _programs(preparation, [_without_codec(rung) for rung in rungs]), preparation.compute
     columns: dict[Rung, dict[str, object]] = {
         rung: {"latency_host": socket.gethostname()} for rung in programs
     }
@@ -93,18 +90,19 @@ def _time(
     return {rung: of_rung[WARM_UP:] for rung, of_rung in seconds.items()}
 
 
-def _programs(network: nn.Module, rungs: Sequence[Rung], ranges: Mapping[str, Range]) -> dict[Rung, Program]:
-    deployed: dict[int, nn.Module] = {}
-    for bits in {rung.weight_bits for rung in rungs}:
-        deployed[bits] = deepcopy(network).eval() if bits == OFF else deploy(network, bits).network
-        if bits == OFF:
-            fold(deployed[bits])
+def _programs(preparation: Preparation, rungs: Sequence[Rung]) -> dict[Rung, Program]:
+    folded: dict[int, nn.Module] = {}  # by identity of the deployed network, which several rungs may share
     programs = {}
-    for rung in rungs:
-        filters = {name: TapFilter.of(rung, calibrated) for name, calibrated in ranges.items()}
+    for rung in dict.fromkeys(rungs):
+        deployed = preparation.deployed(rung).network
+        if id(deployed) not in folded:
+            folded[id(deployed)] = deepcopy(deployed)
+            if rung.weight_bits == OFF:
+                fold(folded[id(deployed)])
         changes = rung.threshold or rung.feature_map_bits != OFF
-        listeners = {name: filter_.apply for name, filter_ in filters.items()} if changes else {}
-        programs[rung] = Program(deployed[rung.weight_bits], listeners)
+        filters = preparation.filters(rung) if changes else {}
+        listeners = {name: filter_.apply for name, filter_ in filters.items()}
+        programs[rung] = Program(folded[id(deployed)], listeners)
     return programs
 
 

@@ -14,9 +14,8 @@ from tests.trials.tiny import CPU, network_of
 from trials.config import Rung
 from trials.device.compute import Compute
 from trials.feature_maps.deployed import deploy
-from trials.ladder.ladder import calibrate
 from trials.ladder.latency import RUNS, WARM_UP, Program, latency_columns
-from trials.ladder.tap_filter import TapFilter
+from trials.ladder.preparation import Preparation
 
 COMPUTE = Compute(CPU, "float32")
 RUNGS = [
@@ -28,7 +27,7 @@ RUNGS = [
 def test_every_rung_is_timed_as_it_is_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     network = network_of()
     calibration = [(torch.randn(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))]
-    ranges = calibrate(network, calibration, COMPUTE)
+    preparation = Preparation(network, calibration, COMPUTE)
     timed: list[tuple[Program, int]] = []
 
     def seconds(program: Program, images: Tensor, compute: Compute) -> float:
@@ -39,7 +38,7 @@ def test_every_rung_is_timed_as_it_is_deployed(monkeypatch: pytest.MonkeyPatch) 
         [9.0] * 2 * WARM_UP + [i / 1000 for run in range(1, RUNS + 1) for i in (run, 100 * run)]
     )
     monkeypatch.setattr(Program, "seconds", seconds)
-    rows = latency_columns(network, RUNGS, ranges, (1, 8, 8), COMPUTE)
+    rows = latency_columns(preparation, RUNGS, (1, 8, 8))
 
     assert [batch for _, batch in timed] == [1] * 2 * (WARM_UP + RUNS) + [64] * 2 * (WARM_UP + RUNS)
     plain, quantized = timed[0][0], timed[1][0]
@@ -55,7 +54,7 @@ def test_every_rung_is_timed_as_it_is_deployed(monkeypatch: pytest.MonkeyPatch) 
         assert row == pytest.approx(expected | {"latency_host": socket.gethostname()})
 
     images = torch.randn(3, 1, 8, 8)
-    filters = {name: TapFilter.of(RUNGS[2], calibrated) for name, calibrated in ranges.items()}
+    filters = preparation.filters(RUNGS[2])
     with torch.no_grad():
         with listening(network, {}):
             torch.testing.assert_close(plain.network(images), network(images))
