@@ -75,8 +75,9 @@ def _axis(column: pd.Series, log: bool) -> dict[str, object]:
         axis = _text_axis(column)
     else:
         values = to_float64(column)
+        values = np.where(np.isfinite(values), values, np.nan)  # infinity has no place on an axis
         positive = values[values > 0]
-        if (values >= 0).all() and len(positive) and (log or positive.max() / positive.min() > SCALE_SPAN):
+        if not (values < 0).any() and len(positive) and (log or positive.max() / positive.min() > SCALE_SPAN):
             axis = _log_axis(values, positive)
         else:
             axis = _linear_axis(values, str(column.name))
@@ -94,7 +95,7 @@ def _log_axis(values: NDArray[np.float64], positive: NDArray[np.float64]) -> dic
     """Return a logarithmic axis with a tick for each decade; 0 lies one decade below the smallest."""
     low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
     has_zero = bool((values == 0).any())
-    logarithms = np.log10(np.where(values > 0, values, 10.0 ** (low - 1)))
+    logarithms = np.log10(np.where(values == 0, 10.0 ** (low - 1), values))
     ticks = list(range(low - has_zero, high + 1))
     names = ["0" if has_zero and tick < low else f"1e{tick}" for tick in ticks]
     return {"values": logarithms, "tickvals": ticks, "ticktext": names}

@@ -248,7 +248,8 @@ def scatter(count: int, **settings: object) -> BaseTraceType:
 
 def to_float32(column: pd.Series) -> NDArray[np.float32]:
     """Return a numeric column as float32, [n]: seven digits are enough for a figure, at half the size."""
-    return to_float64(column).astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is not drawn
+        return to_float64(column).astype(np.float32)
 
 
 def marker_style(index: int) -> dict[str, object]:

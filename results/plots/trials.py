@@ -118,7 +118,8 @@ def hypervolume_figure(history: pd.DataFrame, *, x: str = "trials") -> go.Figure
     runs: Iterable[tuple[object, pd.DataFrame]] = (
         history.groupby("run", observed=True) if "run" in history.columns else [("", history)]
     )
-    final = float(history["hypervolume"].max()) if len(history) else 0.0
+    volumes = to_float64(history["hypervolume"])
+    final = float(volumes[np.isfinite(volumes)].max(initial=0.0))
     for index, (name, part) in enumerate(runs):
         traces.append(
             scatter(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from results.pareto import choosing, pareto
 from results.pareto.attainment import LEVELS, attained_by, attainment
+from results.pareto.objectives import to_float64
 from results.plots.fronts import attainment_figure, axis_objectives, by_level, front_figure, fronts_figure
 from results.plots.plots import with_unique_keys
 from results.plots.style import level_label, name_of, number_text
@@ -109,7 +111,11 @@ def _best_by_level(material: Material, by: str, x: str, y: str) -> str:
     """Return the best quality for each value of a factor, in words."""
     levels = []
     for level, rows in by_level(material.points[list(dict.fromkeys([by, y, x]))], by):
-        best = choosing.best(rows, maximize=[y], minimize=[x])
+        usable = rows[np.isfinite(to_float64(rows[y])) & np.isfinite(to_float64(rows[x]))]
+        if usable.empty:
+            levels.append(f"{level_label(by, level)}: not measured")
+            continue
+        best = choosing.best(usable, maximize=[y], minimize=[x])
         levels.append(f"{level_label(by, level)}: {number_text(best[y], y)} at {number_text(best[x], x)}")
     return f"Best {y} and its {x}: {'; '.join(levels)}."
 

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from results.errors import BrokenFileError
+from results.errors import BrokenFileError, printable
 from results.storage.checked_files import CheckedFiles
 
 PATH = "lease.json"
+
+MAX_BYTES = 100_000
+"""The largest lease."""
+
+MAX_LASTS_S = 3600.0
+"""A lease may last for an hour: whoever finds one of a process that died waits for that long."""
 
 
 class Lease(BaseModel):
@@ -24,7 +30,7 @@ class Lease(BaseModel):
 
     nonce: str
     """Random text that identifies the launch."""
-    token: int = 0
+    token: Annotated[int, Field(ge=0, lt=2**60)] = 0
     """Grows with every lease of the run; 0 in a lease that was stored without one."""
     released: bool = False
     """Whether the launch has ended, and given the lease back."""
@@ -32,15 +38,15 @@ class Lease(BaseModel):
     """Name of the host that the launch runs on."""
     machine: str
     """Scope of the process id: this boot of this host, this container."""
-    pid: int
+    pid: Annotated[int, Field(ge=0, lt=2**31)]
     """Process id of the launch."""
-    process_started: float
+    process_started: FiniteFloat
     """Start of that process, in seconds since 1970: process ids are reused."""
-    since: datetime
+    since: AwareDatetime
     """Start of the launch."""
-    renewed: datetime
+    renewed: AwareDatetime
     """Time of the last renewal, by the clock of the host."""
-    lasts_s: float
+    lasts_s: Annotated[float, Field(gt=0, le=MAX_LASTS_S)]
     """The lease expires this long after its last renewal."""
 
     def to_json(self) -> bytes:
@@ -60,7 +66,7 @@ class Lease(BaseModel):
             raise BrokenFileError(f"not a lease: {error.errors()[0]['msg']}") from error
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S %Z}"
+        return printable(f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S %Z}")
 
 
 @dataclass(frozen=True)
@@ -75,4 +81,4 @@ class LeaseFile:
 
     def read(self) -> Lease | None:
         """Return the stored lease; None if there is none, or a broken one."""
-        return self.files.read(PATH, lambda: Lease.from_json(self.files.storage.read(PATH)))
+        return self.files.read(PATH, lambda: Lease.from_json(self.files.storage.read(PATH, limit=MAX_BYTES)))

@@ -162,7 +162,7 @@ class Ledger:
         def load() -> LedgerEntry:
             if not _NAME.fullmatch(name):
                 raise BrokenFileError("not the name of a ledger entry")
-            entry = LedgerEntry.sharing(self.files.storage.read(path), blocks)
+            entry = LedgerEntry.sharing(self.files.storage.read(path, limit=MAX_BYTES), blocks)
             if name != _name(entry.index):
                 raise BrokenFileError(f"it must hold the entry of its name, but holds index {entry.index}")
             return entry

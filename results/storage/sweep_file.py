@@ -14,6 +14,9 @@ from results.storage.checked_files import CheckedFiles
 
 PATH = "sweep.yaml"
 
+MAX_BYTES = 10_000_000
+"""The largest sweep file."""
+
 
 @dataclass(frozen=True)
 class SweepFile:
@@ -41,7 +44,7 @@ class SweepFile:
 
     def _load(self) -> JsonObject:
         try:
-            content = plain_yaml.load(self.files.storage.read(PATH))
+            content = plain_yaml.load(self.files.storage.read(PATH, limit=MAX_BYTES))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise BrokenFileError(one_line(error)) from error
         if not isinstance(content, dict) or "versions" not in content:

@@ -8,6 +8,7 @@ import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pyarrow as pa
 import pytest
@@ -402,15 +403,17 @@ class Hostile:
         return (Path("executed").touch, ())
 
 
-@pytest.mark.parametrize("case", ["code", "empty", "noise", "truncated", "no dictionary", "another format"])
+@pytest.mark.parametrize(
+    "case", ["code", "empty", "noise", "truncated", "no dictionary", "another format", "not an archive"]
+)
 def test_invalid_checkpoints_are_refused_and_never_executed(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    def saved(content: object) -> bytes:
+    def saved(content: object, **options: bool) -> bytes:
         buffer = io.BytesIO()
-        torch.save(content, buffer)
+        torch.save(content, buffer, **options)
         return buffer.getvalue()
 
     payload = {
@@ -420,10 +423,25 @@ def test_invalid_checkpoints_are_refused_and_never_executed(
         "truncated": lambda: checkpoint.pack({"x": torch.zeros(100)})[:-50],
         "no dictionary": lambda: saved([1, 2]),
         "another format": lambda: saved({"format": 2}),
+        "not an archive": lambda: saved({"format": 1}, _use_new_zipfile_serialization=False),
     }[case]()
     with pytest.raises(CheckpointError):
         checkpoint.unpack(payload)
     assert not (tmp_path / "executed").exists()
+
+
+def test_a_state_that_unfolds_is_refused_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfolded = checkpoint.pack({"x": torch.zeros(1_000_000)})
+    buffer = io.BytesIO()
+    with ZipFile(io.BytesIO(unfolded)) as parts, ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+        for part in parts.infolist():
+            archive.writestr(part.filename, parts.read(part))
+    assert len(buffer.getvalue()) < 10_000
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", None)
+        with pytest.raises(CheckpointError, match=r"must not unfold, but its .* bytes claim to hold 4,00"):
+            checkpoint.unpack(buffer.getvalue())
+    assert checkpoint.unpack(unfolded)["x"].numel() == 1_000_000
 
 
 def test_the_random_state_is_restored() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import Any, TypeAlias, TypedDict
 
 import torch
@@ -38,6 +39,7 @@ def unpack(payload: bytes, device: torch.device | str = "cpu") -> State:
     Raises:
         CheckpointError: damaged bytes, another format, or objects that are not allowed in a state.
     """
+    _refuse_unfolding(payload)
     try:
         state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler met
@@ -47,6 +49,24 @@ def unpack(payload: bytes, device: torch.device | str = "cpu") -> State:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"a checkpoint must have format {FORMAT}, but got {type(state).__name__}")
     return state
+
+
+def _refuse_unfolding(payload: bytes) -> None:
+    """Check that a state is as large as its bytes: ``torch.save`` does not compress, but ``torch.load`` would unfold.
+
+    Raises:
+        CheckpointError: it is compressed, its parts overlap, or it is no archive.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise CheckpointError(f"a checkpoint must be an archive of plain tensors, but {error}") from error
+    size = sum(part.file_size for part in parts)
+    if size > len(payload):
+        raise CheckpointError(
+            f"a checkpoint must not unfold, but its {len(payload):,} bytes claim to hold {size:,}"
+        )
 
 
 def newest(directory: RunDirectory, key: str) -> State | None:

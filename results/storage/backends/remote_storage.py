@@ -21,6 +21,7 @@ from results.storage.backends.storage import (
     LocalStorage,
     Storage,
     StoredFile,
+    check_size,
     is_listed,
     lost_fence,
 )
@@ -174,9 +175,10 @@ class RemoteStorage(Storage):
             stream.write(content)
 
     @override
-    def read(self, path: str) -> bytes:
-        with self.filesystem.open_input_stream(self._absolute(path), compression=None) as stream:
-            return bytes(stream.read())
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        with self.filesystem.open_input_file(self._absolute(path)) as file:
+            check_size(file.size(), limit)
+            return bytes(file.read())
 
     @override
     def ends(self, path: str, count: int) -> bytes:

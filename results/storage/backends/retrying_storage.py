@@ -78,8 +78,8 @@ class RetryingStorage(Storage):
         self._retry(path, lambda: self.inner.write(path, *parts))
 
     @override
-    def read(self, path: str) -> bytes:
-        return self._retry(path, lambda: self.inner.read(path))
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        return self._retry(path, lambda: self.inner.read(path, limit=limit))
 
     @override
     def ends(self, path: str, count: int) -> bytes:

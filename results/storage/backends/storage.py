@@ -80,11 +80,12 @@ class Storage(Protocol):
     def write(self, path: str, *parts: bytes) -> None:
         """Atomically replace the content of ``path`` by the concatenated ``parts``; creates folders."""
 
-    def read(self, path: str) -> bytes:
-        """Return the content of a file.
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        """Return the content of a file, which may have ``limit`` bytes.
 
         Raises:
             FileNotFoundError: there is no such file.
+            BrokenFileError: it has more bytes.
         """
 
     def ends(self, path: str, count: int) -> bytes:
@@ -196,14 +197,14 @@ class LocalStorage(Storage):
             raise lost_fence(self)
 
     @override
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
         absolute = f"{self.root}/{path}"  # joining paths takes as long as reading a small file
         try:
-            return _read(absolute)
+            return _read(absolute, limit)
         except OSError as error:
             if error.errno != errno.ESTALE:
                 raise
-            return _read(absolute)  # NFS: another host replaced the file during the read
+            return _read(absolute, limit)  # NFS: another host replaced the file during the read
 
     @override
     def ends(self, path: str, count: int) -> bytes:
@@ -321,9 +322,20 @@ def is_listed(name: str, temporary: bool) -> bool:
     return name.startswith(TEMPORARY) if temporary else not name.startswith(".")
 
 
-def _read(path: str) -> bytes:
+def check_size(size: int, limit: int | None) -> None:
+    """Check that a file is not larger than ``limit`` bytes.
+
+    Raises:
+        BrokenFileError: it is.
+    """
+    if limit is not None and size > limit:
+        raise BrokenFileError(f"it must have at most {limit:,} bytes, but has more")
+
+
+def _read(path: str, limit: int | None) -> bytes:
     handle, size = _open(path)
     try:
+        check_size(size, limit)
         parts = [os.read(handle, size + 1)]
         while len(parts[0]) != size and parts[-1]:  # one read takes at most 2 GB
             parts.append(os.read(handle, size + 1))

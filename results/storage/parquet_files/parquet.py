@@ -17,11 +17,15 @@ from results.errors import BrokenFileError
 from results.schema import bare
 from results.storage.backends.storage import FileVersion, Storage, map_concurrently, whole
 from results.storage.parquet_files.schema_cast import ColumnSelection, cast_to_schema
+from results.storage.parquet_files.unfolding import refuse_unfolding
 
 MAGIC = b"PAR1"
 MANIFEST_KEY = b"shrinksweep.compacted"
 """Metadata key in ``points.parquet``: the version of the file that each trial's rows were copied from, as JSON."""
 
+
+SMALL_BYTES = 1 << 30
+"""The largest file of a trial."""
 
 TOKEN_KEY = b"shrinksweep.token"
 """Metadata key in a trial's file: the token of the launch that has written it."""
@@ -71,7 +75,7 @@ def read_small(storage: Storage, path: str, selection: ColumnSelection) -> pa.Ta
         FileNotFoundError: there is no such file.
         BrokenFileError: the reason, without the path.
     """
-    return whole(storage, lambda: _small_table(storage.read(path), path, selection))
+    return whole(storage, lambda: _small_table(storage.read(path, limit=SMALL_BYTES), path, selection))
 
 
 def _small_table(content: bytes, path: str, selection: ColumnSelection) -> pa.Table:
@@ -93,10 +97,14 @@ def written_with(table: pa.Table) -> int:
 
 
 def _decode(content: bytes, selection: ColumnSelection, labels: Sequence[str]) -> pa.Table:
-    try:
-        file = pq.ParquetFile(
+    def open_with(labels: Sequence[str]) -> pq.ParquetFile:
+        return pq.ParquetFile(
             pa.BufferReader(content), read_dictionary=labels, page_checksum_verification=True
         )
+
+    try:
+        file = open_with(labels)
+        refuse_unfolding(file, len(content), set(selection.names), labels, open_with)
         return file.read(columns=selection.names, use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BrokenFileError(f"not a Parquet file, or a damaged one ({_first_line(error)})") from error
@@ -136,9 +144,21 @@ def read_large(storage: Storage, path: str, selection: ColumnSelection) -> pa.Ta
     """
     _refuse_pipe(storage, path)
     filesystem, inner = storage.arrow(path)
-    options = {"pre_buffer": True, "page_checksum_verification": True}
+
+    def open_with(labels: Sequence[str]) -> pq.ParquetFile:
+        return pq.ParquetFile(
+            inner,
+            filesystem=filesystem,
+            read_dictionary=labels,
+            pre_buffer=True,
+            page_checksum_verification=True,
+        )
+
     try:
-        with pq.ParquetFile(inner, filesystem=filesystem, **options) as file:
+        with open_with([]) as file:
+            size = filesystem.get_file_info(inner).size
+            kept = [field.name for field in file.schema_arrow if pa.types.is_dictionary(field.type)]
+            refuse_unfolding(file, size, set(selection.names), kept, open_with)
             table = file.read(columns=selection.names)
     except FileNotFoundError:
         raise

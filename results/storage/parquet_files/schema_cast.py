@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from results.errors import BrokenFileError
 from results.schema import TABLE_KEY, VERSION, schema_version
@@ -83,12 +84,19 @@ def packed(table: pa.Table) -> pa.Table:
 def labelled_in_order(table: pa.Table, selection: ColumnSelection) -> pa.Table:
     """Return a table whose labels are encoded in the order of its rows, independent of the files they came from."""
     columns = [
-        table[name].cast(table.schema.field(name).type.value_type).dictionary_encode()
-        if name in selection.labels
-        else table[name]
-        for name in table.schema.names
+        _in_order(table[name]) if name in selection.labels else table[name] for name in table.schema.names
     ]
     return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _in_order(labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return labels whose different values are in the order of their first rows. They are not repeated meanwhile."""
+    array = labels.unify_dictionaries().combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    numbers = array.indices.unique().drop_null()
+    indices = pc.index_in(array.indices, numbers).cast(array.type.index_type)
+    ordered = pa.DictionaryArray.from_arrays(indices, array.dictionary.take(numbers))
+    return pa.chunked_array([ordered], array.type)
 
 
 def _cast_column(table: pa.Table, field: pa.Field, older: bool) -> pa.ChunkedArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 import subprocess
@@ -267,8 +269,22 @@ def test_renewing_is_retried_when_storage_fails(
         wait_for(lambda: directory.read_lease() != first, "the lease is renewed", timeout_s=10)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\x00\x01", b'{"nonce": 1}'])
-def test_a_broken_lease_file_does_not_block_a_launch(directory: RunDirectory, content: bytes) -> None:
+STRANGE = [
+    {"lasts_s": math.nan}, {"lasts_s": 1e9}, {"lasts_s": -1.0}, {"lasts_s": math.inf}, {"pid": -1}, {"pid": 2**40},
+    {"process_started": math.nan}, {"token": -1}, {"token": 10**30}, {"renewed": "2026-01-31T08:00:00"},
+    {"host": "x" * 1_000_000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"\x00\x01", b'{"nonce": 1}', *STRANGE], ids=lambda c: str(c)[:40]
+)
+def test_a_broken_lease_file_does_not_block_a_launch(
+    directory: RunDirectory, content: bytes | dict[str, object]
+) -> None:
+    if isinstance(content, dict):
+        fields = json.loads(Holder(directory).lease.to_json()) | {"machine": "far"} | content
+        content = json.dumps(fields).encode()
     directory.storage.write("lease.json", content)
     assert directory.read_lease() is None
     assert [problem.path for problem in directory.problems()] == ["lease.json"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -162,6 +163,26 @@ def test_infeasible_points_are_counted_but_not_drawn(local: RunDirectory) -> Non
     traces = page.pictures()["fronts"]["splitting|macs"]["data"]
     assert [trace["name"] for trace in traces] == ["s = 1", "s = 2"]
     assert [trace.name for trace in run.plot_fronts().data] == ["s = 1", "s = 2"]
+
+
+STRANGE: list[dict[str, Any]] = [
+    {"accuracy": math.inf},
+    {"accuracy": -math.inf, "macs": 10**18},
+    {"accuracy": math.nan, "memory_bytes": math.inf},
+    {"sparsity": math.inf, "loss": -math.inf, "effective_macs": 1e308},
+]
+
+
+def test_numbers_that_are_not_finite_break_no_figure(local: RunDirectory) -> None:
+    for index, values in enumerate([{}, *STRANGE]):
+        local.write_points(key_of(index), point_rows(index, regularization=float(index), **values))
+        losses = {name: values[name] for name in ("accuracy", "loss") if name in values}
+        local.write_progress(key_of(index), epoch_rows(index, 3, **losses))
+    text = report_html(open_run(local))
+    page = Page(text)
+    assert "1: not measured" in page.words()
+    assert len(page.pictures()) > 5
+    assert "Infinity" not in "".join(text for tag, text in page.texts if text.startswith('{"shared"'))
 
 
 def test_labels_are_short_but_unambiguous() -> None:

@@ -24,8 +24,8 @@ class Torn(RemoteStorage):
     read_before: list[str] = field(default_factory=list)
 
     @override
-    def read(self, path: str) -> bytes:
-        content = super().read(path)
+    def read(self, path: str, *, limit: int | None = None) -> bytes:
+        content = super().read(path, limit=limit)
         self.read_before.append(path)
         return content[: len(content) if self.read_before.count(path) > self.torn else -9]
 
