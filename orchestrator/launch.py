@@ -260,7 +260,7 @@ def _finish(sweep: Sweep, directory: RunDirectory, conductor: Conductor) -> Outc
     """Write the front and, after the last trial, compact the points."""
     complete = conductor.done
     if directory.finished_keys():
-        refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
+        conductor.monitor.front = refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
         if complete:
             directory.compact()
     return Outcome(directory, conductor.failed_trials(), complete)

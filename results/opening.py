@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from results.errors import NoRunError, ResultsError, one_line
+from results.paths import local_path
 from results.run import Run
 from results.storage.backends.credentials import without_credentials, without_secrets
-from results.storage.backends.remote_storage import local_path, split_uri
+from results.storage.backends.remote_storage import split_uri
 from results.storage.run_directory import RunDirectory
 
 PathLike = str | os.PathLike[str]

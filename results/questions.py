@@ -11,9 +11,9 @@ import pandas as pd
 from results.errors import ResultsError
 from results.pareto import attainment, choosing, comparing, effects, history, pairing, pareto
 from results.pareto.grouping import groups
-from results.pareto.objectives import Columns, Objectives
+from results.pareto.objectives import Columns, Objectives, column_list
 from results.schema import column_of_path
-from results.tables.names import columns_of, with_columns
+from results.tables.names import columns_of, with_columns, with_named
 from results.tables.point_names import fitting
 from results.tables.run_tables import RunTables
 from results.tables.where import where_mask
@@ -61,7 +61,7 @@ class RunQuestions(RunTables):
         >>> run.front(minimize="macs", maximize="accuracy", by="splitting").groupby("splitting").size().to_dict()
         {1: 2, 2: 2, 4: 1}
         """
-        points, objectives = self._select(maximize, minimize, where)
+        points, objectives = self._select(maximize, minimize, where, by)
         names = columns_of(by)
         on_front = np.zeros(len(points), dtype=bool)
         for _, rows in groups(points, names):
@@ -126,7 +126,7 @@ class RunQuestions(RunTables):
         >>> run.hypervolume(by="splitting", reference={"accuracy": 0.5, "macs": 1000}).round(6).to_dict()
         {1: 111.0, 2: 147.0, 4: 76.0}
         """
-        points, objectives = self._select(maximize, minimize, where)
+        points, objectives = self._select(maximize, minimize, where, by)
         reference = self._limits(points, objectives, reference)
         if by is None:
             return pareto.hypervolume_of(points, objectives, reference)
@@ -282,14 +282,19 @@ class RunQuestions(RunTables):
         return with_columns(reference)
 
     def _select(
-        self, maximize: Columns | None, minimize: Columns | None, where: str | None
+        self,
+        maximize: Columns | None,
+        minimize: Columns | None,
+        where: str | None,
+        by: Columns | None = None,
     ) -> tuple[pd.DataFrame, Objectives]:
-        """Return the points and the objectives of a question."""
+        """Return the points and the objectives of a question; the points have the columns that it names."""
         if maximize is None and minimize is None:
             objectives = Objectives.of_sweep(self.objectives())
         else:
             objectives = Objectives.of(columns_of(maximize), columns_of(minimize))
-        return _points(self, maximize, minimize, where), objectives
+        named = [*column_list(maximize), *column_list(minimize), *column_list(by)]
+        return with_named(_points(self, maximize, minimize, where), named), objectives
 
 
 def _points(

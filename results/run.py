@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from results.paths import local_path
 from results.questions import RunQuestions
 from results.summary import summary_html
 
@@ -60,7 +61,7 @@ class Run(RunQuestions):
         """Write the report as one HTML file, and return its path; see ``results.write_report``."""
         write = cast("Callable[..., None]", import_module("results.report.write").write_report)
         write(self, path)
-        return Path(path)
+        return local_path(path)
 
     def plot_front(
         self, x: str = "macs", y: str = "accuracy", *, color: str = "splitting", where: str | None = None

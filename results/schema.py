@@ -372,13 +372,15 @@ SHORT_NAMES = {
 def column_of_path(path: str) -> str:
     """Return the column of the configuration's field ``path``; swept fields without a column of their own get one.
 
-    A short name, as tables show it, is its column. Every other name is returned as it is.
+    A short name, as tables show it, is its column. Every other name is returned as it is. ``trial.``, with which sweep
+    files begin the path, may be left out.
 
     >>> column_of_path("space.splitting"), column_of_path("search.epochs"), column_of_path("train.momentum")
     ('splitting', 'search_epochs', 'train_momentum')
     >>> column_of_path("lambda"), column_of_path("accuracy")
     ('regularization', 'accuracy')
     """
+    path = path.removeprefix("trial.")
     return _COLUMN_OF_PATH.get(path) or SHORT_NAMES.get(path) or path.replace(".", "_")
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+    from results import Run
+
 MEANINGS = {
     "points": "points with all objectives",
     "front": "of these, on the front of their own run",
@@ -94,10 +96,21 @@ def compare(
     for name, column in ((a, "a"), (b, "b")):
         if not compared.loc["points", column]:
             raise OrchestratorError(f"a comparison needs points with all objectives, but {name} has none")
+    for remark in _data_remarks({a: first, b: second}):
+        typer.echo(f"note: {remark}", err=True)
     if form == "table":
         show_table(_table(compared, a, b), output)
     else:
         write_frame(compared.reset_index(), form, output)
+
+
+def _data_remarks(runs: dict[str, Run]) -> list[str]:
+    import pandas as pd
+
+    from results.tables.data_sets import data_remarks
+
+    points = [run.points(["data", "data_fingerprint"]).assign(run=name) for name, run in runs.items()]
+    return data_remarks(pd.concat([table.astype(object) for table in points]))
 
 
 def _table(compared: pd.DataFrame, a: str, b: str) -> Table:

@@ -45,10 +45,11 @@ def report(run: RunPath, output: Page = Path("report.html")) -> None:
     """
     from orchestrator.errors import OrchestratorError
     from results import write_report
+    from results.paths import local_path
 
     opened = open_one_or_more(run)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        local_path(output).parent.mkdir(parents=True, exist_ok=True)
         write_report(opened, output)
     except OSError as error:
         raise OrchestratorError(f"a file must be writable, but got {output}: {error.strerror}") from None

@@ -119,6 +119,8 @@ def front(
     if points.empty:
         of_sweep = not maximize and not minimize
         raise OrchestratorError(_why_empty(opened, objectives, where, of_sweep=of_sweep))
+    for remark in opened.data_remarks():
+        typer.echo(f"note: {remark}", err=True)
     differing = _differing(opened, points)
     if plot is not None:
         _draw(opened, objectives, where, plot)
@@ -181,7 +183,9 @@ def _why_empty(run: Run, objectives: dict[str, str], where: str | None, *, of_sw
 def _sorted(points: pd.DataFrame, sort: str) -> pd.DataFrame:
     from results.errors import unknown_column
     from results.schema import column_of_path
+    from results.tables.names import with_named
 
+    points = with_named(points, [sort.removeprefix("-")])
     name = column_of_path(sort.removeprefix("-"))
     if name not in points.columns:
         raise unknown_column(name, points.columns)

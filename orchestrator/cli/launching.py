@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +46,12 @@ Overrides = Annotated[
 ]
 Trials = Annotated[int | None, typer.Option("--trials", metavar="N", help="Override the number of trials.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run the failed trials again.")]
+Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick", help="Leave out the sizes of the networks and the time, which take some seconds."
+    ),
+]
 
 
 def plan(
@@ -53,10 +60,12 @@ def plan(
     address: Address = None,
     overrides: Overrides = None,
     trials: Trials = None,
+    quick: Quick = False,
 ) -> None:
     """Check a sweep and show what a launch would do.
 
-    Nothing starts. Reports all faults at once, one line each.
+    Nothing starts. Reports all faults at once, one line each. At the end, some steps of a trial are timed on this
+    machine, unless trials of the run have finished already.
 
     \b
     Examples:
@@ -64,6 +73,7 @@ def plan(
       shrinksweep plan sweep.yaml --set strategy.searcher=nsga2
       shrinksweep plan sweep.yaml --set "sweep.space.splitting=[1, 2]"
     """
+    from orchestrator.preflight.forecast import forecast
     from orchestrator.preflight.gpu_checks import refuse_unfit_gpus_here
     from orchestrator.preflight.placement import this_machine
     from orchestrator.preflight.plan import describe, make_plan, open_directory
@@ -81,6 +91,10 @@ def plan(
         with ray_session(address, lambda text: typer.echo(text, err=True)) as nodes:
             checked = make_plan(sweep, directory, nodes)
     typer.echo("\n".join(describe(checked)))
+    if not quick:
+        sys.stdout.flush()  # what follows takes some seconds
+        for line in forecast(checked):
+            typer.echo(line)
 
 
 def launch(

@@ -57,13 +57,27 @@ def plain_lines(table: Table) -> list[str]:
     return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
 
 
-ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".xlsx": "xlsx"}
+ENDINGS = {
+    "": "table", ".txt": "table", ".csv": "csv", ".json": "json", ".parquet": "parquet", ".xlsx": "xlsx"
+}  # fmt: skip
 """The formats of files by their endings."""
 
 
 def format_of(form: str | None, output: Path | None) -> str:
-    """Return the format of an output: the one that is asked for, else that of the file's ending, else a table."""
-    return form or (ENDINGS.get(output.suffix.lower(), "table") if output is not None else "table")
+    """Return the format of an output: the one that is asked for, else that of the file's ending, else a table.
+
+    Raises:
+        OrchestratorError: there is no format with this ending.
+    """
+    from orchestrator.errors import OrchestratorError
+
+    if form is not None or output is None:
+        return form or "table"
+    if (found := ENDINGS.get(output.suffix.lower())) is None:
+        raise OrchestratorError(
+            f"FILE must end in {', '.join(filter(None, ENDINGS))}, unless --format tells its format, but got {output}"
+        )
+    return found
 
 
 def write_frame(frame: pd.DataFrame, form: str, output: Path | None) -> None:
@@ -99,7 +113,9 @@ def write_file(path: Path, content: bytes) -> None:
         OrchestratorError: the file cannot be written.
     """
     from orchestrator.errors import OrchestratorError
+    from results.paths import local_path
 
+    path = local_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

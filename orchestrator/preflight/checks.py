@@ -25,7 +25,7 @@ MAX_SIZES = 64
 MAX_ASSIGNMENTS = 10_000
 """Combinations of the relevant swept fields that a check looks at."""
 
-_MACS_FIELDS = (
+NETWORK_FIELDS = (
     "space.",
     "search.algorithm",
     "search.genotype",
@@ -35,7 +35,7 @@ _MACS_FIELDS = (
     "data.path",
     "data.image_size",
 )
-"""The fields (or blocks) that macs depend on."""
+"""The fields (or blocks) that the size of a network depends on."""
 
 
 _LATENCIES = ("latency_1_ms", "latency_1_spread_ms", "latency_64_ms", "latency_64_spread_ms")
@@ -94,7 +94,7 @@ def check_constraints(sweep: Sweep) -> ConstraintCheck:
     bounds = [bound for bound in sweep.bounds if bound.at_most and bound.column in ("macs", "flops")]
     if not bounds:
         return ConstraintCheck()
-    sizes = list(itertools.islice(assignments(sweep, _MACS_FIELDS), MAX_SIZES + 1))
+    sizes = list(itertools.islice(assignments(sweep, NETWORK_FIELDS), MAX_SIZES + 1))
     if len(sizes) > MAX_SIZES:
         return ConstraintCheck()
     image_shape = functools.cache(sources.image_shape)  # it may read an image

@@ -92,6 +92,19 @@ def changed_data(directory: RunDirectory | None, fingerprints: Mapping[str, str]
     ]
 
 
+def unknown_data(directory: RunDirectory | None, fingerprints: Mapping[str, str]) -> list[str]:
+    """Return a note for each data set of which a run's trials have been trained without its fingerprint."""
+    if directory is None or not _has_trained(directory):
+        return []
+    recorded = recorded_fingerprints(directory)
+    return [
+        f"{directory.uri} has trials of a version that stored no fingerprint of {name}: nothing tells whether its "
+        "images have changed since"
+        for name in fingerprints
+        if name not in recorded
+    ]
+
+
 def recorded_fingerprints(directory: RunDirectory | None) -> dict[str, str]:
     """Return the fingerprints of the data sets of a run; empty if a version without them has started it."""
     found = directory.read_versions().get("data") if directory is not None else None

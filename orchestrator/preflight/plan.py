@@ -18,7 +18,7 @@ from orchestrator.preflight.checks import (
     tap_faults,
     unmeasured_faults,
 )
-from orchestrator.preflight.data_checks import DataCheck, changed_data
+from orchestrator.preflight.data_checks import DataCheck, changed_data, unknown_data
 from orchestrator.preflight.data_checks import check_data as find_data
 from orchestrator.preflight.placement import Node, gang_capacity, gang_fault, placement_notes
 from orchestrator.schedulers.early_stopping import compared_epochs
@@ -101,6 +101,7 @@ def make_plan(
         seconds=_seconds(directory, min(searches, to_run), to_run, at_a_time),
         notes=[
             *data.notes,
+            *unknown_data(directory, data.fingerprints),
             *_strategy_notes(sweep, at_a_time),
             *placement_notes(sweep.resources, nodes),
             *constraints.notes,

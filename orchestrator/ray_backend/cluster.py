@@ -38,6 +38,11 @@ OBJECT_STORE_BYTES = 200 * 2**20
 REACHABLE_WITHIN_S = 10.0
 """How long a cluster may take to answer at its address."""
 
+HTTP2_HEADER_BYTES = 9
+"""Bytes of the header of a frame of HTTP/2; the fourth is its type."""
+HTTP2_SETTINGS = 4
+"""The type of the first frame that each side sends."""
+
 MAX_SOCKET_PATH = 107
 """Longest path of a Unix socket, in bytes."""
 
@@ -87,7 +92,8 @@ def ray_session(
     except LaunchError:
         raise
     except Exception as error:  # of many classes, by cause
-        raise LaunchError(f"Ray must be reachable at {address or 'local'}, but {one_line(error)}") from None
+        what = f"be reachable at {address}" if address else "start on this machine"
+        raise LaunchError(f"Ray must {what}, but {one_line(error)}") from None
     try:
         yield living_nodes()
     finally:
@@ -141,9 +147,26 @@ def _check_reachable(address: str) -> None:
     if not (colon and host and port.isdigit() and 0 < int(port) < 2**16):
         raise LaunchError(f"the address must be auto or host:port, but got {address}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACHABLE_WITHIN_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), REACHABLE_WITHIN_S) as connection:
+            is_ray = os.environ.get("RAY_USE_TLS") in ("1", "true") or _speaks_grpc(connection)
     except OSError as error:
         raise LaunchError(f"Ray must be reachable at {address}, but {error.strerror or error}") from None
+    if not is_ray:
+        raise LaunchError(f"Ray must be reachable at {address}, but what listens there is another program")
+
+
+def _speaks_grpc(connection: socket.socket) -> bool:
+    """Whether the other end is a gRPC server, as Ray's head is: it answers an HTTP/2 preface with a SETTINGS frame."""
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, HTTP2_SETTINGS, 0, 0, 0, 0, 0]))
+    header = b""
+    try:
+        while len(header) < HTTP2_HEADER_BYTES and (
+            received := connection.recv(HTTP2_HEADER_BYTES - len(header))
+        ):
+            header += received
+    except ConnectionResetError:
+        return False
+    return len(header) == HTTP2_HEADER_BYTES and header[3] == HTTP2_SETTINGS
 
 
 @contextmanager

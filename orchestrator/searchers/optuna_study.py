@@ -6,6 +6,7 @@ import typing
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -95,9 +96,16 @@ def _open_study(sweep: Sweep, location: str) -> optuna.Study:
 
 
 def _open_storage(location: str) -> BaseStorage:
-    if location.endswith((".log", ".journal")):
+    if "://" in location:
+        return RDBStorage(location)
+    ending = Path(location).suffix.lower()
+    if ending in (".log", ".journal"):
         return JournalStorage(JournalFileBackend(location))
-    return RDBStorage(location if "://" in location else f"sqlite:///{location}")
+    if ending not in ("", ".db", ".sqlite", ".sqlite3"):
+        raise OrchestratorError(
+            f"no kind of study ends in {ending}; a journal ends in .log, a SQLite file in .db"
+        )
+    return RDBStorage(f"sqlite:///{location}")
 
 
 def _trials(sweep: Sweep, directory: RunDirectory) -> Iterator[FrozenTrial]:

@@ -76,8 +76,9 @@ def _with_test_values(points: pa.Table, objectives: list[str]) -> tuple[pa.Table
         test = f"test_{name}"
         if test in points.column_names and points[test].null_count < points.num_rows:
             shown.append(test)
-            if name == "accuracy":
+            if name == "accuracy" and "gap" not in points.column_names:
                 points = points.append_column("gap", pc.subtract(points[name], points[test]))
+            if name == "accuracy":
                 shown.append("gap")
     return points, list(dict.fromkeys(shown))
 

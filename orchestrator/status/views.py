@@ -73,6 +73,7 @@ class PlainView(View):
         self._printed_at = clock()
         self._printed_settled = -1
         self._printed_events = 0
+        self._headline = ""
 
     @override
     def say(self, text: str) -> None:
@@ -89,18 +90,22 @@ class PlainView(View):
         for event in monitor.events[self._printed_events :]:
             self.say(event)
         self._printed_events = len(monitor.events)
+        if not monitor.name:  # the trials have not begun
+            return
         now = self._clock()
         due_s = LINE_EVERY_S if monitor.settled == self._printed_settled else 1.0
         if now - self._printed_at < due_s:
             return
         self._printed_at, self._printed_settled = now, monitor.settled
         running = ", ".join(f"{r.index}: {r.phase} {r.step}/{r.epochs}" for r in monitor.placed_trials[:ROWS])
-        self.say(f"{launch_headline(monitor)}{f' [{running}]' if running else ''}")
+        self._headline = f"{launch_headline(monitor)}{f' [{running}]' if running else ''}"
+        self.say(self._headline)
 
     @override
     def close(self) -> None:
-        self._printed_at = -LINE_EVERY_S
         self.refresh()
+        if self._monitor.name and (line := launch_headline(self._monitor)) != self._headline:
+            self.say(line)
 
 
 class LiveView(View):
@@ -130,7 +135,8 @@ class LiveView(View):
         self._live.stop()
         for event in self._monitor.events:
             self._console.print(event, markup=False, highlight=False)
-        self._console.print(launch_headline(self._monitor), markup=False, highlight=False)
+        if self._monitor.name:
+            self._console.print(launch_headline(self._monitor), markup=False, highlight=False)
 
     def _render(self) -> RenderableType:
         warning = [Text(self._warning, style="bold yellow")] if self._warning else []

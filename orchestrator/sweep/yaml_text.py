@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from orchestrator.errors import SweepError
+from results.paths import local_path
 from results.schema import path_of_column
 from results.storage import plain_yaml
 from trials.config import TrialConfig
@@ -23,7 +24,7 @@ def read(path: str | Path) -> dict[str, object]:
         SweepError: the file cannot be read, or is not a YAML mapping.
     """
     try:
-        with Path(path).open("rb") as file:
+        with local_path(path).open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         text = content.decode()
     except OSError as error:

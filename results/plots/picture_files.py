@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from results.errors import ResultsError, one_line
+from results.paths import local_path
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -25,7 +26,7 @@ def write_picture(
     Raises:
         ResultsError: another ending, the package for pictures is missing, or the file cannot be written.
     """
-    target = Path(path)
+    target = local_path(path)
     ending = target.suffix.lower()
     if ending not in ENDINGS:
         raise ResultsError(f"a picture must end in {', '.join(ENDINGS)}, but got {os.fspath(path)!r}")

@@ -49,7 +49,8 @@ def key_numbers(material: Material) -> Section:
         element("div", element("dt", name), element("dd", value, *([element("small", note)] if note else [])))
         for name, value, note in entries
     )
-    return Section("headline", "Key numbers", [element("dl", *cells, class_="numbers")])
+    remarks = [element("p", f"Note: {remark}.") for remark in material.run.data_remarks()]
+    return Section("headline", "Key numbers", [element("dl", *cells, class_="numbers"), *remarks])
 
 
 def front_table(material: Material) -> Section:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from results.errors import ResultsError
+from results.paths import local_path
 from results.report.material import Material
 from results.report.page import page
 from results.report.sections import sections
 from results.run import Run
+
+ENDINGS = ("", ".html", ".htm", ".xhtml")
 
 
 def write_report(run: Run, path: str | os.PathLike[str]) -> None:
@@ -18,11 +21,16 @@ def write_report(run: Run, path: str | os.PathLike[str]) -> None:
 
     Raises:
         BrokenFileError: the sweep file cannot be read.
-        ResultsError: several runs have different objectives.
+        ResultsError: several runs have different objectives, or ``path`` has the ending of another format.
         OSError: ``path`` cannot be written.
     """
-    target = Path(path)
+    target = local_path(path).resolve()  # a link stays one
+    if target.suffix.lower() not in ENDINGS:
+        raise ResultsError(f"a report is a page of HTML: its file must end in .html, but got {path}")
     content = report_html(run)
+    if target.exists() and not target.is_file():  # a pipe or a device must not be replaced
+        target.write_text(content, encoding="utf-8")
+        return
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         partial.write_text(content, encoding="utf-8")

@@ -50,6 +50,30 @@ def with_fields(frame: pd.DataFrame, paths: Iterable[str]) -> pd.DataFrame:
     return frame.assign(**added)
 
 
+def computed(frame: pd.DataFrame, name: str) -> pd.Series | None:
+    """Return the values of a name that is no column of the points, but can be had from them; None if it cannot.
+
+    ``gap`` is what tables show beside ``accuracy``: how much higher it is than ``test_accuracy``. The dotted path of a
+    field is that field of the configuration.
+    """
+    if name == "gap" and {"accuracy", "test_accuracy"} <= set(frame.columns):
+        return (frame["accuracy"] - frame["test_accuracy"]).rename(name)
+    path = name.removeprefix("trial.")
+    if "." not in path or "config" not in frame.columns:
+        return None
+    if not any(_has_field(json.loads(text), path) for text in frame["config"].unique()):
+        return None
+    return with_fields(frame[["config"]], [path])[column_of_path(path)]
+
+
+def _has_field(config: object, path: str) -> bool:
+    for part in path.split("."):
+        if not isinstance(config, Mapping) or part not in config:
+            return False
+        config = config[part]
+    return True
+
+
 def _field(config: Mapping[str, object], path: str) -> bool | float | str | None:
     """Return the value of a field; lists and mappings as JSON text."""
     value: object = config

@@ -16,6 +16,7 @@ from results.record_types import JsonObject
 from results.schema import LABEL, POINTS, PROGRESS, column_of_path, paths_of
 from results.storage.problems import Problem
 from results.storage.run_directory import RunDirectory
+from results.tables.data_sets import data_remarks
 from results.tables.frames import to_frame, with_fields
 from results.tables.trials import trials_table
 from results.tables.where import where_mask
@@ -146,6 +147,14 @@ class RunTables:
         held_out = self.points("validation_images")["validation_images"].fillna(0) > 0
         kinds = [kind for kind, found in (("validation", held_out), ("test", ~held_out)) if found.any()]
         return " and ".join(kinds)
+
+    def data_remarks(self) -> list[str]:
+        """Return why the points of several runs may not be comparable, one line each: they are of other images.
+
+        >>> run.data_remarks()
+        []
+        """
+        return data_remarks(self.points(["run", "data", "data_fingerprint"])) if self.names else []
 
     def feasible_points(self) -> pd.DataFrame:
         """Return the points that satisfy the constraints of the sweep file.

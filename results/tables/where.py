@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from results.errors import WhereError, unknown_column
 from results.schema import column_in
+from results.tables.frames import computed
 from results.tables.where_syntax import Value, column_name, parse, value_of
 
 Mask = NDArray[np.bool_]
@@ -140,9 +141,11 @@ def _without_nulls(result: pd.Series) -> Mask:
 
 def _column(name: str, df: pd.DataFrame) -> pd.Series:
     column = column_in(name, df.columns)
-    if column not in df.columns:
+    if column in df.columns:
+        return df[column]
+    if (values := computed(df, name)) is None:
         raise unknown_column(name, df.columns)
-    return df[column]
+    return values
 
 
 def _kind(column: pd.Series) -> str:

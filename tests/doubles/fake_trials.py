@@ -219,6 +219,7 @@ def point_row(
         "network_cells": sizes["cells"],
         "network_channels": sizes["channels"],
         "data": config.data.name,
+        "data_fingerprint": "0123456789abcdef",
         "algorithm": config.search.algorithm,
         "search_epochs": config.search.epochs,
         "train_epochs": config.train.epochs,

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from results import ResultsError, RunDirectory
+from results.paths import local_path
 from results.record_types import PointRow
 from results.tables.point_names import fitting
 from search_space import Network
@@ -101,7 +102,7 @@ def export_point(
     if onnx:
         require_onnx()
     row = find_point(directory, point)
-    folder = Path(folder or row["point"])
+    folder = local_path(folder or row["point"])
     stored = checkpoint.unpack(directory.read_network(row["trial_key"]))
     config, rung = _config(row), Rung.of_row(row)
     network, images, compute = _rebuild(config, stored)

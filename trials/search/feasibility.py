@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import torch
 
 from results.pareto.constraints import Constraint
-from search_space import Genotype, Supernet
+from search_space import Genotype
 from search_space.genotype import EDGES_PER_NODE
 from trials.config import TrialConfig
 from trials.cost.cost import count_cost
 from trials.data.image_set import Images
 from trials.errors import InfeasibleError
 from trials.search.expected_macs import mac_tables
+from trials.search.extremes import sized_supernet
 from trials.search.no_search import given_genotype
 from trials.train.training import build_network, network_of
 
@@ -86,14 +87,7 @@ def mac_range(config: TrialConfig, shape: tuple[int, int, int], classes: int) ->
             network = network_of(config, genotype, shape[0], classes)
         exact = count_cost(network, shape).macs
         return exact, exact
-    with torch.device("meta"):
-        supernet = Supernet(
-            config.space.name,
-            classes=classes,
-            image_channels=shape[0],
-            nodes=config.space.nodes,
-            **config.network_sizes(),
-        )
+    supernet = sized_supernet(config, shape, classes)
     least, tables = mac_tables(supernet, shape)
     most = least
     usable = [index for index, name in enumerate(supernet.space.primitives) if name != "none"]

@@ -13,6 +13,7 @@ import pyarrow.fs as pafs
 from typing_extensions import override
 
 from results.errors import ResultsError, one_line
+from results.paths import local_path
 from results.storage.backends.conditional_puts import ConditionalPuts, conditional_puts
 from results.storage.backends.credentials import without_credentials, without_secrets
 from results.storage.backends.fence import Fence, RecentCheck
@@ -54,18 +55,6 @@ def open_storage(path: str | os.PathLike[str], filesystem: pafs.FileSystem | Non
     if filesystem is None or isinstance(filesystem, pafs.LocalFileSystem):
         return LocalStorage(local_path(text).absolute())
     return RemoteStorage(filesystem, text.rstrip("/"), shown)
-
-
-def local_path(text: str) -> Path:
-    """Return a local path, with ``~`` replaced by the home folder.
-
-    Raises:
-        ResultsError: the home folder is not known.
-    """
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ResultsError(f"a path with ~ needs a home folder, but none is known for {text!r}") from None
 
 
 def split_uri(uri: str) -> tuple[str, str]:

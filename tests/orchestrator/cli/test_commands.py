@@ -17,6 +17,7 @@ from orchestrator.launch import Outcome
 from results import RunDirectory, open_run, refresh_front
 from tests.orchestrator.cli.conftest import command, in_process
 from tests.orchestrator.conftest import small_sweep
+from trials.forecast import StepTimes
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 EXAMPLES = [
@@ -46,7 +47,10 @@ def test_every_command_teaches_by_example(name: str) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("example", dict.fromkeys(line for _, line in EXAMPLES))
-def test_every_example_works(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_example_works(
+    example: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trials.forecast.time_steps", lambda *arguments, **options: StepTimes(1.0, 1.0, 0.01))
     _, name, *arguments = shlex.split(example, comments=True)
     COMMANDS[name].make_context(name, list(arguments), resilient_parsing=False)
     if not any(part in example for part in NOT_RUN):
@@ -76,7 +80,7 @@ def test_help_teaches_by_example_and_loads_nothing() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        "plan sweep.yaml",
+        "plan sweep.yaml --quick",
         "status runs/digits",
         "front runs/digits",
         "compare runs/digits runs/digits",
@@ -124,6 +128,10 @@ BAD = {
     "plan sweep.yaml --set seed=1:30": r"`seed` must be a valid integer.*, but got '1:30'",
     "front runs/digits --format csv -o sweep.yaml/x": r"a file must be writable, but got sweep.yaml/x: .*",
     "compare runs/digits runs/digits --reference accuracy=0": r"`reference` must give a number for `macs`.*",
+    "front runs/digits -o front.png": r"FILE must end in .txt, .csv, .* but got front.png",
+    "report runs/digits -o report.pdf": r"a report is a page of HTML: its file must end in .html, but got .*",
+    "report runs/digits -o .": r"a file must be writable, but got .: Is a directory",
+    "optuna runs/digits -o study.txt": r"a study must be .*: no kind of study ends in .txt; .*",
     "report runs/digits -o sweep.yaml/x": r"a file must be writable, but got sweep.yaml/x: .*",
     "status runs/digits --every 0": r"Invalid value for '--every'.*",
     "status runs/digits --fomrat csv": r"No such option: --fomrat.*",
@@ -154,7 +162,7 @@ def test_a_run_without_points_has_no_front(runs: Path, capsys: pytest.CaptureFix
 
 def test_the_example_is_a_valid_sweep(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = command(
-        capsys, "plan", str(ROOT / "examples" / "digits.yaml"), "--set", "strategy.trials=2"
+        capsys, "plan", str(ROOT / "examples" / "digits.yaml"), "--quick", "--set", "strategy.trials=2"
     )
     assert status == 0
     assert "trials:     2" in out
@@ -188,7 +196,7 @@ def test_short_names_are_fields_in_overrides(capsys: pytest.CaptureFixture[str])
         "--set",
         "trial.map_bits=[8]",
     )
-    status, out, _ = command(capsys, "plan", "sweep.yaml", *settings)
+    status, out, _ = command(capsys, "plan", "sweep.yaml", "--quick", *settings)
     assert status == 0
     assert "feature_maps.regularization: 0.0, 0.001" in out
     assert "(3 for each trial" in out

@@ -94,6 +94,15 @@ def test_other_images_than_those_of_the_run_are_refused(tmp_path: Path) -> None:
     ]
 
 
+def test_a_run_without_a_fingerprint_is_noted(tmp_path: Path) -> None:
+    sweep = sweep_of(image_folder(tmp_path / "images", train=3, test=1))
+    directory = RunDirectory(tmp_path / "run", create=True)
+    directory.write_sweep(sweep.model_dump(mode="json"), {})
+    directory.write_progress(key_of(0), epoch_rows(0))
+    notes = make_plan(sweep, directory, NODES).notes
+    assert any("stored no fingerprint of image_folder" in note for note in notes)
+
+
 def plan_and_store(sweep: Sweep, directory: RunDirectory) -> Plan:
     plan = make_plan(sweep, directory, NODES)
     directory.write_sweep(sweep.model_dump(mode="json"), {"data": plan.fingerprints})

@@ -6,6 +6,7 @@ import os
 import pickle
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -76,6 +77,29 @@ def test_nobody_at_an_address_is_one_line_in_seconds() -> None:
     assert time.monotonic() - start < 15
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_another_program_at_an_address_is_one_line_in_seconds(answer: bytes) -> None:
+    def reply() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=reply, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(LaunchError, match="listens there is another program"), ray_session(address):
+            pass
+
+
+def test_silence_at_an_address_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "REACHABLE_WITHIN_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(LaunchError, match="but timed out"), ray_session(address):
+            pass
+
+
 @pytest.mark.parametrize("error", [OSError(36, "File name too long"), AssertionError("no"), KeyError("HOME")])
 def test_whatever_ray_raises_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
@@ -84,7 +108,7 @@ def test_whatever_ray_raises_is_one_line(error: Exception, monkeypatch: pytest.M
         raise error
 
     monkeypatch.setattr(ray, "init", fail)
-    with pytest.raises(LaunchError, match="Ray must be reachable at local, but") as caught, ray_session(None):
+    with pytest.raises(LaunchError, match="Ray must start on this machine, but") as caught, ray_session(None):
         pass
     assert "\n" not in str(caught.value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -54,7 +55,16 @@ def test_plain_lines_come_with_every_event_and_every_few_seconds(output: io.Stri
     now += 0.5
     assert printed() == ["digits: 1 of 3 trials finished, 0 running"]
     view.close()
-    assert output.getvalue().splitlines() == ["digits: 1 of 3 trials finished, 0 running"]
+    assert output.getvalue() == ""  # it has been said
+    monitor.front = pa.table({"point": ["a-00"]})
+    view.close()
+    assert output.getvalue() == "digits: 1 of 3 trials finished, 0 running, 1 points on the front\n"
+
+
+def test_a_launch_that_never_began_has_no_headline(output: io.StringIO) -> None:
+    for console in (Console(file=output), Console(file=output, force_terminal=True)):
+        open_view(Monitor(), console).close()
+    assert "0 of 0" not in output.getvalue()
 
 
 def test_the_live_view_leaves_the_events_and_the_headline(output: io.StringIO) -> None:

@@ -164,3 +164,34 @@ def test_times_of_other_time_zones_are_converted() -> None:
     zone = datetime.timezone(datetime.timedelta(hours=1))
     time = datetime.datetime(2026, 2, 1, tzinfo=zone)
     assert where_mask(FRAME, f"finished_at < '{time.isoformat()}'").tolist() == [True, False, False, False]
+
+
+POINTS = pd.DataFrame(
+    {
+        "accuracy": [0.9, 0.8],
+        "test_accuracy": [0.8, 0.85],
+        "splitting": [1, 2],
+        "config": [
+            '{"data": {"image_size": null, "path": "a"}}',
+            '{"data": {"image_size": 32, "path": "b"}}',
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept"),
+    [
+        ("gap > 0", [True, False]),
+        ("data.image_size is null", [True, False]),
+        ("trial.data.path == 'b'", [False, True]),
+        ("trial.space.splitting == 2", [False, True]),
+    ],
+)
+def test_what_tables_and_sweep_files_call_a_value_is_its_name(expression: str, kept: list[bool]) -> None:
+    assert where_mask(POINTS, expression).tolist() == kept
+
+
+def test_a_path_that_no_configuration_has_is_no_name() -> None:
+    with pytest.raises(UnknownColumnError, match=r"there is no column `data\.size`"):
+        where_mask(POINTS, "data.size == 32")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from results.paths import local_path
 from trials.data.sources.errors import DataError
 
 DATA_VARIABLE = "SHRINKSWEEP_DATA"
@@ -20,19 +22,21 @@ def data_folder() -> Path | None:
     return Path(value) if value else None
 
 
-def cache_folder() -> Path:
-    """Return the folder for downloads. It may not exist yet."""
+def cache_folder() -> Path | None:
+    """Return the folder for downloads, which may not exist yet; None if there is no home folder to put it into."""
     value = os.environ.get(CACHE_VARIABLE)
     if value:
         return Path(value)
     import pooch
 
-    return Path(pooch.os_cache("shrinksweep"))
+    with suppress(RuntimeError):
+        return Path(pooch.os_cache("shrinksweep"))
+    return None
 
 
 def candidate_paths(path: str) -> list[Path]:
     """Return what ``data.path`` may refer to: the path itself and, if relative, the same below SHRINKSWEEP_DATA."""
-    given = Path(path).expanduser()
+    given = local_path(path)
     root = data_folder()
     return [given] if root is None or given.is_absolute() else [given, root / given]
 

@@ -91,7 +91,10 @@ class StandardDataSet:
         import pooch
         from filelock import FileLock
 
-        folder = cache_folder() / self.folders[0]
+        cache = cache_folder()
+        if cache is None:
+            raise ValueError("there is no home folder to keep it in")
+        folder = cache / self.folders[0]
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):  # trials on one machine share a download
             if not find_folder([folder], self.files):
@@ -107,7 +110,7 @@ class StandardDataSet:
         return f"{mirror.rstrip('/')}/{self.name}/{file}" if mirror else self.base_url + file
 
     def _missing(self, candidates: list[Path], why: str) -> DataError:
-        searched = ", ".join(str(folder.absolute()) for folder in candidates)
+        searched = ", ".join(str(folder.absolute()) for folder in candidates) or "no folder"
         return DataError(
             f"{self.name} needs {', '.join(self.files)} in one of: {searched}; put them there, or set "
             f"`data.path` or {DATA_VARIABLE} (or {MIRROR_VARIABLE}, {CACHE_VARIABLE} for downloads){why}"

@@ -39,8 +39,9 @@ def survey_once(version: str, images: int, survey: Callable[[], Survey]) -> Surv
     return _known[key]
 
 
-def _file(key: str) -> Path:
-    return cache_folder() / "surveys" / f"{key}.json"
+def _file(key: str) -> Path | None:
+    folder = cache_folder()
+    return folder / "surveys" / f"{key}.json" if folder else None
 
 
 def _read(file: Path) -> Survey | None:
