@@ -23,6 +23,8 @@ GREY = {"1", "L", "LA"}
 COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 ORIENTATION = 0x0112
 """Exif tag: how to turn the stored pixels."""
+LYING = range(5, 9)
+"""Orientations in which width and height are exchanged."""
 SRGB_GAMMA = 0.45455
 
 
@@ -80,7 +82,9 @@ def read_header(file: BinaryIO, where: str) -> Header:
         with Image.open(file, formats=FORMATS) as image:
             channels = _channels(image.mode, where)
             width, height = image.size
-            if _orientation(image) >= 5 and image.format != "TIFF":  # pillow's TIFF reader turns them itself
+            if (
+                _orientation(image) in LYING and image.format != "TIFF"
+            ):  # pillow's TIFF reader turns them itself
                 width, height = height, width
             return Header(channels, height, width, tuple(_remarks(image)))
     except DataError:
@@ -144,7 +148,7 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "PNG" and "exif" not in image.info:
         return 1
     value = image.getexif().get(ORIENTATION, 1)
-    return value if isinstance(value, int) else 1
+    return value if value in range(1, 9) else 1
 
 
 def _remarks(image: Image.Image) -> list[str]:

@@ -31,7 +31,8 @@ class ImageFolder(FileSource):
     def list_files(self) -> FileList:
         what = "a folder with train/CLASS and test/CLASS"
         root = require_path(self.path, "image_folder", what, folder=True)
-        parts = {split: _Part.of(folder) for split, folder in _split_folders(root).items()}
+        folders, beside = _split_folders(root)
+        parts = {split: _Part.of(folder) for split, folder in folders.items()}
         filled = {split: part for split, part in parts.items() if any(part.images.values())}
         for split in ("train", "test"):
             if split not in filled and not (split == "test" and "validation" in filled):
@@ -43,7 +44,14 @@ class ImageFolder(FileSource):
         names = tuple(sorted(used["train"].images))
         classes = Classes(names, {split: used[split].labels(names, used["train"]) for split in used})
         files = {split: used[split].files(names) for split in used}
-        return FileList(files, classes, (*notes, *(note for part in used.values() for note in part.notes())))
+        others = (
+            [f"{len(beside)} folders in {root} are no split, and are left out: {', '.join(beside[:4])}"]
+            if beside
+            else []
+        )
+        return FileList(
+            files, classes, (*notes, *others, *(note for part in used.values() for note in part.notes()))
+        )
 
 
 @dataclass(frozen=True)
@@ -99,21 +107,25 @@ class _Part:
         return [f"{count:,} of {total:,} files in {self.folder} are left out: {kinds}"]
 
 
-def _split_folders(root: Path) -> dict[Split, Path]:
-    """Return the folder of each split.
+def _split_folders(root: Path) -> tuple[dict[Split, Path], list[str]]:
+    """Return the folder of each split, and the names of the other folders.
 
     Raises:
         DataError: two folders are the same split.
     """
     found: dict[Split, Path] = {}
+    others: list[str] = []
     for entry in _visible(root):
+        if not entry.is_dir():
+            continue
         split = split_called(entry.name)
-        if split is None or not entry.is_dir():
+        if split is None:
+            others.append(entry.name)
             continue
         if split in found:
             raise DataError(f"a split must have one folder, but got {found[split]} and {entry.path}")
         found[split] = Path(entry.path)
-    return found
+    return found, others
 
 
 def _visible(folder: Path | str) -> list[os.DirEntry[str]]:
@@ -122,13 +134,19 @@ def _visible(folder: Path | str) -> list[os.DirEntry[str]]:
         return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
 
 
-def _files_below(folder: str) -> Iterator[str]:
-    """Yield the files of a folder, then those of its subfolders."""
+def _files_below(folder: str, inside: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the files of a folder, then those of its subfolders.
+
+    A link to a folder that this one is ``inside`` of is not followed.
+    """
+    real = os.path.realpath(folder)
+    if real in inside:
+        return
     entries = _visible(folder)
     yield from (entry.path for entry in entries if not entry.is_dir())
     for entry in entries:
         if entry.is_dir():
-            yield from _files_below(entry.path)
+            yield from _files_below(entry.path, (*inside, real))
 
 
 def _is_image(name: str) -> bool:

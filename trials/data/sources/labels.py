@@ -23,6 +23,9 @@ class Classes:
     notes: tuple[str, ...] = ()
 
 
+LARGEST = 2**31
+"""The largest number that a label may be: what is larger numbers something else."""
+
 Place = Callable[[Split, int], str]
 """Returns where the n-th image of a split stands, for messages."""
 
@@ -41,6 +44,9 @@ def number_labels(
     Raises:
         DataError: labels of another kind or with gaps, or a label that no training image has.
     """
+    for split in ("train", "test"):
+        if not len(raw[split]):
+            raise DataError(f"a data set must have train and test images, but {where} has no {split} images")
     if any(isinstance(label, str) for label in raw["train"]):
         return _named(raw, place)
     return _numbered(raw, names, where, place)
@@ -114,5 +120,9 @@ def _whole_numbers(split: Split, values: Sequence[object], place: Place) -> Labe
         if not isinstance(value, int | float) or value != value // 1:
             raise DataError(
                 f"every label must be a whole number or a name, but {place(split, index)} has {value!r}"
+            )
+        if abs(value) > LARGEST:
+            raise DataError(
+                f"a number as label must be at most {LARGEST:,}, but {place(split, index)} has {value}"
             )
     return np.array(values, dtype=np.int64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -23,7 +24,7 @@ from trials.data.sources.decoding import check_shape, content_of, decode
 from trials.data.sources.errors import DataError
 from trials.data.sources.labels import Classes, number_labels
 from trials.data.sources.locations import require_tables
-from trials.data.sources.splits import SPLITS, Split, split_called, split_of_path, with_test
+from trials.data.sources.splits import SPLITS, Split, left_out, split_called, split_of_path, with_test
 from trials.data.sources.survey_cache import survey_once
 from trials.data.sources.surveys import Examined, ImageSurvey, Survey, examine, hashed_bytes
 from trials.data.sources.table_columns import check_columns
@@ -180,19 +181,20 @@ class _Part:
 def _list_rows(source: ParquetImages, versions: tuple[FileVersion, ...]) -> RowList:
     root, files = require_tables(source.path, "parquet", SUFFIXES)
     parts: dict[Split, _Part] = {}
+    others: Counter[object] = Counter()
     first_rows, count, names = [], 0, None
     for path in files:
         first_rows.append(count)
         with _open(path) as file:
             names = names or _class_names(file.schema_arrow, source.columns.label)
             for split, rows, labels in _rows(
-                file, path, split_of_path(path.relative_to(root)), source.columns
+                file, path, split_of_path(path.relative_to(root)), source.columns, others
             ):
                 part = parts.setdefault(split, _Part())
                 part.rows.append(count + rows)
                 part.labels += labels
             count += file.metadata.num_rows
-    used, notes = with_test(parts, str(source.path))
+    used, notes = with_test(parts, str(source.path), left_out(others, str(source.path)))
     rows_of = {split: np.concatenate(part.rows) for split, part in used.items()}
     where = RowList(tuple(files), rows_of, Classes((), {}), tuple(first_rows))
     raw: dict[Split, Sequence[object]] = {split: part.labels for split, part in used.items()}
@@ -203,9 +205,9 @@ def _list_rows(source: ParquetImages, versions: tuple[FileVersion, ...]) -> RowL
 
 
 def _rows(
-    file: pq.ParquetFile, path: Path, split: Split | None, columns: ColumnsConfig
+    file: pq.ParquetFile, path: Path, split: Split | None, columns: ColumnsConfig, others: Counter[object]
 ) -> Iterator[tuple[Split, NDArray[np.int64], list[object]]]:
-    """Yield the rows of a file and their labels for each split."""
+    """Yield the rows of a file and their labels for each split; count in ``others`` those that are of none."""
     import pyarrow as pa
 
     names = file.schema_arrow.names
@@ -220,8 +222,10 @@ def _rows(
         assert split is not None
         yield split, np.arange(len(labels)), labels
         return
-    called = {name: split_called(name) for name in table[columns.split].unique().to_pylist()}
-    splits = [called[name] for name in table[columns.split].to_pylist()]
+    of_rows = table[columns.split].to_pylist()
+    called = {name: split_called(name) for name in set(of_rows)}
+    splits = [called[name] for name in of_rows]
+    others.update(name for name in of_rows if called[name] is None)
     for each in SPLITS:
         rows = [row for row, of_row in enumerate(splits) if of_row == each]
         if rows:

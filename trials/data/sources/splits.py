@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Literal, TypeVar
 
@@ -43,17 +44,38 @@ def split_of_path(path: PurePath) -> Split | None:
     return None
 
 
-def with_test(found: Mapping[Split, T], where: str) -> tuple[dict[Split, T], list[str]]:
-    """Return the splits of a data set, and a note if its validation images have to serve as test images.
+def left_out(rows: Mapping[object, int], where: str) -> list[str]:
+    """Return a note on the rows of a table that are of no known split; ``rows`` counts them by what they say.
+
+    >>> left_out({"tset": 2, None: 1}, "a.csv")
+    ["3 rows of a.csv are left out, because they are of no known split: 2 of 'tset', 1 of none"]
+    """
+    if not rows:
+        return []
+    kinds = ", ".join(
+        f"{count:,} of {repr(name) if name else 'none'}" for name, count in Counter(rows).most_common(4)
+    )
+    return [
+        f"{sum(rows.values()):,} rows of {where} are left out, because they are of no known split: {kinds}"
+    ]
+
+
+def with_test(
+    found: Mapping[Split, T], where: str, left_out: Sequence[str] = ()
+) -> tuple[dict[Split, T], list[str]]:
+    """Return the splits of a data set, and notes: on ``left_out``, and if validation images serve as test images.
 
     Raises:
         DataError: there are no training images, or none to test on.
     """
-    splits, notes = dict(found), []
+    splits, notes = dict(found), list(left_out)
     if "train" in splits and "test" not in splits and "validation" in splits:
         splits["test"] = splits.pop("validation")
-        notes = ["the data set has no test images: its validation images are the test images"]
+        notes.append("the data set has no test images: its validation images are the test images")
+    why = "".join(f" ({note})" for note in left_out)
     for split in ("train", "test"):
         if split not in splits:
-            raise DataError(f"a data set must have train and test images, but {where} has no {split} images")
+            raise DataError(
+                f"a data set must have train and test images, but {where} has no {split} images{why}"
+            )
     return splits, notes

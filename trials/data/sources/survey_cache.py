@@ -15,7 +15,7 @@ from trials.data.sources.surveys import Survey
 
 KEPT_FROM = 2_000
 """Images from which a survey is kept in a file: they take about a second."""
-FORMAT = 1
+FORMAT = 2
 """Version of the files. A survey that finds more gets another."""
 
 _known: dict[str, Survey] = {}

@@ -122,8 +122,16 @@ class ImageSurvey:
             counts={split: len(self.classes.labels.get(split, ())) for split in SPLITS},
             class_names=self.classes.names,
             fingerprint=self.fingerprint.hexdigest()[:16],
-            notes=(*notes, *self.classes.notes, *self._remarks()),
+            notes=(*notes, *self.classes.notes, *self._class_remarks(), *self._remarks()),
         )
+
+    def _class_remarks(self) -> Iterator[str]:
+        names = self.classes.names
+        if len(names) == 1:
+            yield f"all images are of one class, {names[0]}: there is nothing to learn"
+        untested = set(range(len(names))) - set(self.classes.labels["test"].tolist())
+        if untested:
+            yield f"{len(untested):,} of {len(names):,} classes have no test image, such as {names[min(untested)]}"
 
     def _shape(self) -> Shape:
         channels = self.channels or (3 if self.colour else 1)

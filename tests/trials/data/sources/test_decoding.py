@@ -100,3 +100,10 @@ def test_what_is_no_image_is_one_line_without_an_address(content: bytes) -> None
             look()
         assert "0x" not in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> None:
+    content = with_orientation(GRADIENT, orientation, "JPEG")
+    header = read_header(io.BytesIO(content), "x")
+    assert (header.channels, header.height, header.width) == decode(content, None, None, "x").shape

@@ -45,6 +45,8 @@ def test_declared_names_may_include_classes_without_images() -> None:
         ([0, 3], [0], ["a", "b"], "labels must be 0 to 1, but train 1 has 3"),
         ([1, 3], [1], None, "training labels must use every number from 1 to the largest, but DATA has 3 and no 2"),
         ([0, float("nan")], [0], None, "every label must be a whole number or a name, but train 1 has nan"),
+        ([2**63, 1], [1], None, "a number as label must be at most 2,147,483,648, but train 0 has 9223372036854775808"),
+        ([], [0], None, "a data set must have train and test images, but DATA has no train images"),
         (["a", 1], ["a"], None, "every label must be a name like the others, but train 1 has 1"),
         (["a", " "], ["a"], None, "every label must be a name like the others, but train 1 has ' '"),
         (["a"], ["b"], None, "every class of the test images must have a training image, but 'b' has none (test 0)"),

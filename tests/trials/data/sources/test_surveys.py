@@ -58,12 +58,28 @@ def test_files_that_are_left_out_are_counted(tmp_path: Path) -> None:
 
 
 def test_images_for_validation_are_the_test_where_there_is_none(tmp_path: Path) -> None:
-    config = folder(tmp_path, {"train/ant": 3, "train/bee": 2, "val/ant": 1})
+    config = folder(tmp_path, {"train/ant": 3, "train/bee": 2, "val/ant": 1, "val/bee": 1})
     found = survey(config)
-    assert found.counts == {"train": 5, "validation": 0, "test": 1}
+    assert found.counts == {"train": 5, "validation": 0, "test": 2}
     assert found.notes == ("the data set has no test images: its validation images are the test images",)
     make.image_folder(tmp_path, {"test/bee": 2}, (8, 8))
-    assert survey(config).counts == {"train": 5, "validation": 1, "test": 2}
+    found = survey(config)
+    assert found.counts == {"train": 5, "validation": 2, "test": 2}
+    assert found.notes == ("1 of 2 classes have no test image, such as ant",)
+
+
+def test_folders_that_are_no_split_and_a_single_class_are_noted(tmp_path: Path) -> None:
+    config = folder(tmp_path, {"train/pets/ant": 2, "test/pets/bee": 1, "extra/ant": 1})
+    assert survey(config).notes == (
+        f"1 folders in {tmp_path} are no split, and are left out: extra",
+        "all images are of one class, pets: there is nothing to learn",
+    )
+
+
+def test_a_link_to_a_folder_around_it_is_not_followed(tmp_path: Path) -> None:
+    config = folder(tmp_path)
+    (tmp_path / "train" / "bee" / "again").symlink_to(tmp_path / "train" / "bee")
+    assert survey(config).counts["train"] == 5
 
 
 def test_equal_names_of_classes_in_two_forms_of_unicode_are_one_class(tmp_path: Path) -> None:

@@ -157,3 +157,23 @@ def test_what_a_csv_lacks_is_one_line(table: str, fault: str, tmp_path: Path) ->
         survey(config)
     assert fault.format(config.path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_spaces_after_commas_are_no_part_of_a_table(tmp_path: Path) -> None:
+    rows = ["0.png, a, train", "1.png, b, train", "2.png, a, test", "3.png, b, test"]
+    config = csv_list(tmp_path, "\n".join(["image, label, split", *(f"images/{row}" for row in rows)]))
+    found = survey(config)
+    assert (found.class_names, found.notes) == (("a", "b"), ())
+
+
+def test_rows_of_no_split_and_training_images_in_the_test_are_noted(tmp_path: Path) -> None:
+    rows = ["0.png,a,train", "1.png,b,train", "2.png,a,test", "1.png,b,test", "3.png,a,tset", "4.png"]
+    config = csv_list(tmp_path, "\n".join(["image,label,split", *(f"images/{row}" for row in rows)]))
+    table = tmp_path / "labels.csv"
+    assert survey(config).notes == (
+        f"2 rows of {table} are left out, because they are of no known split: 1 of 'tset', 1 of none",
+        f"1 training images are listed for validation or test as well, such as {tmp_path}/images/1.png",
+    )
+    table.write_text("image,label,split\nimages/0.png,a,train\nimages/1.png,a,tset\n")
+    with pytest.raises(DataError, match=r"has no test images \(1 rows of .* are left out, .* 1 of 'tset'\)"):
+        survey(config)
