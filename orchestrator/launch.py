@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 
 from rich.console import Console
 
@@ -31,6 +30,7 @@ from orchestrator.conductor.conductor import Conductor, is_finished
 from orchestrator.conductor.lease import Holder, holding, refuse_held, shows_life
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.standing import Standing
+from orchestrator.conductor.versions import changes, installed_versions, with_history
 from orchestrator.errors import LaunchError
 from orchestrator.preflight.data_checks import recorded_fingerprints, refuse_changed_data
 from orchestrator.preflight.gpu_checks import installed_gpus, refuse_unfit_gpus, refuse_unfit_gpus_here
@@ -141,7 +141,7 @@ def conduct(
             with _lease(directory, view) as holder:
                 refuse_different(sweep, directory)  # since the plan, another launch may have come and gone
                 refuse_changed_data(directory, data)
-                _store_sweep(holder.directory, sweep, data)
+                _store_sweep(holder.directory, sweep, data, view)
                 if address is not None:
                     node_checks.check_run_directory(directory)
                 conductor = Conductor(sweep, holder.directory.retrying(), monitor, retry_failed=retry_failed)
@@ -160,18 +160,13 @@ def _announced(plan: Plan, console: Console | None) -> dict[str, str]:
     return plan.fingerprints
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a result."""
-    return {name: metadata.version(name) for name in ("shrinksweep", "torch", "ray", "optuna", "numpy")}
-
-
 def _nothing_to_run(sweep: Sweep, directory: RunDirectory) -> Outcome:
     refuse_different(sweep, directory)
     evidence, lease = Standing.read(sweep, directory).evidence, directory.read_lease()
     if evidence.usable and not (lease is not None and shows_life(lease, datetime.now(UTC))):
         # The last launch may have been killed before it wrote the front.
         refresh_front(directory, sweep.objectives, constraints=sweep.bounds)
-    if directory.leftover_checkpoints():
+    if directory.has_leftovers():
         with suppress(OSError, LaunchError), holding(directory, logger.info) as holder:
             holder.directory.remove_leftovers()
     failed = [entry for entry in directory.read_ledger() if evidence.state(entry) == "failed"]
@@ -197,16 +192,23 @@ def _lease(directory: RunDirectory, view: View) -> Iterator[Holder]:
             raise holder.why_lost() from None
 
 
-def _store_sweep(directory: RunDirectory, sweep: Sweep, data: Mapping[str, str]) -> None:
+def _store_sweep(directory: RunDirectory, sweep: Sweep, data: Mapping[str, str], view: View) -> None:
     """Write ``sweep.yaml``, and move broken files to ``quarantine/``: their trials run again. Delete leftovers.
 
-    The versions include ``data``, the fingerprint of each data set: the trials of a run share their images.
+    The versions include ``data``, the fingerprint of each data set: the trials of a run share their images. Those of
+    earlier launches are kept if they were others.
     """
+    stored, versions = directory.read_versions(), installed_versions()
+    if changed := ", ".join(changes(stored, versions)):
+        view.say(
+            f"note: the run goes on with {changed}; last digits may differ, and each point names its versions"
+        )
     for problem in directory.quarantine_broken():
         logger.warning("%s was moved to quarantine/: %s", problem.path, problem.reason)
     directory.remove_leftovers()
     known = {**recorded_fingerprints(directory), **data}
-    directory.write_sweep(sweep.model_dump(mode="json"), {**versions(), **({"data": known} if known else {})})
+    record = with_history(stored, versions, datetime.now(UTC))
+    directory.write_sweep(sweep.model_dump(mode="json"), {**record, **({"data": known} if known else {})})
 
 
 def _run_trials(conductor: Conductor, trial: str, *often: Callable[[], None]) -> None:

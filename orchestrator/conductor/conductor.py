@@ -150,7 +150,9 @@ class Conductor:
         if failure.kind == StorageError.__name__:  # no fault of the trial
             self.abort(StorageError(failure.message))
             return
-        if self._has_all_points(self._running[index].key):  # it died after its work was done
+        key = self._running[index].key
+        if self._has_all_points(key):  # it died after its work was done, perhaps before its last step
+            self.directory.delete_checkpoints(key)
             self.succeeded(index)
         else:
             self._retry_or_give_up(self._end(index), failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import stat
 import tempfile
@@ -87,7 +88,10 @@ def ray_session(
         else:
             _check_reachable(address)
             options = {"runtime_env": {"env_vars": ENVIRONMENT}}
-        with _saying_what_is_waited_for(f"Ray at {address or 'this machine'}", notify):
+        with (
+            _saying_what_is_waited_for(f"Ray at {address or 'this machine'}", notify),
+            _children_deaf_to(signal.SIGHUP),
+        ):
             ray.init(address=address or "local", log_to_driver=False, logging_level="error", **options)
     except LaunchError:
         raise
@@ -98,6 +102,20 @@ def ray_session(
         yield living_nodes()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _children_deaf_to(number: signal.Signals) -> Iterator[None]:
+    """Block a signal in the processes that are started inside the block; a blocked signal is inherited.
+
+    A terminal that closes sends SIGHUP to the launch and to all processes that it has started. Only the launch may act
+    on it: it ends its trials in order, and then Ray.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _options_of_own_ray() -> dict[str, object]:

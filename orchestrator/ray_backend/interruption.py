@@ -7,10 +7,12 @@ handler would abort the process at SIGTERM, so these handlers are installed afte
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from orchestrator.errors import LaunchError
@@ -47,12 +49,22 @@ class Requests:
         """Handle a signal."""
         self._count += 1
         name = signal.Signals(number).name
+        if number == signal.SIGHUP:
+            leave_closed_terminal()
         if self._end is None or self._count > 1:
             if self._count == 1:
                 self._notify(f"{name}: stopping")
             raise KeyboardInterrupt
         self._notify(f"{name}: stopping after the current epochs; again to kill")
         self._end(InterruptedLaunchError(name))
+
+
+def leave_closed_terminal() -> None:
+    """Send output to nowhere if it goes to a terminal that is closed: every line would be an error."""
+    for handle in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(handle).st_mode) and not os.isatty(handle):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
 
 
 @contextmanager

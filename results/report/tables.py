@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 import yaml
@@ -123,10 +123,18 @@ def sweep_file(material: Material) -> Section:
             if sweep
             else "no sweep file was stored"
         )
-        shown = ", ".join(f"{name} {version}" for name, version in versions.items())
-        parts.append(element("p", element("code", directory.uri), f": {shown or 'no versions were stored'}"))
+        parts.append(element("p", element("code", directory.uri), f": {_versions_text(versions)}"))
         parts.append(element("details", element("summary", "Sweep file"), element("pre", text)))
     return Section("sweep", "Sweep and versions", parts)
+
+
+def _versions_text(versions: Mapping[str, object]) -> str:
+    """Return the versions of the last launch, and of earlier ones if they were others."""
+    now = ", ".join(f"{name} {value}" for name, value in versions.items() if name not in ("earlier", "until"))
+    earlier = versions.get("earlier")
+    before = [one for one in earlier if isinstance(one, Mapping)] if isinstance(earlier, list) else []
+    texts = [now, *(f"until {one.get('until')}: {_versions_text(one)}" for one in before)]
+    return "; ".join(filter(None, texts)) or "no versions were stored"
 
 
 def _constraints_note(material: Material) -> str:

@@ -307,6 +307,12 @@ class RunDirectory:
         kept = self._checkpoints.keys()
         return kept & self.finished_keys() if kept else kept
 
+    def has_leftovers(self) -> bool:
+        """Whether killed processes have left something that nobody will use."""
+        folders = [*FOLDERS, QUARANTINE]
+        left = bool(self.leftover_checkpoints() or self.fences())
+        return left or next(incomplete_files(self.storage, folders), None) is not None
+
     def remove_leftovers(self) -> None:
         """Delete the checkpoints of finished trials, and the incomplete files of killed writers."""
         for key in self.leftover_checkpoints():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from orchestrator import Sweep, SweepError
 from orchestrator.errors import LaunchError
 from orchestrator.launch import Outcome, conduct, launch
 from results import RunDirectory, open_run
+from results.storage.backends.fence import Fence
 from tests.doubles.waiting import python_program, wait_for
 from tests.orchestrator.conductor.test_conductor import drive
 from tests.orchestrator.conftest import same_points, small_sweep
@@ -184,15 +186,30 @@ def test_the_address_of_a_ray_client_is_refused_whatever_ray_runs(tmp_path: Path
     assert not (tmp_path / "run").exists()
 
 
-def test_the_leftovers_of_a_finished_run_are_removed_without_starting_ray(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["checkpoint", "incomplete file", "fence"])
+def test_the_leftovers_of_a_finished_run_are_removed_without_starting_ray(what: str, tmp_path: Path) -> None:
     drive(small_sweep(), tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
-    key = directory.read_ledger()[0].key
-    directory.write_checkpoint(key, 1, b"its trial was killed after its points")
+    before = set(files_of(directory))
+    if what == "checkpoint":
+        directory.write_checkpoint(
+            directory.read_ledger()[0].key, 1, b"its trial was killed after its points"
+        )
+    elif what == "incomplete file":
+        directory.storage.write("checkpoints/abc/.tmp-1", b"its writer was killed")
+        os.utime(tmp_path / "run/checkpoints/abc/.tmp-1", (0, 0))
+    else:
+        directory.open_fence(Fence(1, "abc")).storage.write(f"{Fence(1, 'abc').path}/.tmp-1", b"half a file")
+    assert set(files_of(directory)) > before
     outcome = conduct(small_sweep(), tmp_path / "run", trial="tests.doubles.fake_trials:quick_trial")
     assert not outcome.started
-    assert list(directory.read_checkpoints(key)) == []
-    assert directory.fences() == set()
+    assert set(files_of(directory)) - before <= {"lease.json", "front.parquet"}
+
+
+def files_of(directory: RunDirectory) -> list[str]:
+    """Return the paths of all files of a local run."""
+    folder = Path(directory.uri)
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
 DRIVER = """

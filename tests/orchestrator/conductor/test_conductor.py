@@ -201,10 +201,12 @@ def test_failures_with_progress_between_them_do_not_count() -> None:
 def test_a_trial_that_dies_after_its_points_were_written_is_finished(tmp_path: Path) -> None:
     def trial(config: TrialConfig, context: TrialContext) -> None:
         noop_trial(config, context)
+        context.directory.write_checkpoint(config.trial_key(), 3, b"not deleted yet")
         raise ArithmeticError("died on the way out")
 
     conductor = drive(small_sweep(), tmp_path / "run", trial)
     assert conductor.failed_trials() == []
+    assert conductor.directory.leftover_checkpoints() == set()
     assert all(entry.failures == [] for entry in conductor.directory.read_ledger())
 
 

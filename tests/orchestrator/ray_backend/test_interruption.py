@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from orchestrator.ray_backend.cluster import _children_deaf_to
 from orchestrator.ray_backend.interruption import SIGNALS, InterruptedLaunchError, listening
 
 
@@ -40,6 +44,50 @@ def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+HANG_UP = """
+import sys, time
+from orchestrator.ray_backend.interruption import listening
+ended = []
+with listening(lambda text: None) as requests, requests.passed_to(ended.append):
+    print("ready", flush=True)
+    while not ended:
+        time.sleep(0.02)
+    print("a line for a terminal that is gone", flush=True)
+    open(sys.argv[1], "w").write("ended in order")
+"""
+
+
+def test_a_terminal_that_closes_breaks_no_line(tmp_path: Path) -> None:
+    terminal, own = os.openpty()
+    command = [sys.executable, "-c", HANG_UP, str(tmp_path / "end")]
+    launch = subprocess.Popen(command, stdout=own, stderr=own, start_new_session=True)
+    try:
+        os.close(own)
+        assert os.read(terminal, 100).startswith(b"ready")
+        os.close(terminal)
+        launch.send_signal(signal.SIGHUP)  # as the kernel does to the session that has the terminal
+        assert launch.wait(30) == 0
+    finally:
+        launch.kill()
+        launch.wait()
+    assert (tmp_path / "end").read_text() == "ended in order"
+
+
+def test_a_hang_up_reaches_the_launch_and_not_what_it_has_started_for_ray() -> None:
+    with _children_deaf_to(signal.SIGHUP):
+        deaf = subprocess.Popen(["sleep", "60"])
+    hearing = subprocess.Popen(["sleep", "60"])
+    try:
+        for process in (deaf, hearing):
+            process.send_signal(signal.SIGHUP)
+        assert hearing.wait(10) == -signal.SIGHUP
+        assert deaf.poll() is None
+    finally:
+        for process in (deaf, hearing):
+            process.kill()
+            process.wait()
 
 
 def test_a_launch_in_a_thread_leaves_the_signals_alone() -> None:

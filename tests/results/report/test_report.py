@@ -127,9 +127,13 @@ def test_the_page_loads_nothing_and_runs_its_own_scripts_only(page: Page) -> Non
 
 def test_the_page_names_commands_and_versions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(run.directory.uri).parent)
+    versions = run.directory.read_versions()
+    earlier = {"earlier": [{"torch": "2.12.0", "until": "2025-12-24"}]}
+    monkeypatch.setattr(run.directory, "read_versions", lambda: {**versions, **earlier})
     text = report_html(run)
     page = Page(text)
     best = run.front()["point"][0]
+    assert "until 2025-12-24: torch 2.12.0" in page.words()
     assert f'data-copy="shrinksweep export run {best}"' in text
     assert "torch 2.13.0" in page.words()
     assert "space.splitting" in "".join(text for tag, text in page.texts if tag == "pre")
