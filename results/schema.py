@@ -20,6 +20,9 @@ VERSION = 3
 VERSION_KEY = b"shrinksweep.schema_version"
 TABLE_KEY = b"shrinksweep.table"
 
+MAX_DIGITS = 19
+"""Numbers in metadata have fewer digits: Python refuses to convert thousands of them."""
+
 TEXT = pa.string()
 LABEL = pa.dictionary(pa.int32(), pa.string())
 """Text with few different values."""
@@ -421,7 +424,7 @@ def bare(schema: pa.Schema) -> pa.Schema:
 def schema_version(schema: pa.Schema) -> int | None:
     """Return the schema version of a stored table; None if the table is not ours."""
     text = (schema.metadata or {}).get(VERSION_KEY)
-    return int(text) if text is not None and text.isdigit() else None
+    return int(text) if text is not None and text.isdigit() and len(text) < MAX_DIGITS else None
 
 
 def describe(schema: pa.Schema) -> str:

@@ -7,6 +7,7 @@ type of the schema, or can be cast to it without loss. A small file must hold ro
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
@@ -14,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from results.errors import BrokenFileError
-from results.schema import bare
+from results.schema import MAX_DIGITS, bare
 from results.storage.backends.storage import FileVersion, Storage, map_concurrently, whole
+from results.storage.ledger import KEY
 from results.storage.parquet_files.schema_cast import ColumnSelection, cast_to_schema
 from results.storage.parquet_files.unfolding import refuse_unfolding
 
@@ -23,6 +25,13 @@ MAGIC = b"PAR1"
 MANIFEST_KEY = b"shrinksweep.compacted"
 """Metadata key in ``points.parquet``: the version of the file that each trial's rows were copied from, as JSON."""
 
+
+_UNREADABLE = (
+    pa.ArrowException, OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError
+)  # fmt: skip
+"""What reading metadata may raise, whatever they hold."""
+
+_KEY = re.compile(KEY)
 
 SMALL_BYTES = 1 << 30
 """The largest file of a trial."""
@@ -93,7 +102,7 @@ def _small_table(content: bytes, path: str, selection: ColumnSelection) -> pa.Ta
 def written_with(table: pa.Table) -> int:
     """Return the token of the launch that has written a trial's file, as read by ``read_small``; 0 without one."""
     text = (table.schema.metadata or {}).get(TOKEN_KEY, b"")
-    return int(text) if text.isdigit() else 0
+    return int(text) if text.isdigit() and len(text) < MAX_DIGITS else 0
 
 
 def _decode(content: bytes, selection: ColumnSelection, labels: Sequence[str]) -> pa.Table:
@@ -184,10 +193,12 @@ def read_manifest(storage: Storage, path: str) -> dict[str, FileVersion]:
     try:
         metadata = pq.read_metadata(inner, filesystem=filesystem).metadata or {}
         manifest = json.loads(metadata.get(MANIFEST_KEY, b"{}"))
+        if not all(map(_KEY.fullmatch, manifest)):
+            raise ValueError("its manifest must have the keys of trials")
         return {key: (int(size), int(time)) for key, (size, time) in manifest.items()}
     except FileNotFoundError:
         return {}
-    except (pa.ArrowException, OSError, ValueError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise BrokenFileError(f"not a compacted table, or a damaged one ({_first_line(error)})") from error
 
 
