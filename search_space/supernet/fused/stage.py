@@ -12,6 +12,9 @@ The backward pass goes the same way back. It needs the gradients of the nodes th
 because the gradient of a sum is that of each of its terms. Stored are every z and y, the pooled maps and the taps of
 the maxima.
 
+Variances are E[z z^T] - mean mean^T, as in ``search_space.supernet.projection``, and nothing shifts the maps here: in
+float32 they lose digits where a mean is many deviations from zero, 6e-5 at 30 deviations and 7% at 1,000.
+
 Shapes: B batch, C channels, H height, W width; n positions of a node, E edges, P primitives.
 """
 

@@ -1,4 +1,4 @@
-"""Rounding of the supernet's products in bf16."""
+"""Rounding of the supernet's products in bf16 and float32."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from search_space.normalization import recomputed
 from search_space.supernet.mixed import _WeightedSum
 from search_space.supernet.projection import ProjectNorm
 
@@ -54,3 +55,35 @@ def test_gradients_of_the_weights_of_a_sum_are_accumulated_in_float32() -> None:
     exact = torch.stack([(gradient.double() * x.double()).sum() for x in maps])
     assert gamma.grad is not None
     torch.testing.assert_close(gamma.grad.double(), exact, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("deviations", [0.0, 9.0, 30.0, 10_000.0])
+def test_float32_keeps_its_digits_far_from_zero(deviations: float, recompute: bool) -> None:
+    values = torch.randn(4, 2 * 8, 16, 16, dtype=torch.float64) + deviations * torch.randn(2 * 8, 1, 1)
+    values = values.float().double()
+    weights, gradient = torch.randn(2, 8, 8).double(), torch.randn(4, 8, 16, 16).double()
+    found = summed_and_gradients(values, weights, gradient, torch.float32, recompute)
+    exact = summed_and_gradients(values, weights, gradient, torch.float64, False)
+    lost = (values.mean((0, 2, 3)) / values.std((0, 2, 3))).square().max().item()
+    lost = min(lost, 100.0) if values.device.type == "cpu" else lost  # a GPU does not shift maps
+    for one, other in zip(found, exact, strict=True):
+        assert (one - other).norm() < (1e-5 + 2e-7 * lost) * other.norm()
+
+
+def summed_and_gradients(
+    values: Tensor, weights: Tensor, gradient: Tensor, dtype: torch.dtype, recompute: bool
+) -> list[Tensor]:
+    """Return sum, all gradients and running statistics of two terms on one map, in float64."""
+    project = ProjectNorm(2, 8).to(dtype)
+    project.weight.data.copy_(weights)
+    gamma = torch.tensor([0.5, -0.25], dtype=dtype, requires_grad=True)
+    z = channels_last(values.to(dtype)).requires_grad_()
+
+    def evaluate(z: Tensor) -> Tensor:
+        return project.summed([[z]], gamma)[0]
+
+    out = recomputed(evaluate, z) if recompute else evaluate(z)
+    out.backward(gradient.to(dtype))
+    kept = [out, z.grad, project.weight.grad, gamma.grad, project.running_mean, project.running_var]
+    return [x.detach().double() for x in kept if x is not None]
