@@ -124,9 +124,9 @@ class RunDirectory:
             OSError: it cannot be removed.
         """
         for _ in range(CLOSE_ATTEMPTS):  # meanwhile its holder may write into it
+            self.storage.remove_folder(path)
             if not self.storage.exists(path):
                 return
-            self.storage.remove_folder(path)
         raise OSError(f"the folder {self.uri}/{path} must be removed before another launch, but it cannot be")
 
     def of_attempt(self, trial: int, attempt: int) -> RunDirectory:

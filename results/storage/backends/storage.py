@@ -256,7 +256,10 @@ class LocalStorage(Storage):
     @override
     def remove_folder(self, folder: str) -> None:
         self._check_fence()
-        shutil.rmtree(self.root / folder, ignore_errors=True)
+        try:
+            os.rmdir(self.root / folder)
+        except OSError:  # not empty
+            shutil.rmtree(self.root / folder, ignore_errors=True)
 
     @override
     def move(self, path: str, target: str) -> None:
