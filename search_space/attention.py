@@ -66,7 +66,7 @@ class RelativePosition(nn.Module):
         """Return the bias between all positions of a map of this size: [heads, T, T]."""
         key = (height, width, self.table.device)
         if self._index is None or self._index[0] != key:
-            self._index = (key, _table_index(height, width).to(self.table.device))
+            self._index = (key, _table_index(height, width, self.table.device))
         tokens = height * width
         return self.table.index_select(1, self._index[1]).view(-1, tokens, tokens)
 
@@ -202,9 +202,10 @@ def _pairs_inside(outside: Tensor, heads: int) -> Tensor | None:
     return pairs[:, None].expand(-1, heads, -1, -1).flatten().nonzero()[:, 0]
 
 
-def _table_index(height: int, width: int) -> Tensor:
+def _table_index(height: int, width: int, device: torch.device) -> Tensor:
     """Return the column of the bias table for every pair of positions, flattened: [T T]."""
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    sides = (torch.arange(side, device=device) for side in (height, width))
+    y, x = torch.meshgrid(*sides, indexing="ij")
     y, x = y.flatten(), x.flatten()
     down = (y[None, :] - y[:, None]).clamp(-REACH, REACH) + REACH
     right = (x[None, :] - x[:, None]).clamp(-REACH, REACH) + REACH

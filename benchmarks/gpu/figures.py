@@ -39,8 +39,11 @@ FIGURES = (
     # fast
     Declared("step_ms_fp32", "step", "ms", None, "lower"),
     Declared("step_ms_bf16", "step", "ms", None, "lower"),
+    Declared("step_ms_fp32_fused", "step", "ms", None, "lower"),
+    Declared("step_ms_bf16_fused", "step", "ms", None, "lower"),
     Declared("speedup_gpu_eager", "step", "x plain"),
     Declared("speedup_gpu", "step", "x plain", 8),
+    Declared("speedup_gpu_fused", "step", "x plain", 8),
     Declared("search_cifar10_min", "search", "min", 14, "lower"),
     Declared("search_cifar10_min_fp32", "search", "min", None, "lower"),
     Declared("search_cifar10_min_bf16", "search", "min", None, "lower"),

@@ -15,9 +15,12 @@ from benchmarks.regularization import ATTENTION, CONVOLUTIONS
 from search_space import Network
 from trials.config import Rung
 from trials.cost.cost import count_cost
+from trials.cost.effective import conv_effective_macs
 from trials.data.batches import Batch
 from trials.device.compute import Compute
+from trials.feature_maps.quantization import OFF, AffineQuantizer
 from trials.ladder.ladder import evaluate
+from trials.ladder.tap_filter import TapFilter
 from trials.points import batch_size
 
 NETWORKS = {"conv": ("darts", CONVOLUTIONS), "attention": ("attention", ATTENTION)}
@@ -47,14 +50,15 @@ def network(kind: str, channels: int, side: int, cells: int = 3) -> Network:
 
 
 def rows(
-    made: Network, device: torch.device, images: int, side: int, rungs: Sequence[Rung] = RUNGS
-) -> list[dict[str, object]]:
+    made: Network, device: torch.device, images: int, side: int, rungs: Sequence[Rung] = RUNGS,
+    precision: str = "float32",
+) -> list[dict[str, object]]:  # fmt: skip
     """Return the rows of the ladder on ``device``, on the same random images wherever that is."""
-    compute = Compute(device, "float32")
+    compute = Compute(device, precision)
     on_device = deepcopy(made)
     compute.place(on_device)
     generator = torch.Generator().manual_seed(2)
-    pixels = torch.randn(images, 3, side, side, generator=generator)
+    pixels = torch.randn(images, 3, side, side, generator=generator).to(compute.dtype)
     labels = torch.randint(0, CLASSES, (images,), generator=generator)
     batches = _batches(pixels, labels, device)
     cost = count_cost(made, (3, side, side))
@@ -76,6 +80,33 @@ def torch_operations() -> Iterator[None]:
         mock.patch("trials.cost.effective.in_memory_order", nothing),
     ):
         yield
+
+
+def maps_that_differ(device: torch.device, images: int, channels: int, side: int) -> list[str]:
+    """Return which filters change or count a map on ``device`` otherwise than on the CPU: the same float32 map.
+
+    Compared bit for bit: the filtered map, its symbols together and by image, and effective macs that read it.
+    """
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(images, channels, side, side, generator=generator)
+    conv = torch.nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+    differing = []
+    for threshold in (0.0, 0.3):
+        for bits in (2, 3, 4, 5, 6, 7, 8, OFF):
+            filter_ = TapFilter(threshold, AffineQuantizer(-2.5, 3.1, bits))
+            found = [_filtered(filter_, conv, x.to(place)) for place in (device, torch.device("cpu"))]
+            if not all(map(torch.equal, *found)):
+                differing.append(f"threshold {threshold}, {bits} bits")
+    return differing
+
+
+def _filtered(filter_: TapFilter, conv: torch.nn.Conv2d, x: Tensor) -> list[Tensor]:
+    out, count = filter_.apply_and_count(x)
+    counts = (
+        count.histogram if filter_.quantizer.bits != OFF else count.sums[::2]
+    )  # without the sum of magnitudes
+    by_image = filter_.apply_and_count_by_image(x)[1]
+    return [part.cpu() for part in (out, counts, by_image, conv_effective_macs(conv, out)[1])]
 
 
 SUMS = {"loss": 1e-6, "mean_magnitude": 1e-6}

@@ -1,6 +1,6 @@
 """The two ways in which a supernet can be evaluated: fused stages in Triton, and operations of torch.
 
-``search_space.supernet.fused`` chooses by itself: Triton on a GPU where it can. Here a choice is forced.
+Fused stages are not used unless they are asked for, until they were measured on a GPU. Here a choice is forced.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from unittest import mock
-
-import torch
 
 
 def why_not_fused() -> str | None:
@@ -29,14 +27,12 @@ def why_not_fused() -> str | None:
 def way(fused: bool) -> Iterator[None]:
     """Force the fused stages, or torch's operations, within the ``with`` block.
 
-    Without fused stages there is nothing to force. Backward passes run in the calling thread meanwhile: another thread
-    would not know of the choice when it recomputes a cell.
+    Without fused stages there is nothing to force.
     """
     if why_not_fused():
         yield
         return
-    forced = import_module("search_space.supernet.fused").fusing(fused)
-    with forced, torch.autograd.set_multithreading_enabled(False):
+    with import_module("search_space.supernet.fused").fusing(fused):
         yield
 
 

@@ -50,7 +50,7 @@ class EffectiveMacs:
         self._network = network
         self._grains = GRAINS if structured else (1,)
         names = [COLUMNS[grain] for grain in self._grains] + ([FUSED] if structured else [])
-        self._totals = {name: torch.zeros((), dtype=torch.float64) for name in names}
+        self._totals: dict[str, Tensor | None] = dict.fromkeys(names)
         self._names = {module: name for name, module in network.named_modules()}
         self._values: dict[str, tuple[Tensor, Tensor]] = {}
         self._taps = taps(network)
@@ -80,7 +80,12 @@ class EffectiveMacs:
 
     def totals(self) -> dict[str, int]:
         """Return the counts of all images together by the names of their columns."""
-        return {name: int(total) for name, total in self._totals.items()}
+        return {name: int(total) for name, total in self.counted().items()}
+
+    def counted(self) -> dict[str, Tensor]:
+        """Return :meth:`totals` where they were counted: float64 scalars on the device."""
+        nothing = torch.zeros((), dtype=torch.float64)
+        return {name: nothing if total is None else total for name, total in self._totals.items()}
 
     def _probability_taps(self) -> list[str]:
         """Return the names of the taps of attention probabilities."""
@@ -136,7 +141,8 @@ class EffectiveMacs:
         if FUSED in self._totals:
             counts[FUSED] = counts[COLUMNS[1]] if fused is None else fused()
         for column, added in counts.items():
-            self._totals[column] = self._totals[column].to(added.device) + added
+            before = self._totals[column]
+            self._totals[column] = added if before is None else before + added
 
 
 def _kept_rows(x: Tensor, inside: Tensor, grain: int) -> Tensor:
@@ -192,7 +198,6 @@ def _count_kept(x: Tensor, grains: Sequence[int]) -> dict[int, Tensor]:
 def _reads(size: int, kernel: int, stride: int, padding: int, dilation: int, device: torch.device) -> Tensor:
     """Return how many (output pixel, kernel element) pairs of one direction read each pixel: float64 [size]."""
     outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    starts, taps = torch.arange(outputs, device="cpu"), torch.arange(kernel, device="cpu")
+    starts, taps = torch.arange(outputs, device=device), torch.arange(kernel, device=device)
     read = (starts[:, None] * stride + taps * dilation - padding).flatten()
-    inside = read[(read >= 0) & (read < size)]
-    return torch.bincount(inside, minlength=size).double().to(device)
+    return (read == torch.arange(size, device=device)[:, None]).sum(1).double()

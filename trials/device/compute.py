@@ -40,17 +40,22 @@ class Compute:
     def of(config: DeviceConfig, device: torch.device) -> Compute:
         """Return device and precision of ``config``; also set CPU threads and numeric policy of this process."""
         torch.set_num_threads(config.threads)
-        _set_numeric_policy(tf32=config.tf32, deterministic=config.deterministic)
-        return Compute(device, config.precision, config.graph and device.type == "cuda")
+        on_gpu = device.type == "cuda"
+        _set_numeric_policy(tf32=config.tf32, deterministic=config.deterministic, on_gpu=on_gpu)
+        return Compute(device, config.precision, config.graph and on_gpu)
 
 
-def _set_numeric_policy(*, tf32: bool, deterministic: bool) -> None:
+def _set_numeric_policy(*, tf32: bool, deterministic: bool, on_gpu: bool) -> None:
     """Allow or forbid TF32, and demand deterministic algorithms or not. A worker process runs many trials."""
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = False
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
-    torch.use_deterministic_algorithms(
-        deterministic, warn_only=True
-    )  # warns where torch has no such algorithm
+    # Warns where torch has no such algorithm.
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    # Where torch only warns, the fused attention kernels of a GPU go on adding in any order.
+    fused = not (deterministic and on_gpu)
+    torch.backends.cuda.enable_flash_sdp(fused)  # this one concerns the CPU, too
+    torch.backends.cuda.enable_mem_efficient_sdp(fused)
+    torch.backends.cuda.enable_cudnn_sdp(fused)

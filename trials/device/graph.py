@@ -58,15 +58,23 @@ class ReplayedStep:
         torch.cuda.current_stream().wait_stream(stream)
 
     def _recorded(self) -> torch.cuda.CUDAGraph | None:
-        graph = torch.cuda.CUDAGraph()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         torch.cuda.synchronize()
         try:
             # thread_local: trials run in a thread of an actor, and others of its threads may use the GPU.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._step()
         except RuntimeError as error:
+            torch.cuda.set_stream(stream)  # a recording that fails leaves its own stream in place
             self._record = False
-            reason = str(error).strip().splitlines()[0]
+            reason = _cause(error)
             logger.warning("steps run eagerly: this one cannot be recorded as a CUDA graph: %s", reason)
             return None
         return graph
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of the first error: what it caused, up to the end of the recording, says less."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trials.feature_maps.histogram import Histogram
+from trials.feature_maps.quantization import divided
 
 CLIPPED_SHARE = 0.001
 """Share of the features that ``percentile`` clips at either end."""
@@ -77,7 +78,7 @@ def largest_magnitudes(channels: Tensor, bits: int, calibration: str) -> Tensor:
     candidates = largest * torch.from_numpy(FACTORS).to(largest)[:, None]  # [F, C_out]
     errors = []
     for clip in candidates:
-        scale = torch.where(clip > 0, clip, torch.ones_like(clip))[:, None] / top
+        scale = divided(torch.where(clip > 0, clip, torch.ones_like(clip)), top)[:, None]
         levels = (channels / scale).round().clamp(-top, top)
         errors.append((levels * scale - channels).square().sum(1))
     best = torch.stack(errors).argmin(0)  # [C_out]

@@ -16,6 +16,7 @@ from search_space.attention import MLP, SelfAttention
 from search_space.normalization import BatchNorm
 from search_space.primitives import ConvBlock, FactorizedReduce
 from trials import coding
+from trials.device.reading import on_cpu
 from trials.feature_maps.clipping import largest_magnitudes
 from trials.feature_maps.quantization import OFF, fold_batch_norm, quantize_weight
 
@@ -31,7 +32,7 @@ class Deployed:
 
     Attributes:
         network: the network; its weights are the dequantized ones.
-        symbols: the quantized weights of each layer that is quantized.
+        symbols: the quantized weights of each layer that is quantized, on the CPU.
         bits: bits of a weight of each of these layers.
         scales: number of their scales.
     """
@@ -62,9 +63,10 @@ class Deployed:
     def sparsity(self) -> float:
         """Return the fraction of zeros among the weights of convolutions and linear layers."""
         weights = [m.weight for m in self.network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        return sum(int((w == 0).sum()) for w in weights) / sum(w.numel() for w in weights)
+        return int(torch.stack([(w == 0).sum() for w in weights]).sum()) / sum(w.numel() for w in weights)
 
 
+@torch.no_grad()
 def deploy(
     network: nn.Module, bits: int, calibration: str = "minmax", outer_bits: int | None = None
 ) -> Deployed:
@@ -97,11 +99,11 @@ def deploy(
             continue
         largest = partial(largest_magnitudes, bits=of_layer, calibration=calibration)
         quantized = quantize_weight(layer.weight, of_layer, largest)
-        layer.weight.data.copy_(quantized.dequantize())
+        layer.weight.copy_(quantized.dequantize())
         symbols.append(quantized.symbols)
         bits_of_layers.append(of_layer)
         scales += quantized.scale.numel()
-    return Deployed(deployed, tuple(symbols), tuple(bits_of_layers), scales)
+    return Deployed(deployed, tuple(on_cpu(symbols)), tuple(bits_of_layers), scales)
 
 
 @torch.no_grad()
@@ -128,7 +130,7 @@ def _fold_into(layer: nn.Module, bn: nn.Module, channels: slice | None = None) -
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     assert isinstance(bn, BatchNorm)
     weight, bias = fold_batch_norm(layer.weight, bn if channels is None else _part(bn, channels))
-    layer.weight.data.copy_(weight)
+    layer.weight.copy_(weight)
     layer.bias = nn.Parameter(bias)
 
 
@@ -137,9 +139,8 @@ def _part(bn: BatchNorm, channels: slice) -> BatchNorm:
     assert bn.running_mean is not None
     assert bn.running_var is not None
     part = BatchNorm(len(bn.running_mean[channels]))
-    part.to(bn.running_mean)
     part.running_mean, part.running_var = bn.running_mean[channels], bn.running_var[channels]
-    part.weight.data, part.bias.data = bn.weight[channels].data, bn.bias[channels].data
+    part.weight, part.bias = (nn.Parameter(whole.detach()[channels]) for whole in (bn.weight, bn.bias))
     return part.eval()
 
 

@@ -79,7 +79,7 @@ def quantize_weight(weight: Tensor, bits: int, largest: Largest = largest_of) ->
     top = 2 ** (bits - 1) - 1
     weight = weight.detach().to(_compute_dtype(weight.dtype))
     channels = weight.reshape(len(weight), -1) if weight.numel() else weight.new_zeros(len(weight), 1)
-    scale = largest(channels) / top  # [C_out]
+    scale = divided(largest(channels), top)  # [C_out]
     scale = torch.where(scale >= _SMALLEST_SCALE, scale, torch.ones_like(scale))
     levels = (weight / _per_channel(scale, weight)).round().clamp(-top, top)
     return QuantizedTensor(levels.to(torch.int8), scale)
@@ -159,22 +159,18 @@ class AffineQuantizer:
 
     def histogram(self, counts: Tensor) -> Tensor:
         """Return the histogram of the symbols, int64 [..., 256], given ``counts`` [..., 256] of the levels."""
-        return torch.zeros_like(counts).index_add_(-1, self._symbol_of_level_on(counts.device), counts)
+        return torch.zeros_like(counts).index_add_(-1, self._symbol_of_level(counts.device), counts)
 
-    def _symbol_of_level_on(self, device: torch.device) -> Tensor:
-        """Return the table on ``device``. It is copied there once, not for every map."""
+    def _symbol_of_level(self, device: torch.device) -> Tensor:
+        """Return the symbol of every level, int64 [256]. The table is made on ``device``, once."""
         if device not in self._tables:
-            self._tables[device] = self._symbol_of_level.to(device)
+            levels = torch.arange(SYMBOLS, dtype=torch.float64, device=device) - self.zero_point
+            self._tables[device] = self.symbols(levels * self.scale).long()
         return self._tables[device]
 
     @cached_property
     def _tables(self) -> dict[torch.device, Tensor]:
         return {}
-
-    @cached_property
-    def _symbol_of_level(self) -> Tensor:
-        levels = torch.arange(SYMBOLS, dtype=torch.float64) - self.zero_point
-        return self.symbols(levels * self.scale).long()
 
     def symbols(self, x: Tensor) -> Tensor:
         """Return the symbols of a map ``x`` [...], uint8 [...].
@@ -216,8 +212,16 @@ class AffineQuantizer:
 
     def _relative_levels(self, x: Tensor) -> Tensor:
         """Return the level of each feature minus the zero point: integers in floating point."""
-        levels = (x.to(_compute_dtype(x.dtype)) / self.scale).round_()
+        levels = divided(x.to(_compute_dtype(x.dtype)), self.scale).round_()
         return levels.clamp_(-self.zero_point, self.top - self.zero_point)
+
+
+def divided(x: Tensor, divisor: float) -> Tensor:
+    """Return ``x`` divided by ``divisor``, correctly rounded on every device.
+
+    By a number of Python, CUDA does not divide: it multiplies by the reciprocal, and a last digit can be another level.
+    """
+    return x / (x.new_full((), divisor) if x.is_cuda else divisor)
 
 
 def count_values(values: Tensor, size: int) -> Tensor:

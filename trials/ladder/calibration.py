@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from search_space.feature_map import FeatureMap, Listener, listening, taps
 from trials.data.batches import Batch
 from trials.device.compute import Compute
+from trials.device.reading import on_cpu
 from trials.errors import TrialError
 from trials.feature_maps.histogram import Histogram, count_patterns
 from trials.ladder.tap_filter import Range
@@ -47,12 +48,14 @@ def calibrate(network: nn.Module, batches: Sequence[Batch], compute: Compute) ->
         for images, _ in batches:
             network(images)
     ranges = {}
-    for name, of_batches in measured.items():
-        low, high, magnitude = torch.stack(of_batches).cpu().unbind(1)
+    # Nothing before has waited for a GPU. All results are read together.
+    read = on_cpu([torch.stack(of_batches) for of_batches in measured.values()] + list(patterns.values()))
+    for name, of_batches, counts in zip(measured, read, read[len(measured) :], strict=False):
+        low, high, magnitude = of_batches.unbind(1)
         if not torch.isfinite(magnitude).all():
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
         weights = torch.tensor(features[name], dtype=torch.float64)
         mean = float(magnitude @ weights / weights.sum())
-        histogram = Histogram.of(patterns[name])
+        histogram = Histogram.of(counts)
         ranges[name] = Range(float(low.min()), float(high.max()), mean, histogram)
     return ranges

@@ -13,6 +13,7 @@ from search_space.feature_map import FeatureMap, Listener, listening, taps
 from trials import coding
 from trials.data.batches import Batch
 from trials.device.compute import Compute
+from trials.device.reading import on_cpu
 from trials.feature_maps.deployed import float_bits
 from trials.feature_maps.quantization import OFF
 from trials.ladder.tap_filter import TapFilter
@@ -28,6 +29,8 @@ def image_sizes(
 ) -> dict[str, Sizes]:  # fmt: skip
     """Return the size of every map under each of ``codecs``, each map of an image coded as a stream of its own.
 
+    The counts of a GPU are read once, after all batches. Those of the CPU are coded after every batch, to save memory.
+
     Args:
         network: the network, in evaluation mode, with its weights as deployed.
         filters: the filter of every tap, by name.
@@ -36,29 +39,32 @@ def image_sizes(
         codecs: codecs, ``best`` and ``none``.
     """
     parts: dict[str, dict[str, list[NDArray[np.float64]]]] = {codec: {} for codec in codecs}
-    counted: dict[
-        str, tuple[Tensor, int]
-    ] = {}  # of one batch: counts of the images, and features of an image
+    counted: list[tuple[str, int, Tensor]] = []  # tap, features of an image, counts of the images of a batch
 
     def listener(tap: FeatureMap, name: str) -> Listener:
         def count(x: Tensor) -> Tensor:
             filtered, counts = filters[name].apply_and_count_by_image(tap.features(x))
-            counted[name] = counts, filtered[0].numel()
+            counted.append((name, filtered[0].numel(), counts))
             return filtered if tap.inside is None else filters[name].apply(x)
 
         return count
 
+    def code() -> None:
+        read = on_cpu([counts for _, _, counts in counted])
+        for (name, features, _), counts in zip(counted, read, strict=True):
+            for codec in codecs:
+                bits = _bits(counts.numpy(), features, filters[name].quantizer.bits, codec)
+                parts[codec].setdefault(name, []).append(bits / 8)
+        counted.clear()
+
     named = taps(network)
     with listening(network, {name: listener(named[name], name) for name in filters}):
         for images, _ in batches:
-            counted.clear()
             with compute.autocast():
                 network(images)
-            for name, (counts, features) in counted.items():
-                on_cpu = counts.cpu().numpy()
-                for codec in codecs:
-                    bits = _bits(on_cpu, features, filters[name].quantizer.bits, codec)
-                    parts[codec].setdefault(name, []).append(bits / 8)
+            if compute.device.type == "cpu":
+                code()
+    code()
     return {
         codec: {name: np.concatenate(of_tap) for name, of_tap in maps.items()}
         for codec, maps in parts.items()

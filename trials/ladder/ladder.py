@@ -22,11 +22,12 @@ from trials.cost.effective import EffectiveMacs
 from trials.data.batches import Batch
 from trials.device.compute import Compute
 from trials.device.memory import give_back_memory
+from trials.device.reading import on_cpu
 from trials.errors import TrialError
 from trials.feature_maps.deployed import Deployed, float_bits
 from trials.feature_maps.quantization import OFF
 from trials.ladder.image_sizes import Sizes, image_sizes
-from trials.ladder.outcome import Outcome, Outcomes, classify
+from trials.ladder.outcome import Outcome, Outcomes, classify, outcome_of
 from trials.ladder.preparation import Preparation
 from trials.ladder.tap_filter import TapCount, TapFilter
 
@@ -120,11 +121,17 @@ def run_pass(
             with compute.autocast():
                 logits = network(batch)
             outcomes.add(logits, labels)
-    for name, count in counts.items():
-        if not count.finite:
+    # Nothing before has waited for a GPU. All results are read together.
+    macs = effective.counted()
+    of_taps = [tensor for count in counts.values() for tensor in (count.sums, count.histogram)]
+    right, loss, *read = on_cpu([*outcomes.collected(), *macs.values(), *of_taps])
+    totals, of_taps = read[: len(macs)], read[len(macs) :]
+    for (name, count), sums, histogram in zip(counts.items(), of_taps[::2], of_taps[1::2], strict=True):
+        counts[name] = TapCount(count.quantizer, sums, histogram)
+        if not counts[name].finite:
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
-    outcome = outcomes.total()
-    means = {column: total / outcome.images for column, total in effective.totals().items()}
+    outcome = outcome_of(right, loss)
+    means = {column: int(total) / outcome.images for column, total in zip(macs, totals, strict=True)}
     return PassResult(outcome, means, counts)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from trials.data.batches import Batch
 from trials.device.compute import Compute
+from trials.device.reading import on_cpu
 from trials.errors import TrialError
 
 
@@ -45,7 +46,7 @@ class Outcome:
 
 
 class Outcomes:
-    """Collects an outcome by batches. It stays on the device until :meth:`total`, so that no batch waits for it."""
+    """Collects an outcome by batches. It stays on the device, so that no batch waits for it."""
 
     def __init__(self) -> None:
         self._right: list[Tensor] = []
@@ -56,17 +57,21 @@ class Outcomes:
         self._right.append(logits.argmax(1) == labels)
         self._loss.append(F.cross_entropy(logits.double(), labels, reduction="sum"))
 
-    def total(self) -> Outcome:
-        """Return the outcome of all batches.
+    def collected(self) -> tuple[Tensor, Tensor]:
+        """Return which images are classified correctly, bool [N], and the sum of their losses, on the device."""
+        return torch.cat(self._right), torch.stack(self._loss).sum()
 
-        Raises:
-            TrialError: the loss is not finite.
-        """
-        right = torch.cat(self._right).cpu().numpy()
-        loss = float(torch.stack(self._loss).sum()) / len(right)
-        if not math.isfinite(loss):
-            raise TrialError(f"the loss of a rung must be finite, but got {loss}")
-        return Outcome(right, loss)
+
+def outcome_of(right: Tensor, loss: Tensor) -> Outcome:
+    """Return the outcome of what :meth:`Outcomes.collected` returned, on the CPU.
+
+    Raises:
+        TrialError: the loss is not finite.
+    """
+    mean = float(loss) / len(right)
+    if not math.isfinite(mean):
+        raise TrialError(f"the loss of a rung must be finite, but got {mean}")
+    return Outcome(right.numpy(), mean)
 
 
 @torch.no_grad()
@@ -81,4 +86,5 @@ def classify(network: nn.Module, batches: Iterable[Batch], compute: Compute) -> 
         with compute.autocast():
             logits = network(images)
         outcomes.add(logits, labels)
-    return outcomes.total()
+    right, loss = on_cpu(outcomes.collected())
+    return outcome_of(right, loss)

@@ -45,7 +45,7 @@ class Range:
 
 @dataclass
 class TapCount:
-    """Counts of one tap over several batches; counts of batches are added with ``+``.
+    """Counts of one tap over several batches; counts of batches are added with ``+``. They are read on the CPU.
 
     Attributes:
         quantizer: the quantizer of the map.
@@ -71,7 +71,7 @@ class TapCount:
         if self.quantizer.bits == OFF:
             zeros, magnitude, elements = self.sums.tolist()
             return zeros, magnitude, elements
-        counts = self.histogram.double().cpu()
+        counts = self.histogram.double()
         values = self.quantizer.dequantize(torch.arange(SYMBOLS, dtype=torch.uint8), torch.float64)
         return float(counts[0]), float((counts * values.abs()).sum()), float(counts.sum())
 

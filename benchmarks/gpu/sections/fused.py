@@ -77,7 +77,8 @@ def _compile(day: Day) -> None:
 
 
 def _search(precision: str) -> None:
-    search(trial_config(FULL, precision), torch.device("cuda"), 1).run_epoch(0)
+    with way(True):
+        search(trial_config(FULL, precision), torch.device("cuda"), 1).run_epoch(0)
 
 
 def _step(variant: Variant) -> None:

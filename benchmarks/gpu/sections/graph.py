@@ -2,6 +2,8 @@
 
 Two searches of the same seed run two epochs of ten steps, one with ``device.graph``, one without. The learning rate
 changes between the epochs. Then weights, alphas, running statistics and the states of both optimizers are compared.
+
+Both use deterministic algorithms: otherwise even two eager searches may differ. Whether they do is recorded.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from typing import Any
 
 from benchmarks.gpu.day import Day
 from benchmarks.gpu.numerics import described, differences
-from benchmarks.gpu.settings import FULL, TINY
+from benchmarks.gpu.settings import SMALL, TINY
+from benchmarks.gpu.ways import way, why_not_fused
 from benchmarks.gpu.workload import device_option, search, trial_config
 
 KINDS: dict[str, dict[str, Mapping[str, object]]] = {
@@ -23,6 +26,7 @@ KINDS: dict[str, dict[str, Mapping[str, object]]] = {
     "PC-DARTS": {"search": {"algorithm": "pc_darts"}},
     "second order": {"search": {"algorithm": "darts_second_order"}},
 }
+FUSED = "first order, fused stages"
 
 
 def measure(day: Day) -> None:
@@ -32,22 +36,39 @@ def measure(day: Day) -> None:
         day.check("captured steps equal eager ones", None, "device.graph is not there")
         return
     equal = True
-    for name, blocks in KINDS.items() if not day.tiny else list(KINDS.items())[:1]:
+    kinds = dict(KINDS) if not day.tiny else dict(list(KINDS.items())[:1])
+    if day.on_gpu and not why_not_fused():
+        kinds[FUSED] = {}
+    for name, blocks in kinds.items():
         if day.left() < day.pick(4.0, 0.0):
             day.check(f"captured steps equal eager ones, {name}", None, "no time left")
             continue
-        with day.attempt(f"captured steps equal eager ones, {name}", check=True):
+        with day.attempt(f"captured steps equal eager ones, {name}", check=True), way(name == FUSED):
             eager, captured = (_state(day, blocks, graph) for graph in (False, True))
             found = list(differences(eager, captured))
             equal = equal and not found
             day.check(f"captured steps equal eager ones, {name}", not found, described(found))
             day.figure("graph_equal", float(equal))
+    if day.on_gpu and day.left() > 6.0:
+        _record_default(day)
 
 
-def _state(day: Day, blocks: dict[str, Mapping[str, object]], graph: bool) -> dict[str, Any]:
+def _record_default(day: Day) -> None:
+    """Record what torch's default algorithms do: how an eager search differs from itself, and from a captured one."""
+    with day.attempt("default algorithms"):
+        one, again, captured = (_state(day, {}, graph, deterministic=False) for graph in (False, False, True))
+        rows = [["the same search again", described(differences(one, again))]]
+        rows.append(["captured", described(differences(one, captured))])
+        day.table("default algorithms, against an eager search", ("search", "differences"), rows)
+
+
+def _state(
+    day: Day, blocks: dict[str, Mapping[str, object]], graph: bool, deterministic: bool = True
+) -> dict[str, Any]:
     """Return the state of a search after two epochs."""
-    blocks = {**blocks, "device": {**blocks.get("device", {}), "graph": graph}}
-    config = trial_config(day.pick(FULL, TINY), "float32", **blocks)
+    device = {"deterministic": deterministic} if device_option("deterministic") else {}
+    blocks = {**blocks, "device": {**blocks.get("device", {}), **device, "graph": graph}}
+    config = trial_config(day.pick(SMALL, TINY), "float32", **blocks)
     phase = search(config, day.device, day.pick(10, 2))
     phase.run_epoch(0)
     phase.run_epoch(1)

@@ -20,10 +20,13 @@ from benchmarks.gpu.day import Day
 from benchmarks.gpu.settings import FULL, TINY
 from benchmarks.gpu.workload import device_option, plain_search, search, trial_config
 from benchmarks.harness import Cell
+from trials.device.graph import EAGER_STEPS
 
 LONGEST = 30
 """Kernels of the table."""
 STEPS = 2
+WARM_UP = 1 + EAGER_STEPS // STEPS
+"""Epochs after which a step is captured."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def measure(day: Day) -> None:
             continue
         with day.attempt(name):
             run_epoch = make()
-            run_epoch(0)  # warm-up
+            for _ in range(day.pick(WARM_UP, 1)):
+                run_epoch(0)
             kernels, seconds = _profiled(run_epoch, day)
             busy = busy_us(kernels) / 1e6 / seconds
             rows.append([name, len(kernels) / steps, busy, copies_to_device(kernels) / steps])

@@ -20,6 +20,7 @@ from benchmarks.gpu.settings import FULL, TINY
 from benchmarks.gpu.workload import search, trial_config
 from benchmarks.harness import Cell
 from orchestrator.preflight.gpu_sharing import mps_runs
+from trials.device.graph import EAGER_STEPS
 
 STEPS = 1
 """Steps of an epoch: how finely the time of a process is cut."""
@@ -80,7 +81,8 @@ def _worker(link: Connection, device_name: str, tiny: bool) -> None:
     """Run epochs of a search for as many seconds as the link says, again and again."""
     device = torch.device(device_name)
     phase = search(trial_config(TINY if tiny else FULL), device, STEPS)
-    phase.run_epoch(0)
+    for _ in range(1 if tiny else EAGER_STEPS + 1):  # until a step is captured
+        phase.run_epoch(0)
     link.send(True)
     while True:
         try:

@@ -28,6 +28,17 @@ def policy() -> tuple[bool, bool, bool]:
     )
 
 
+def attention_kernels() -> tuple[bool, bool, bool, bool]:
+    """Return which kernels attention may use: the explicit formula, which is deterministic, and three fused ones."""
+    of = torch.backends.cuda
+    return (
+        of.math_sdp_enabled(),
+        of.flash_sdp_enabled(),
+        of.mem_efficient_sdp_enabled(),
+        of.cudnn_sdp_enabled(),
+    )
+
+
 def test_float32_is_float32_unless_tf32_is_asked_for() -> None:
     Compute.of(DeviceConfig(), CPU)
     assert policy() == (False, False, False)
@@ -35,6 +46,14 @@ def test_float32_is_float32_unless_tf32_is_asked_for() -> None:
     assert policy() == (True, True, True)
     Compute.of(DeviceConfig(), CPU)  # the next trial of the same process
     assert policy() == (False, False, False)
+
+
+def test_attention_is_deterministic_on_a_gpu_and_as_ever_on_a_cpu() -> None:
+    deterministic = DeviceConfig(deterministic=True)
+    Compute.of(deterministic, torch.device("cuda"))
+    assert attention_kernels() == (True, False, False, False)
+    Compute.of(deterministic, CPU)
+    assert attention_kernels() == (True, True, True, True)
 
 
 def test_steps_are_captured_on_a_gpu_only() -> None:

@@ -1,25 +1,23 @@
-"""Steps that are recorded as CUDA graphs: how often they run, and what they may not do.
+"""Steps that are recorded as CUDA graphs: how often they run, and that they compute what eager steps do.
 
-The recording itself needs a GPU (``benchmarks.gpu_day``); here, a double stands for it.
+Without a GPU, a double stands for the recording. What a step may not do: ``test_on_a_gpu.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from typing_extensions import override
 
-from tests.trials.tiny import CONVOLUTIONS, compute_of, images_of, tiny_config
+from tests.trials.tiny import tiny_config
+from trials.data.loading import load_images
+from trials.device.compute import Compute
 from trials.device.graph import EAGER_STEPS, ReplayedStep
 from trials.device.parallel import Mesh
 from trials.search.search import Search
-from trials.train.training import Training
 
 
 class Recorder:
@@ -38,9 +36,12 @@ class Recorder:
         assert capture_error_mode == "thread_local"
         self.recording, self.recordings = True, self.recordings + 1
         try:
-            yield
-            if self.fault:
-                raise RuntimeError(f"{self.fault}\nand a stack")
+            try:
+                yield
+                if self.fault:
+                    raise RuntimeError(f"{self.fault}\nand a stack")
+            except RuntimeError as error:  # as at the end of a recording that has failed
+                raise RuntimeError("operation failed due to a previous error during capture") from error
         finally:
             self.recording = False
 
@@ -53,7 +54,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     double = Recorder()
     monkeypatch.setattr("torch.cuda.CUDAGraph", double.graph)
     monkeypatch.setattr("torch.cuda.graph", double.record)
-    for name in ("Stream", "stream", "current_stream", "synchronize"):
+    for name in ("Stream", "stream", "current_stream", "set_stream", "synchronize"):
         monkeypatch.setattr(f"torch.cuda.{name}", MagicMock())
     return double
 
@@ -109,49 +110,31 @@ def test_a_step_that_cannot_be_recorded_runs_eagerly_and_says_why_once(
     ]
 
 
-class OnDevice(TorchDispatchMode):
-    """Refuses operators that read a value back to Python, or bring values from Python as a tensor."""
-
-    FORBIDDEN = frozenset({"_local_scalar_dense", "lift_fresh", "nonzero", "is_nonzero", "equal"})
-
-    @override
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        assert func.overloadpacket.__name__ not in self.FORBIDDEN, func
-        return func(*args, **(kwargs or {}))
+KINDS: dict[str, dict[str, dict[str, object]]] = {
+    "first order": {},
+    "second order": {"search": {"algorithm": "darts_second_order"}},
+    "PC-DARTS": {"search": {"algorithm": "pc_darts", "partial_channels": 2, "alpha_warmup_epochs": 1}},
+    "cost pressure": {"search": {"cost_pressure": 0.1}},
+    "lambda": {"feature_maps": {"regularization": 0.01, "in_search": True}},
+}
 
 
-def test_reading_a_value_back_is_noticed() -> None:
-    with pytest.raises(AssertionError, match="_local_scalar_dense"), OnDevice():
-        float(torch.ones(()).sum())
-
-
-@pytest.mark.parametrize(
-    "blocks",
-    [
-        {},
-        {"device": {"precision": "bf16"}},
-        {"search": {"algorithm": "pc_darts", "partial_channels": 2, "alpha_warmup_epochs": 1}},
-        {"search": {"cost_pressure": 0.1, "recompute": True}},
-    ],
-    ids=["first order", "bf16", "PC-DARTS with warm-up", "cost pressure and recomputation"],
-)
-def test_a_search_step_copies_nothing_from_the_host_and_reads_nothing_back(
-    blocks: dict[str, dict[str, object]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    augmented = {"name": "digits", "batch_size": 16, "train_images": 32, "crop_padding": 1, "cutout": 2}
-    config = tiny_config(data=augmented, **blocks)
-    search = Search(config, images_of(config), compute_of(config), Mesh())
-    search.run_epoch(0)  # moves the tables of the cost to the device
-    for optimizer in (search.alpha_optimizer, search.weight_optimizer):  # on a GPU, updates are fused kernels
-        monkeypatch.setattr(optimizer, "step", lambda: None)
-    for step in (search.warmup_step, search.step):
-        with OnDevice():
-            step()
-
-
-def test_a_training_step_copies_nothing_from_the_host_and_reads_nothing_back() -> None:
-    config = tiny_config(data={"batch_size": 16, "train_images": 16}, train={"drop_path": 0.2})
-    training = Training(config, CONVOLUTIONS, images_of(config), compute_of(config), Mesh())
-    training.run_epoch(1)
-    with OnDevice():
-        training.step()
+@pytest.mark.device
+@pytest.mark.parametrize("kind", KINDS)
+def test_recorded_steps_equal_eager_ones(kind: str, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--device") != "cuda":
+        pytest.skip("only a GPU records steps: run pytest with --device cuda")
+    states = []
+    for graph in (False, True):
+        data = {"batch_size": 8, "train_images": 128, "validation_share": 0, "crop_padding": 1}
+        config = tiny_config(data=data, **KINDS[kind], device={"graph": graph, "deterministic": True})
+        device = torch.device("cuda")
+        with torch.device("cpu"):
+            torch.manual_seed(0)
+            images = load_images(config.data, config.seed, device)
+            search = Search(config, images, Compute.of(config.device, device), Mesh())
+            for epoch in range(2):  # with a learning rate each
+                search.run_epoch(epoch)
+        states.append(search.state_dict()["supernet"])
+    for name, eager in states[0].items():
+        assert torch.equal(eager, states[1][name]), name

@@ -20,7 +20,7 @@ from trials.config import Rung
 from trials.data.batches import Batch
 from trials.ladder.calibration import calibrate
 from trials.ladder.ladder import evaluate
-from trials.ladder.outcome import Outcomes, classify
+from trials.ladder.outcome import Outcomes, classify, outcome_of
 
 PRUNED = rung(threshold=0.2, feature_map_bits=4, weight_bits=8)
 
@@ -67,7 +67,7 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
     outcomes = Outcomes()
     outcomes.add(torch.full((2, 10), math.nan), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(TrialError, match="the loss of a rung must be finite, but got nan"):
-        outcomes.total()
+        outcome_of(*outcomes.collected())
 
 
 def test_mean_magnitudes_do_not_depend_on_how_the_images_are_batched() -> None:
