@@ -11,10 +11,25 @@ from collections.abc import Callable
 
 import torch
 
+from trials.device.compute import Compute
+from trials.device.parallel import Mesh
+
 logger = logging.getLogger(__name__)
 
 EAGER_STEPS = 3
 """Steps before the recording: libraries choose their algorithms in them, and optimizers allocate their states."""
+
+
+def can_record(compute: Compute, mesh: Mesh) -> bool:
+    """Return whether the steps of a rank are recorded: on a GPU, if asked for, and without operations of gloo.
+
+    Gloo's are done by the CPU, which a graph cannot hold. Rank 0 says so.
+    """
+    if compute.graph and not mesh.can_be_recorded and mesh.rank == 0:
+        logger.warning(
+            "steps run eagerly: ranks that share a GPU communicate over gloo, which no CUDA graph can hold"
+        )
+    return compute.graph and mesh.can_be_recorded
 
 
 class ReplayedStep:
@@ -32,6 +47,7 @@ class ReplayedStep:
         self._step, self._record = step, record
         self._eager_steps = 0
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._stream: torch.cuda.Stream | None = None
 
     def __call__(self) -> None:
         """Take one step."""
@@ -51,11 +67,12 @@ class ReplayedStep:
 
     def _on_side_stream(self) -> None:
         """Run the step on a side stream, as torch asks for before a recording."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        if self._stream is None:  # the same for all steps: every stream keeps free memory of its own
+            self._stream = torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             self._step()
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self._stream)
 
     def _recorded(self) -> torch.cuda.CUDAGraph | None:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()

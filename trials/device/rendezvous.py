@@ -21,7 +21,6 @@ from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import psutil
 from torch.distributed import FileStore, Store, TCPStore  # type: ignore[attr-defined]
 
 HANDSHAKE_S = 10.0
@@ -140,6 +139,8 @@ def knows_secret(other: socket.socket, secret: bytes, *, server: bool) -> bool:
 
 def use_interface_of(address: str) -> None:
     """Make gloo listen at the interface of this machine that has ``address``, unless the user has named one."""
+    import psutil  # a GPU machine that computes alone may lack it (docs/gpu.md)
+
     for name, addresses in psutil.net_if_addrs().items():
         if any(found.address == address for found in addresses):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)

@@ -26,7 +26,7 @@ from trials.data.seeds import Purpose, seed_of
 from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
 from trials.device.gradient_buckets import GradientBuckets
-from trials.device.graph import ReplayedStep
+from trials.device.graph import ReplayedStep, can_record
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
 from trials.search.darts import AlphaStep, FirstOrder, SearchAlgorithm, frozen
@@ -92,7 +92,7 @@ class Search(Phase):
             StaticBatch(self.validation_batches),
         )
         self.training_meter, self.validation_meter = Meter(compute.device), Meter(compute.device)
-        record = compute.graph and mesh.can_be_recorded
+        record = can_record(compute, mesh)
         self.step = ReplayedStep(self._step, record=record)
         self.warmup_step = ReplayedStep(self._warmup_step, record=record)
 

@@ -23,7 +23,7 @@ from trials.data.seeds import Purpose, seed_of
 from trials.data.static_batch import StaticBatch
 from trials.device.compute import Compute
 from trials.device.gradient_buckets import GradientBuckets
-from trials.device.graph import ReplayedStep
+from trials.device.graph import ReplayedStep, can_record
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
 from trials.train.objective import Meter, Objective
@@ -67,7 +67,7 @@ class Training(Phase):
         self.objective = Objective(self.network, compute, self.regularizer, maps.regularization)
         self.batches, self.validation_batches = self._split_batches(images)
         self.batch, self.meter = StaticBatch(self.batches), Meter(compute.device)
-        self.step = ReplayedStep(self._step, record=compute.graph and mesh.can_be_recorded)
+        self.step = ReplayedStep(self._step, record=can_record(compute, mesh))
 
     def _split_batches(self, images: Images) -> tuple[Batches, Batches | None]:
         """Return the batches of the training images, and of those that are held out for validation, if any."""

@@ -15,7 +15,7 @@ import torch
 from tests.trials.tiny import tiny_config
 from trials.data.loading import load_images
 from trials.device.compute import Compute
-from trials.device.graph import EAGER_STEPS, ReplayedStep
+from trials.device.graph import EAGER_STEPS, ReplayedStep, can_record
 from trials.device.parallel import Mesh
 from trials.search.search import Search
 
@@ -108,6 +108,20 @@ def test_a_step_that_cannot_be_recorded_runs_eagerly_and_says_why_once(
         "steps run eagerly: this one cannot be recorded as a CUDA graph: "
         "operation not permitted when stream is capturing"
     ]
+
+
+@pytest.mark.parametrize(("rank", "lines"), [(0, 1), (1, 0)])
+def test_ranks_that_communicate_over_gloo_run_eagerly_and_say_so_once(
+    rank: int, lines: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = Compute(torch.device("cuda"), "float32", graph=True)
+    assert can_record(compute, Mesh())
+    monkeypatch.setattr("torch.distributed.get_backend", lambda group: "gloo")
+    mesh = Mesh(rank, 2, MagicMock())
+    assert not can_record(compute, mesh)
+    assert [record.getMessage() for record in caplog.records] == [
+        "steps run eagerly: ranks that share a GPU communicate over gloo, which no CUDA graph can hold"
+    ] * lines
 
 
 KINDS: dict[str, dict[str, dict[str, object]]] = {
