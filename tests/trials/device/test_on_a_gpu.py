@@ -22,7 +22,7 @@ from trials.device.compute import Compute
 from trials.device.parallel import Mesh
 from trials.device.reading import on_cpu
 from trials.feature_maps.deployed import deploy
-from trials.feature_maps.quantization import OFF, AffineQuantizer
+from trials.feature_maps.quantization import AffineQuantizer
 from trials.ladder.calibration import calibrate
 from trials.ladder.image_sizes import image_sizes
 from trials.ladder.ladder import evaluate, run_pass
@@ -138,9 +138,9 @@ def batches_on(device: torch.device) -> list[Batch]:
 
 
 def test_the_ladder_has_the_rows_of_a_cpu_and_reads_once_a_pass() -> None:
-    network = network_of("attention", torch.float64)  # with convolutions, too
+    network = network_of("attention", torch.float64, cells=1)  # with convolutions, too
     cost = count_cost(network, (1, 8, 8))
-    rungs = [RUNG, RUNG.model_copy(update={"weight_bits": OFF, "feature_map_bits": OFF})]
+    rungs = [RUNG]
     batches = batches_on(CPU)
     expected = evaluate(network, rungs, cost, Compute(CPU, "float64"), batches, lambda: batches)
     with pretended_gpu() as waits:
