@@ -23,6 +23,7 @@ class PointTap(TypedDict):
     sparsity: float
     mean_magnitude: float
     bytes: float
+    threshold: NotRequired[float | None]
 
 
 class ProgressTap(TypedDict):

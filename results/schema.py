@@ -59,6 +59,7 @@ _POINT_TAP = pa.struct(
         pa.field("sparsity", REAL, nullable=False),
         pa.field("mean_magnitude", REAL, nullable=False),
         pa.field("bytes", REAL, nullable=False),
+        pa.field("threshold", REAL),
     ]
 )
 _PROGRESS_TAP = pa.struct(
@@ -94,7 +95,13 @@ POINTS = _table(
     _column("regularization", REAL, "lambda: weight of the feature-map term in the loss"),
     _column("measure", LABEL, "what the feature-map term sums over the taps"),
     _column("threshold", REAL, "tau: features of smaller magnitude are zero at inference", unit="feature"),
-    _column("threshold_mode", LABEL, "`absolute`: tau; `relative`: tau x mean magnitude of each tap"),
+    _column(
+        "threshold_mode",
+        LABEL,
+        "unit of tau: `absolute`: a feature; `relative`: the mean magnitude of each tap; `share`: the share of each "
+        "tap's features that is zero; `error`: the error of the layer that reads the map; `budget`: the share of "
+        "effective macs that is left",
+    ),
     _column("weight_bits", INT, "bits of a weight; 32: not quantized", unit="bits"),
     _column("feature_map_bits", INT, "bits of a feature; 32: not quantized", unit="bits"),
     _column("calibration", LABEL, "how the ranges of quantizers are chosen; null: `minmax`", null=True),
@@ -254,7 +261,9 @@ POINTS = _table(
     _column("genotype", LABEL, "the derived architecture, as JSON"),
     _column("config", LABEL, "the complete trial configuration, as canonical JSON"),
     _column(
-        "taps", pa.list_(pa.field("item", _POINT_TAP, nullable=False)), "measurements of each feature-map tap"
+        "taps",
+        pa.list_(pa.field("item", _POINT_TAP, nullable=False)),
+        "measurements of each feature-map tap; `threshold`: features of smaller magnitude are zero",
     ),
     _column("versions", LABEL, "versions of the software that computed the point, as JSON"),
     _column(

@@ -43,6 +43,18 @@ class AttentionProduct(nn.Module):
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         return tapped @ value
 
+    @staticmethod
+    def explicit(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor,
+        change: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Return the product, computed from its probabilities, which ``change`` may replace; no tap is called."""
+        probabilities = _probabilities(query, key, bias)
+        return (probabilities if change is None else change(probabilities)) @ value
+
 
 def _probabilities(query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
     scores = (query * query.shape[-1] ** -0.5) @ key.mT

@@ -61,11 +61,15 @@ class FactorizedReduce(nn.Module):
         x = self.input(F.relu(x))
         if x.shape[1] < SAFE_CHANNELS and x.device.type == "cpu" and torch.is_grad_enabled():
             return self.join(*halves(x))
+        out: Tensor = self.bn(self.convolved(x))
+        return out
+
+    def convolved(self, x: Tensor) -> Tensor:
+        """Return both convolutions of the rectified and tapped input, concatenated, before the batch norm."""
         shifted = x[:, :, 1:, 1:]
         if x.shape[2] % 2 or x.shape[3] % 2:  # an odd side has one even pixel more: its partner is a zero
             shifted = F.pad(shifted, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        out: Tensor = self.bn(torch.cat([self.even(x), self.odd(shifted)], dim=1))
-        return out
+        return torch.cat([self.even(x), self.odd(shifted)], dim=1)
 
     def join(self, even: Tensor, odd: Tensor) -> Tensor:
         """Return the output of :meth:`forward`, given the :func:`halves` of the rectified and tapped input."""

@@ -44,7 +44,9 @@ def _holds(hint: object, kind: pa.DataType) -> bool:
         assert is_typeddict(hint)
         parts = {field.name: field.type for field in kind}
         hints = get_type_hints(hint)
-        return hints.keys() == parts.keys() and all(_holds(hints[name], parts[name]) for name in parts)
+        return hints.keys() == parts.keys() and all(
+            _holds(_without_none(hints[name]), kind) for name, kind in parts.items()
+        )
     if get_origin(hint) is Literal:
         hint = str
     if pa.types.is_dictionary(kind) or pa.types.is_string(kind):

@@ -8,7 +8,7 @@ from trials.config.base import Config
 from trials.config.data import DataConfig
 from trials.config.device import DeviceConfig
 from trials.config.feature_maps import FeatureMapsConfig
-from trials.config.ladder import LADDER_LISTS, LadderConfig, Rung
+from trials.config.ladder import LADDER_LISTS, SHARE_MODES, LadderConfig, Rung
 from trials.config.search import SearchConfig
 from trials.config.space import SpaceConfig
 from trials.config.train import TrainConfig
@@ -17,6 +17,7 @@ from trials.config.younger_fields import Added, continuing, of_record, with_youn
 
 __all__ = [
     "LADDER_LISTS",
+    "SHARE_MODES",
     "Added",
     "Config",
     "DataConfig",

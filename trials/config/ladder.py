@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from trials.config.base import Config, NonNegative
 from trials.config.younger_fields import Added
 
-Mode = Literal["absolute", "relative"]
+Mode = Literal["absolute", "relative", "share", "error", "budget"]
 Calibration = Literal["minmax", "percentile", "mse"]
 Correction = Literal["none", "bias"]
 Bits = Annotated[int, Field(ge=2, le=32)]
@@ -45,11 +45,14 @@ class LadderConfig(Config):
     """
 
     threshold: tuple[NonNegative, ...] = Field(default=(0.0, 0.02, 0.05, 0.1, 0.2), min_length=1)
-    """tau: features with magnitude below it are set to zero at inference; 0: no pruning. The unit is that of
-    ``threshold_mode``."""
+    """tau: features with magnitude below it are set to zero at inference; 0: no pruning, in every mode. The unit is
+    that of ``threshold_mode``."""
     threshold_mode: Modes = ("absolute",)
-    """Unit of tau. ``absolute``: a feature value; ``relative``: a multiple of each tap's mean |x|, measured on training
-    images before the evaluation. One mode, or a list of both."""
+    """Unit of tau. ``absolute``: a feature value; ``relative``: a multiple of each tap's mean |x|; ``share``: the share
+    of each tap's features that is zero; ``error``: the relative L2 error of the layer that reads the map (CETT);
+    ``budget``: the share of its effective macs that the whole network keeps, at the least error of its output. All but
+    ``absolute`` are measured on training images before the evaluation; the last three prune only maps that a
+    multiplication reads, and are at most 1. One mode, or a list."""
     weight_bits: tuple[Bits, ...] = Field(default=(32,), min_length=1)
     """Bits per weight: 2 to 8, or 32 for weights that are not quantized."""
     feature_map_bits: tuple[Bits, ...] = Field(default=(32,), min_length=1)
@@ -88,6 +91,11 @@ class LadderConfig(Config):
             for bits in of_field if isinstance(of_field, tuple) else (of_field,):
                 if bits is not None and 8 < bits < 32:
                     raise ValueError(f"`{name}` must be 2 to 8, or 32 for off, but got {bits}")
+        for mode in (mode for mode in self.threshold_mode if mode in SHARE_MODES):
+            if max(self.threshold) > 1:
+                raise ValueError(
+                    f"`threshold` must be at most 1 with mode {mode}, but got {max(self.threshold):g}"
+                )
         if min(*self.weight_bits, *self.feature_map_bits) == OFF:
             idle = {"calibration": ("minmax",), "outer_bits": None} | (
                 {} if any(self.threshold) else {"correction": ("none",)}
@@ -130,6 +138,8 @@ class LadderConfig(Config):
         ]
 
 
+SHARE_MODES = {"share", "error", "budget"}
+"""Modes in which calibration images decide on a threshold for each tap, by a share that is at most 1."""
 OFF = 32
 """Bits that mean no quantization."""
 LADDER_LISTS = {

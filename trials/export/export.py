@@ -107,6 +107,10 @@ def export_point(
     config, rung = _config(row), Rung.of_row(row)
     network, images, compute = _rebuild(config, stored)
     preparation = Preparation(network, calibration_batches(images, compute), compute)
+    known = {tap["tap"]: tap.get("threshold") for tap in row["taps"]}
+    thresholds = {name: threshold for name, threshold in known.items() if threshold is not None}
+    if thresholds:  # those that the point was measured with
+        preparation.freeze(rung, thresholds)
     card = card_of(row, images)
     example = torch.zeros(2, *images.shape, dtype=compute.dtype)
     _create(folder)

@@ -26,7 +26,7 @@ FLOAT_BITS = 32
 """Bits of a float32."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Deployed:
     """A network in evaluation mode with quantized weights, and their size under each codec.
 
@@ -129,7 +129,8 @@ def fold(network: nn.Module) -> None:
 def _fold_into(layer: nn.Module, bn: nn.Module, channels: slice | None = None) -> None:
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     assert isinstance(bn, BatchNorm)
-    weight, bias = fold_batch_norm(layer.weight, bn if channels is None else _part(bn, channels))
+    norm = bn if channels is None else _part(bn, channels)
+    weight, bias = fold_batch_norm(layer.weight, norm, layer.bias)
     layer.weight.copy_(weight)
     layer.bias = nn.Parameter(bias)
 

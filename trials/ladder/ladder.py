@@ -7,8 +7,8 @@ sizes under all codecs follow from the histograms. Without validation images, al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -86,17 +86,19 @@ class PassResult:
     Attributes:
         outcome: what is classified correctly, and the loss.
         effective_macs: mean per image, by the names of the columns (``trials.cost.effective``).
+        filters: what pruned and quantized the map of every tap.
         taps: counts of every tap, over all images.
     """
 
     outcome: Outcome
     effective_macs: dict[str, float]
-    taps: dict[str, TapCount] = field(default_factory=dict)
+    filters: Mapping[str, TapFilter]
+    taps: dict[str, TapCount]
 
 
 @torch.no_grad()
 def run_pass(
-    network: nn.Module, filters: dict[str, TapFilter], batches: Iterable[Batch], compute: Compute
+    network: nn.Module, filters: Mapping[str, TapFilter], batches: Iterable[Batch], compute: Compute
 ) -> PassResult:
     """Evaluate ``network`` on ``batches`` with pruned and quantized taps.
 
@@ -132,7 +134,7 @@ def run_pass(
             raise TrialError(f"every feature map must be finite, but {name} holds NaN or infinity")
     outcome = outcome_of(right, loss)
     means = {column: int(total) / outcome.images for column, total in zip(macs, totals, strict=True)}
-    return PassResult(outcome, means, counts)
+    return PassResult(outcome, means, filters, counts)
 
 
 def _counting_listener(
@@ -165,6 +167,7 @@ def _row(rung: Rung, result: PassResult, sizes: Sizes, deployed: Deployed, cost:
                 "sparsity": tap_zeros / tap_elements,
                 "mean_magnitude": magnitude / tap_elements,
                 "bytes": coded_bytes[name],
+                "threshold": result.filters[name].threshold,
             }
         )
         zeros, elements = zeros + tap_zeros, elements + tap_elements

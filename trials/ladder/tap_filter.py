@@ -89,13 +89,16 @@ class TapFilter:
     quantizer: AffineQuantizer
 
     @staticmethod
-    def of(rung: Rung, calibrated: Range, bits: int | None = None) -> TapFilter:
+    def of(
+        rung: Rung, calibrated: Range, bits: int | None = None, threshold: float | None = None
+    ) -> TapFilter:
         """Return the filter of a tap at a rung; ``relative`` thresholds are multiples of the tap's mean magnitude.
 
-        ``bits`` are those of the tap, if they are not those of the rung.
+        ``bits`` and ``threshold`` are those of the tap, if they do not follow from the rung alone.
         """
-        relative = rung.threshold_mode == "relative"
-        threshold = rung.threshold * (calibrated.mean_magnitude if relative else 1.0)
+        if threshold is None:
+            relative = rung.threshold_mode == "relative"
+            threshold = rung.threshold * (calibrated.mean_magnitude if relative else 1.0)
         return TapFilter(threshold, calibrated.quantizer(bits or rung.feature_map_bits, rung.calibration))
 
     def __call__(self, x: Tensor) -> Tensor:

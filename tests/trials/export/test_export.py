@@ -24,7 +24,7 @@ from trials.trial import run_trial
 
 SEEDS = {"darts": 3, "attention": 1}
 """The random architecture of this seed of the space `attention` contains attention."""
-CALIBRATED = {"calibration": "mse", "correction": "bias", "outer_bits": 6}
+CALIBRATED = {"threshold_mode": "share", "calibration": "mse", "correction": "bias", "outer_bits": 6}
 TAU = 0.03
 """Smaller than all attention probabilities of the 16 patches of a digit, larger than many other features."""
 

@@ -122,3 +122,22 @@ def test_a_corrected_layer_has_the_mean_output_of_the_unchanged_one(kind: str) -
     layers = [m for m in quantized.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert all(layer.bias is not None for layer in layers)
     assert all(tap.listener is None for tap in taps(reference).values())
+
+
+def test_folding_keeps_the_biases_of_a_corrected_network() -> None:
+    network = network_of("convolutions", torch.float64)
+    images = torch.randn(6, 1, 8, 8, dtype=torch.float64)
+    rung = Rung(
+        threshold=0.5,
+        threshold_mode="share",
+        weight_bits=32,
+        feature_map_bits=32,
+        codec="best",
+        correction="bias",
+    )
+    corrected = Preparation(network, [(images, torch.zeros(6))], COMPUTE).deployed(rung).network
+    with torch.no_grad():
+        before, plain = corrected(images), network(images)
+        fold(corrected)
+        torch.testing.assert_close(corrected(images), before, rtol=1e-9, atol=1e-9)
+    assert (before - plain).abs().max() > 1e-3
