@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -43,7 +43,12 @@ class TrialConfig(Config):
 
     @model_validator(mode="after")
     def _check_sizes(self) -> TrialConfig:
-        """Check the discrete network, which may differ from the supernet, and the partial channels of PC-DARTS."""
+        """Check the discrete network, which may differ from the supernet, and what the search cannot do."""
+        maps = self.feature_maps
+        if maps.weighting == "macs" and (maps.in_search or self.search.regularize_alphas):
+            raise ValueError(
+                "`feature_maps.weighting` must be equal if the search is regularized, but got macs"
+            )
         space = SPACES[self.space.name]
         check_fit(space, nodes=self.space.nodes, **self.network_sizes())
         if given := self.search.given():
@@ -123,7 +128,8 @@ class TrialConfig(Config):
         if self.feature_maps.regularization and (
             self.feature_maps.in_search or self.search.regularize_alphas
         ):
-            content["feature_maps"] = whole["feature_maps"]
+            maps = cast(Mapping[str, object], whole["feature_maps"])
+            content["feature_maps"] = {name: maps[name] for name in maps.keys() - {"schedule", "warm_up"}}
         return f"search-{_digest(content)}"
 
 

@@ -109,7 +109,7 @@ def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
     A copy of the network is traced in evaluation mode on the meta device: nothing is computed, and ``network`` is not
     modified. The live sets are those of the deployed form, with batch norms folded.
     """
-    meta_network = _meta_copy(network)
+    meta_network = meta_copy(network)
     image = torch.empty(1, *input_shape, device="meta")
     layers: list[LayerCost] = []
     with torch.no_grad(), _counting(meta_network, layers):
@@ -129,14 +129,15 @@ def count_cost(network: nn.Module, input_shape: tuple[int, ...]) -> Cost:
 
 def count_layers(module: nn.Module, x: Tensor) -> tuple[int, Tensor]:
     """Return the macs of ``module`` on the meta tensor ``x``, and its output, also a meta tensor."""
-    meta_module = _meta_copy(module)
+    meta_module = meta_copy(module)
     layers: list[LayerCost] = []
     with torch.no_grad(), _counting(meta_module, layers):
         out = meta_module(x)
     return sum(layer.macs for layer in layers), out
 
 
-def _meta_copy(module: nn.Module) -> nn.Module:
+def meta_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of ``module`` on the meta device, in evaluation mode: it computes shapes alone."""
     return deepcopy(module).to(device="meta", dtype=torch.float32).eval()
 
 

@@ -29,7 +29,12 @@ def check_taps(config: TrialConfig) -> None:
             nearest = get_close_matches(pattern, known, n=1, cutoff=0.0)
             hint = f"; the nearest tap is {nearest[0]!r}" if nearest else ""
             raise TapError(f"`feature_maps.taps` must match a feature map, but got {pattern!r}{hint}")
-    if not matching_taps(known, maps.taps, maps.measure):
+    matching = matching_taps(known, maps.taps, maps.measure)
+    if matching and maps.weighting == "macs" and all(known[name].waiting for name in matching):
+        raise TapError(
+            f"`feature_maps.weighting` macs needs a map that a multiplication reads, but got {', '.join(maps.taps)}"
+        )
+    if not matching:
         raise TapError(
             f"`{maps.measure}` needs a tap besides attention probabilities, but got {', '.join(maps.taps)}"
         )

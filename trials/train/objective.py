@@ -79,7 +79,7 @@ class Objective:
         network: returns logits.
         compute: precision of the forward pass.
         regularizer: collects the feature-map term at the taps of ``network``; None: no term.
-        weight: lambda; 0: no term.
+        weight: lambda; 0: no term. It may change afterwards, if it was not 0.
     """
 
     def __init__(

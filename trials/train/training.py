@@ -16,6 +16,7 @@ from trials.checkpointing.checkpoint import State
 from trials.checkpointing.record import EpochColumns, Phase
 from trials.config import TrialConfig
 from trials.cost.effective import EffectiveMacs
+from trials.cost.tap_macs import tap_macs
 from trials.data.augmentation import Augmentation
 from trials.data.batches import Batches
 from trials.data.image_set import Images
@@ -26,6 +27,7 @@ from trials.device.gradient_buckets import GradientBuckets
 from trials.device.graph import ReplayedStep, can_record
 from trials.device.parallel import Mesh
 from trials.feature_maps.regularization import Regularizer, TapStatistics
+from trials.feature_maps.schedule import share_of_lambda
 from trials.train.objective import Meter, Objective
 from trials.train.optimizers import cosine, load_state, set_rate, sgd
 
@@ -63,7 +65,8 @@ class Training(Phase):
         self.gradients = GradientBuckets(self.network.parameters(), mesh)
         maps = config.feature_maps
         regularized = maps.regularization > 0
-        self.regularizer = Regularizer.of(self.network, maps) if regularized else None
+        macs = tap_macs(self.network, images.shape) if maps.weighting == "macs" else None
+        self.regularizer = Regularizer.of(self.network, maps, macs) if regularized else None
         self.objective = Objective(self.network, compute, self.regularizer, maps.regularization)
         self.batches, self.validation_batches = self._split_batches(images)
         self.batch, self.meter = StaticBatch(self.batches), Meter(compute.device)
@@ -103,6 +106,11 @@ class Training(Phase):
         drop_path = DropPath(probability, self.mesh.rank, self.mesh.world_size)
         if drop_path != self.network.drop_path:
             self.network.drop_path = drop_path
+            self.step.forget()
+        maps = self.config.feature_maps
+        strength = maps.regularization * share_of_lambda(maps.schedule, maps.warm_up, epoch, self.epochs)
+        if strength != self.objective.weight:
+            self.objective.weight = strength
             self.step.forget()
         rate = cosine(self.config.train.learning_rate, 0.0, epoch, self.epochs)
         set_rate(self.optimizer, rate)

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from search_space import Network
-from search_space.feature_map import Listener, taps
+from search_space.feature_map import Listener, listening, taps
 from tests.trials.tiny import CPU, network_of
 from trials.config import LadderConfig, Rung
 from trials.cost.effective import EffectiveMacs
 from trials.data.batches import Batch
 from trials.device.compute import Compute
+from trials.export.portable import portable
 from trials.ladder.budget import Measured, Step, steps_of
 from trials.ladder.layer_error import layer_errors, linear_readers, read_taps
 from trials.ladder.preparation import Preparation
@@ -193,3 +194,17 @@ def test_frozen_thresholds_are_used_as_they_are() -> None:
     preparation = Preparation(network, batches(), COMPUTE)
     preparation.freeze(rung("budget", 0.5), dict.fromkeys(taps(network), 0.25))
     assert {f.threshold for f in preparation.filters(rung("budget", 0.5)).values()} == {0.25}
+
+
+def test_an_export_with_the_thresholds_of_the_point_computes_the_same() -> None:
+    network = network_of("attention", torch.float64, cells=1)
+    at = rung("share", 0.5).model_copy(update={"weight_bits": 4, "feature_map_bits": 4, "correction": "bias"})
+    measured, exported = (Preparation(network, batches(), COMPUTE) for _ in range(2))
+    filters, deployed = measured.filters(at), measured.deployed(at).network
+    exported.freeze(at, {name: filter_.threshold for name, filter_ in filters.items()})
+    images, _ = batches()[0]
+    with torch.no_grad():
+        with listening(deployed, filters):
+            expected = deployed(images)
+        assert torch.equal(portable(exported, at)(images), expected)
+        assert not torch.equal(network(images), expected)

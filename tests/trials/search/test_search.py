@@ -22,7 +22,9 @@ from trials.cost.cost import count_cost, count_layers
 from trials.data.batches import Batch
 from trials.device.compute import Compute
 from trials.device.parallel import Mesh
-from trials.feature_maps.regularization import Regularizer, TapStatistics, hoyer, l1
+from trials.feature_maps.measures import FUSED, MEASURES, hoyer, l1
+from trials.feature_maps.regularization import Regularizer, TapStatistics
+from trials.feature_maps.schedule import share_of_lambda
 from trials.search.darts import AlphaStep, FirstOrder
 from trials.search.darts_second_order import SecondOrder
 from trials.search.expected_macs import ExpectedMacs
@@ -265,7 +267,40 @@ def test_gradients_of_the_measures_by_finite_differences() -> None:
     assert torch.equal(zero.grad, torch.zeros(1, 4))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("measure", ["l1", "hoyer"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("measure", MEASURES)
+def test_hand_written_gradients_are_those_of_the_formula(measure: str, dtype: torch.dtype) -> None:
+    wide = torch.randn(3, 12, 5, 4, dtype=torch.float64)
+    wide[:, :3] = 0.0
+    maps = {
+        "channels first": wide,
+        "channels last": wide.contiguous(memory_format=torch.channels_last),
+        "rectified": wide.relu(),
+        "part of a map": wide.chunk(3, dim=1)[1],
+        "tokens": wide.flatten(2).mT,
+    }
+    rtol, atol = (1e-5, 1e-7) if dtype == torch.float32 else (1e-12, 1e-15)
+    for name, x in maps.items():
+        exact = x.clone().requires_grad_()
+        (3 * MEASURES[measure](exact) + exact.sin().sum()).backward()
+        fast = x.to(dtype).detach().requires_grad_()
+        out, measured = FUSED[measure].apply(fast, name == "rectified")
+        (3 * measured + out.sin().sum()).backward()
+        torch.testing.assert_close(measured.double(), MEASURES[measure](x), rtol=rtol, atol=atol)
+        assert exact.grad is not None
+        assert fast.grad is not None
+        reached = x != 0 if name == "rectified" else torch.ones_like(x, dtype=torch.bool)
+        torch.testing.assert_close(
+            fast.grad.double()[reached], exact.grad[reached], rtol=rtol, atol=atol, msg=name
+        )
+
+
+def test_tl1_is_l1_for_small_features_and_saturates() -> None:
+    x = torch.tensor([1e-9, -1e-9, 1e9, -1.0], dtype=torch.float64)
+    assert [float(MEASURES["tl1"](one)) for one in x] == pytest.approx([2e-9, 2e-9, 2.0, 1.0])
+
+
+@pytest.mark.parametrize("measure", ["l1", "hoyer", "tl1"])
 def test_the_term_is_the_sum_over_the_matching_taps(measure: str) -> None:
     network = network_of("attention")
     images = torch.randn(3, 1, 8, 8)
@@ -282,6 +317,7 @@ def test_the_term_is_the_sum_over_the_matching_taps(measure: str) -> None:
     formula: dict[str, Callable[[Tensor], Tensor]] = {
         "l1": lambda x: x.abs().mean(),
         "hoyer": lambda x: torch.stack([m.abs().sum() ** 2 / (m**2).sum() / m.numel() for m in x]).mean(),
+        "tl1": lambda x: (2 * x.abs() / (1 + x.abs())).mean(),
     }
     torch.testing.assert_close(term, sum(formula[measure](x) for x in seen))
 
@@ -303,6 +339,44 @@ def test_the_term_of_a_pass_does_not_include_the_previous_pass() -> None:
         assert objective((images, labels)).item() == objective((images, labels)).item()
         cross_entropy = F.cross_entropy(network(images), labels)
         torch.testing.assert_close(objective((images, labels)), cross_entropy + 0.5 * regularizer.term())
+
+
+def test_macs_do_not_weight_the_term_of_a_search() -> None:
+    for blocks in (
+        {"feature_maps": {"weighting": "macs", "in_search": True}},
+        {"feature_maps": {"weighting": "macs"}, "search": {"regularize_alphas": True}},
+    ):
+        with pytest.raises(ValueError, match=r"`feature_maps\.weighting` must be equal if the search"):
+            tiny_config(**blocks)
+
+
+def test_lambda_follows_its_schedule_in_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = {"regularization": 0.4, "schedule": "linear", "warm_up": 0.5}
+    config = tiny_config(feature_maps=maps, train={"epochs": 4})
+    training = Training(config, network_of().genotype, images_of(config), compute_of(config), Mesh())
+    weights = []
+    for epoch in range(4):
+        training.run_epoch(epoch)
+        weights.append(training.objective.weight)
+    assert weights == pytest.approx([0.0, 0.0, 0.2, 0.4])
+    assert training.regularizer is not None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warm_up", "shares"),
+    [
+        ("constant", 0.0, [1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("constant", 0.4, [0.0, 0.0, 1.0, 1.0, 1.0]),
+        ("linear", 0.0, [0.2, 0.4, 0.6, 0.8, 1.0]),
+        ("sine", 0.2, [0.0, 0.146447, 0.5, 0.853553, 1.0]),
+        ("stages", 0.0, [0.25, 0.5, 0.75, 1.0, 1.0]),
+    ],
+)
+def test_schedules_rise_from_the_warm_up_to_all_of_lambda(
+    schedule: str, warm_up: float, shares: list[float]
+) -> None:
+    found = [share_of_lambda(schedule, warm_up, epoch, 5) for epoch in range(5)]
+    assert found == pytest.approx(shares, abs=1e-6)
 
 
 @pytest.mark.parametrize("phase", ["search", "train"])
