@@ -126,7 +126,11 @@ def conduct(
     view = open_view(monitor, console)
     try:
         view.say("starting Ray" if address is None else f"connecting to Ray at {address}")
-        with ray_session(address, view.say) as nodes, listening(view.warn) as requests:
+        with (
+            listening(view.warn),  # Ray replaces a handler when it starts
+            ray_session(address, view.say) as nodes,
+            listening(view.warn) as requests,
+        ):
             from orchestrator.ray_backend import nodes as node_checks  # loads Ray
 
             plan = make_plan(sweep, directory, nodes, check_data=check_data and address is not None)

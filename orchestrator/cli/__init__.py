@@ -61,6 +61,7 @@ for command in (plan, launch, status, front, compare, report, export, log, optun
 
 def main() -> None:
     """Run the command line. A fault of the user or the site ends it with exit status 2 and a line for each fault."""
+    _open_closed_streams()
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
@@ -79,6 +80,12 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Send to nowhere what is printed to an output that is closed, as by ``shrinksweep plan sweep.yaml >&-``."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
 def _fault_lines(error: Exception) -> list[str] | None:

@@ -95,6 +95,9 @@ def ray_session(
             ray.init(address=address or "local", log_to_driver=False, logging_level="error", **options)
     except LaunchError:
         raise
+    except SystemExit:  # what Ray's own handler makes of SIGTERM
+        notify("SIGTERM: stopping")
+        raise KeyboardInterrupt from None
     except Exception as error:  # of many classes, by cause
         what = f"be reachable at {address}" if address else "start on this machine"
         raise LaunchError(f"Ray must {what}, but {one_line(error)}") from None

@@ -2,7 +2,7 @@
 
 While trials run, the first request ends the launch in order: each trial ends after its current epoch, which is then on
 storage, and the lease is released. Before and after that, and at the second request, the launch ends at once. Ray's own
-handler would abort the process at SIGTERM, so these handlers are installed after Ray has started.
+handler would abort the process at SIGTERM, so these handlers are installed again after Ray has started.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ SCRIPT = r"""
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)").matches;
   const plots = [...document.querySelectorAll("[data-picture]")];
-  const PAPER = { width: 680, height: 340 };  // CSS pixels: two pictures fit on a page of A4 or letter
+  const PAPER = { width: 680, height: 290 };  // CSS pixels: two pictures with long captions fit on a page
   const UNWANTED = ["sendChartToCloud", "select2d", "lasso2d", "autoScale2d"];
   let printing = false, opened = [];
 

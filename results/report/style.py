@@ -68,11 +68,14 @@ footer { color: var(--muted); font-size: .85rem; padding-bottom: 2rem; }
   body { font-size: 9pt; }
   nav, .controls, .picked, .modebar, .network details, .copy { display: none; }
   h2, h3 { break-after: avoid; }
-  section { border: 0; padding: 0; }
+  section { border: 0; padding: 0; margin-bottom: .6rem; }
   figure, tr { break-inside: avoid; }
   figcaption, p { max-width: none; }
+  figure { margin-bottom: .4rem; }
+  .numbers { grid-template-columns: repeat(5, 1fr); gap: .4rem; }
+  .numbers dd { font-size: 1.1rem; }
   .scroll { overflow: visible; background: none; }
-  .plot, .plot.wide { min-width: 0; min-height: 340px; }
+  .plot, .plot.wide { min-width: 0; min-height: 290px; }
   .networks { display: grid; grid-template-columns: 1fr 1fr; gap: .6rem; }
   .network { padding: .4rem; break-inside: avoid; }
   .cells { flex-wrap: nowrap; }

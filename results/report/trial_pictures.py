@@ -79,7 +79,12 @@ def curves_section(material: Material) -> Section:
     title, progress = "Learning curves", with_unique_keys(material.progress)
     values = [name for name in CURVES if len(progress) and progress[name].notna().any()]
     if not values:
-        return Section("curves", title, [placeholder("No trial has finished an epoch yet.")])
+        begun = (
+            "The run holds no epochs of its trials."
+            if len(material.points)
+            else "No trial has finished an epoch yet."
+        )
+        return Section("curves", title, [placeholder(begun)])
     trials = with_unique_keys(material.trials)
     swept = [name for name in map(column_of_path, material.run.swept()) if name in trials.columns]
     figures = {}

@@ -178,11 +178,17 @@ def test_every_heading_of_a_table_is_a_name_of_its_column() -> None:
         assert column_of_path("_".join(heading.split())) == column
 
 
-def test_a_reader_that_has_enough_of_a_front_is_no_error(runs: Path) -> None:
-    code = "import sys; sys.argv[1:] = ['front', 'runs/digits']; from orchestrator.cli import main; main()"
-    shell = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} | true; exit ${{PIPESTATUS[0]}}"
+@pytest.mark.parametrize(
+    ("run", "redirection", "status"),
+    [("digits", "| true", 1), ("digits", ">&-", 0), ("none", "2>&-", 2)],
+)
+def test_an_output_that_is_closed_is_no_traceback(
+    runs: Path, run: str, redirection: str, status: int
+) -> None:
+    code = f"import sys; sys.argv[1:] = ['front', 'runs/{run}']; from orchestrator.cli import main; main()"
+    shell = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {redirection}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=100)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (status, "")
 
 
 def test_compare_says_what_python_says(capsys: pytest.CaptureFixture[str]) -> None:

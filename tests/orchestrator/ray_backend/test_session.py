@@ -113,6 +113,19 @@ def test_whatever_ray_raises_is_one_line(error: Exception, monkeypatch: pytest.M
     assert "\n" not in str(caught.value)
 
 
+def test_a_request_to_end_while_ray_starts_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def end(**options: object) -> None:
+        raise SystemExit(15)
+
+    said: list[str] = []
+    monkeypatch.setattr(ray, "init", end)
+    with pytest.raises(KeyboardInterrupt), ray_session(None, said.append):
+        pass
+    assert said == ["SIGTERM: stopping"]
+
+
 def test_tune_saves_nothing_of_the_hooks_that_know_the_run_directory() -> None:
     from orchestrator.ray_backend.tune_adapters import Halt, Housekeeping, LedgerScheduler, LedgerSearch
 

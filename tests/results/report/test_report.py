@@ -476,6 +476,10 @@ def test_on_paper_nothing_is_cut_off_and_every_picture_is_there(browser: Browser
     for name in ("front", "fronts", "sparsity", "hypervolume", "attainment", "parallel", "curves"):
         browser.wait(DRAWN.format(name=name))
     assert browser.value("document.documentElement.scrollWidth") <= 720
+    figures = "[...document.querySelectorAll('figure:has([data-picture])')]"
+    assert (
+        browser.value(f"Math.max(...{figures}.map((figure) => figure.offsetHeight))") <= 450
+    )  # two on a page
     quiet(browser, file)
     browser.call("Emulation.setEmulatedMedia", media="")
 
