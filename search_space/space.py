@@ -37,7 +37,7 @@ class Skeleton:
 
     def reduction_cells(self, cells: int) -> frozenset[int]:
         """Return the indices of the reduction cells in a stack of ``cells`` cells."""
-        return frozenset(int(cells * fraction) for fraction in self.reductions)
+        return frozenset(cells * part.numerator // part.denominator for part in self.reductions)
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,7 @@ def check_fit(
             f"`cells` must leave room for a normal cell beside the {len(reductions)} reductions of {space.name}, "
             f"but got cells={cells}"
         )
-    for width in dict.fromkeys(
-        stage_widths(space, cells=cells, channels=channels, width_growth=width_growth)
-    ):
+    for width in _distinct_widths(space, cells, channels, width_growth):
         if not 1 <= width <= MAX_WIDTH:
             raise SpaceError(
                 f"a cell must have 1 to {MAX_WIDTH:,} channels, but got {width:g} with channels={channels}, "
@@ -217,5 +215,16 @@ def stage_widths(space: SearchSpace, *, cells: int, channels: int, width_growth:
     widths, width = [], channels
     for index in range(cells):
         width *= 2 if index in reductions else 1
-        widths.append(round(min(width * width_growth, 1e18)))
+        widths.append(_grown(width, width_growth))
     return widths
+
+
+def _distinct_widths(space: SearchSpace, cells: int, channels: int, width_growth: float) -> list[int]:
+    """Return what ``stage_widths`` returns, each width once: plans look at thousands of deep networks."""
+    reductions = space.skeleton.reduction_cells(cells)
+    doublings = range(1 if 0 in reductions else 0, len(reductions) + 1)
+    return list(dict.fromkeys(_grown(channels * 2**k, width_growth) for k in doublings))
+
+
+def _grown(width: int, factor: float) -> int:
+    return round(min(width * factor, 1e18))

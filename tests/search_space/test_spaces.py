@@ -21,7 +21,7 @@ from search_space import (
     Supernet,
     register,
 )
-from search_space.space import check_fit, stage_widths
+from search_space.space import MAX_WIDTH, check_fit, stage_widths
 from trials import count_cost
 from trials.search.expected_macs import ExpectedMacs
 
@@ -43,6 +43,16 @@ def test_widths_double_at_reductions_and_grow_by_the_factor() -> None:
     assert stage_widths(SPACES["darts"], cells=6, channels=8, width_growth=1.0) == [8, 8, 16, 16, 32, 32]
     assert stage_widths(SPACES["darts"], cells=3, channels=8, width_growth=1.5) == [12, 24, 48]
     assert stage_widths(SPACES["attention"], cells=3, channels=8, width_growth=1.0) == [8, 8, 8]
+
+
+@pytest.mark.parametrize("cells", [3, 1000])
+def test_the_cells_of_every_stage_must_fit(cells: int) -> None:
+    sizes = SIZES | {"cells": cells}
+    check_fit(SPACES["darts"], **sizes | {"channels": MAX_WIDTH // 4})
+    check_fit(SPACES["attention"], **sizes | {"channels": MAX_WIDTH})
+    for channels in (MAX_WIDTH // 2, 0):
+        with pytest.raises(SpaceError, match="a cell must have 1 to 16,777,216 channels, but got"):
+            check_fit(SPACES["darts"], **sizes | {"channels": channels})
 
 
 @pytest.mark.parametrize(
