@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 RECOUNT_EVERY_S = 5.0
 REQUEST_AFTER_S = 5.0
-"""How long the cluster must have been full before one more trial requests resources."""
+"""How long the cluster must have been full, without the end of a trial, before one more trial requests resources."""
 
 
 class Capacity:
@@ -28,6 +28,7 @@ class Capacity:
         self._clock = clock
         self._counted_at = clock()
         self._full_since: float | None = None
+        self._taken = 0
         self.total = count()
 
     def recount(self) -> None:
@@ -38,10 +39,10 @@ class Capacity:
 
     def has_room(self, taken: int) -> bool:
         """Return whether another trial may be handed to Tune, which has ``taken`` trials already."""
-        now = self._clock()
+        now, before, self._taken = self._clock(), self._taken, taken
         if taken < self.total:
             self._full_since = None
             return True
-        if self._full_since is None:
+        if self._full_since is None or taken < before:
             self._full_since = now
         return taken == self.total and now - self._full_since >= REQUEST_AFTER_S

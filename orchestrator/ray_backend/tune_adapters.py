@@ -28,7 +28,7 @@ from orchestrator.conductor.capacity import Capacity
 from orchestrator.conductor.conductor import Conductor
 from orchestrator.ray_backend.gang import run_attempt, why_it_died
 from orchestrator.ray_backend.job import WAITING, Job
-from orchestrator.ray_backend.tune_private import forget_finished
+from orchestrator.ray_backend.tune_private import forget_finished, next_to_start
 from results import LedgerEntry
 from results.errors import one_line
 from results.record_types import JsonObject
@@ -189,6 +189,11 @@ class LedgerScheduler(_NotSaved, FIFOScheduler):  # type: ignore[misc]
             self.conductor.monitor.waits(index, str(result[WAITING]))
             return True
         return index is None or self.conductor.reported(index, result)
+
+    @override
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        controller = self._search.controller
+        return None if controller is None else next_to_start(controller)
 
     @override
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:

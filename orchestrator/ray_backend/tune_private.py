@@ -9,6 +9,7 @@ import shutil
 
 from ray.experimental import internal_kv
 from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 
 CHECKED_WITH = "2.60.0"
 """The version of Ray for which the private names were last checked."""
@@ -35,6 +36,17 @@ def forget_finished(controller: TuneController, at_least: int = 50) -> None:
     for trial in finished:
         controller._trial_metadata.pop(trial.trial_id, None)
         shutil.rmtree(trial.local_path, ignore_errors=True)
+
+
+def next_to_start(controller: TuneController) -> Trial | None:
+    """Return the first trial for which Tune has not requested a process yet, or else the first that waits for one.
+
+    Tune itself takes the first that waits. A free process then gets a trial whose own process is about to start, which
+    is cancelled, and so on: trials shorter than the start of a process would all run in one.
+    """
+    waiting = [trial for trial in controller._trials if trial.status == Trial.PENDING]
+    new = (trial for trial in waiting if trial not in controller._trial_to_actor)
+    return next(new, waiting[0] if waiting else None)
 
 
 NAMESPACE = "shrinksweep"

@@ -43,6 +43,19 @@ def test_short_trials_never_have_one_more_waiting() -> None:
         assert capacity.has_room(1)
 
 
+def test_after_a_slow_start_short_trials_have_none_waiting_either() -> None:
+    world = World(2)
+    capacity = Capacity(world.count, world.clock)
+    assert not capacity.has_room(2)
+    world.now = REQUEST_AFTER_S  # the processes are still starting
+    assert capacity.has_room(2)
+    assert not capacity.has_room(3)
+    world.now += 0.1
+    assert not capacity.has_room(2)  # a trial has ended, and the waiting one took its place
+    world.now += 0.1
+    assert capacity.has_room(1)
+
+
 def test_nodes_that_join_or_leave_are_noticed_without_counting_every_time() -> None:
     world = World(1)
     capacity = Capacity(world.count, world.clock)

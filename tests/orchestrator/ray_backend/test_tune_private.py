@@ -16,7 +16,7 @@ from ray.tune.experiment import Trial
 
 import orchestrator
 from orchestrator.ray_backend import tune_private
-from orchestrator.ray_backend.tune_private import CHECKED_WITH, forget_finished
+from orchestrator.ray_backend.tune_private import CHECKED_WITH, forget_finished, next_to_start
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
@@ -49,6 +49,19 @@ def test_ray_still_has_every_private_attribute(controller: TuneController) -> No
         f"Ray {ray.__version__} no longer has {', '.join(gone)}, which Ray {CHECKED_WITH} had: "
         "adapt orchestrator/ray_backend/tune_private.py, and set CHECKED_WITH there"
     )
+
+
+def test_a_trial_whose_process_is_starting_keeps_it_as_long_as_there_is_another(
+    controller: TuneController,
+) -> None:
+    assert next_to_start(controller) is None
+    running, starting, new, newer = trials = [Trial("trial", stub=True) for _ in range(4)]
+    controller._trials += trials
+    running.status = Trial.RUNNING
+    controller._trial_to_actor[starting] = object()
+    assert next_to_start(controller) is new
+    controller._trial_to_actor |= {new: object(), newer: object()}
+    assert next_to_start(controller) is starting
 
 
 def test_finished_trials_are_forgotten_and_others_kept(controller: TuneController, tmp_path: Path) -> None:
