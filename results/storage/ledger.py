@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -73,13 +74,15 @@ class LedgerEntry(BaseModel):
         return str(self.failures[-1]) if self.failures else None
 
     def to_json(self) -> str:
-        """Return the entry as JSON text.
+        """Return the entry as JSON text, with a line for each field and for each block of the configuration.
 
         Raises:
             ResultsError: JSON cannot hold one of the values.
         """
+        fields = self.model_dump()
         try:
-            return json.dumps(self.model_dump(), indent=1, allow_nan=False) + "\n"
+            config = _lines(_texts(fields["config"]), 2)
+            return _lines(_texts({**fields, "config": None}) | {'"config"': config}, 1) + "\n"
         except (TypeError, ValueError) as error:
             raise ResultsError(
                 f"a ledger entry must be plain JSON, but trial {self.index}: {error}"
@@ -168,6 +171,23 @@ class Ledger:
             return entry
 
         return self.files.read(path, load)
+
+
+def _texts(content: JsonObject) -> dict[str, str]:
+    return {_to_json(name): _to_json(value) for name, value in content.items()}
+
+
+def _lines(members: Mapping[str, str], depth: int) -> str:
+    """Return an object as JSON text with one line a member, at an indent of ``depth``."""
+    start = "\n" + " " * depth
+    return (
+        "{"
+        + ",".join(f"{start}{name}: {text}" for name, text in members.items())
+        + (start[:-1] + "}" if members else "}")
+    )
+
+
+_to_json = json.JSONEncoder(allow_nan=False).encode
 
 
 def _refuse_constant(name: str) -> object:

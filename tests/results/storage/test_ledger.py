@@ -23,6 +23,13 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     assert LedgerEntry.from_json(ENTRY.to_json()) == ENTRY
 
 
+def test_an_entry_has_a_line_for_each_block() -> None:
+    lines = ENTRY.to_json().splitlines()
+    assert lines[4:7] == [' "config": {', '  "space": {"s": 2}', " },"]
+    assert len(lines) == 11
+    assert LedgerEntry.from_json(json.dumps(json.loads(ENTRY.to_json()), indent=1)) == ENTRY
+
+
 def test_fields_of_a_later_version_are_kept() -> None:
     text = ENTRY.to_json().replace('"seed": 3', '"seed": 3, "priority": 9')
     text = text.replace('"kind": "MemoryError"', '"kind": "MemoryError", "host": "node-1"')
