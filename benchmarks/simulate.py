@@ -3,9 +3,10 @@
 The objects are those of a launch (``Proposals``, ``Halving``); only the clock and the trials are simulated. Four
 trials run at a time, and an epoch takes one unit of time. Without halving a trial takes 200 epochs. With halving it
 reports after 12; the table's values after 12 epochs are those of separate, annealed trainings, so a trial that goes on
-takes 12 + 200. The headline is the strategy of the defaults, random search with halving by thirds. Objectives:
-CIFAR-10 validation accuracy after 200 epochs (max) and macs (min). The hypervolume is that of the fully trained trials,
-as a fraction of the whole table's; its reference point is an accuracy of 60% and 1.01 x the largest macs.
+takes 12 + 200. The headline is random search, the default searcher, with the default settings of halving, which is off
+by default: the best third goes on. Objectives: CIFAR-10 validation accuracy after 200 epochs (max) and macs (min). The
+hypervolume is that of the fully trained trials, as a fraction of the whole table's; its reference point is an accuracy
+of 60% and 1.01 x the largest macs.
 
 The table is read from ``$SHRINKSWEEP_DATA/nasbench201.parquet``, and is not part of this project.
 """
