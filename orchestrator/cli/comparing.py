@@ -80,6 +80,7 @@ def compare(
     """
     from orchestrator.cli.output import format_of, show_table, write_frame
     from orchestrator.errors import OrchestratorError
+    from results.pareto.no_front import why_no_front
 
     form = format_of(form, output)
     check_choice("--format", form, ("table", "csv", "json", "parquet", "xlsx"))
@@ -93,9 +94,13 @@ def compare(
     compared = first.compare(
         second, maximize or None, minimize or None, where=where, reference=reference_point
     )
-    for name, column in ((a, "a"), (b, "b")):
+    for name, column, run in ((a, "a", first), (b, "b", second)):
         if not compared.loc["points", column]:
-            raise OrchestratorError(f"a comparison needs points with all objectives, but {name} has none")
+            constraints = () if maximize or minimize else run.constraints()
+            why = f": {why_no_front(run.points(), run.objectives(), constraints)}" if constraints else ""
+            raise OrchestratorError(
+                f"a comparison needs points with all objectives, but {name} has none{why}"
+            )
     for remark in _data_remarks({a: first, b: second}):
         typer.echo(f"note: {remark}", err=True)
     if form == "table":
