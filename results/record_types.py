@@ -57,6 +57,7 @@ class PointRow(TypedDict):
     algorithm: str
     search_epochs: int
     train_epochs: int
+    finetune_epochs: NotRequired[int | None]
     regularization: float
     measure: str
     threshold: float
@@ -161,3 +162,8 @@ class TrialRow(TypedDict):
     elapsed_s: float
     host: str | None
     last_at: datetime | None
+
+
+def epochs_of(point: PointRow) -> int:
+    """Return the epochs of all phases of the trial of a point."""
+    return point["search_epochs"] + point["train_epochs"] + (point["finetune_epochs"] or 0)

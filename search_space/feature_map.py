@@ -63,12 +63,20 @@ def taps(network: nn.Module) -> dict[str, FeatureMap]:
 
 @contextmanager
 def listening(network: nn.Module, listeners: Mapping[str, Listener]) -> Iterator[None]:
-    """Attach ``listeners`` (by tap name) for the duration of a ``with`` block."""
+    """Attach ``listeners`` (by tap name) for the duration of a ``with`` block.
+
+    Inside another such block, a tap's new listener receives what the earlier one returns.
+    """
     named = taps(network)
+    earlier = {name: named[name].listener for name in listeners}
     for name, listener in listeners.items():
-        named[name].listener = listener
+        named[name].listener = _after(earlier[name], listener)
     try:
         yield
     finally:
-        for name in listeners:
-            named[name].listener = None
+        for name, listener_before in earlier.items():
+            named[name].listener = listener_before
+
+
+def _after(first: Listener | None, second: Listener) -> Listener:
+    return second if first is None else lambda x: second(first(x))

@@ -137,6 +137,7 @@ def trial_columns(config: TrialConfig, context: TrialContext, record: Record, ne
         "algorithm": config.search.algorithm,
         "search_epochs": config.search_epochs,
         "train_epochs": config.train.epochs,
+        "finetune_epochs": config.epochs - config.search_epochs - config.train.epochs,
         "regularization": config.feature_maps.regularization,
         "measure": config.feature_maps.measure,
         "search_peak_bytes": record.search_peak_bytes(),
@@ -148,7 +149,7 @@ def trial_columns(config: TrialConfig, context: TrialContext, record: Record, ne
         "numerics": config.device.numerics(),
         "host": socket.gethostname(),
         "search_s": record.seconds("search"),
-        "train_s": record.seconds("train"),
+        "train_s": record.seconds("train") + record.seconds("finetune"),
     }
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
 from search_space import Genotype, Network
-from trials.checkpointing import checkpoint, shared_search
+from trials.checkpointing import checkpoint, shared_search, stages
 from trials.checkpointing.checkpoint import State
 from trials.checkpointing.record import Phase, Record, same_images
 from trials.config import Rung, TrialConfig
@@ -24,7 +25,15 @@ from trials.device.compute import Compute
 from trials.device.memory import giving_back_memory
 from trials.device.parallel import Mesh, local_device, process_group
 from trials.errors import TrialError
-from trials.points import Columns, measure_latency, measure_points, point_rows, trial_columns
+from trials.finetune.finetuning import Finetuning
+from trials.points import (
+    Columns,
+    calibration_batches,
+    measure_latency,
+    measure_points,
+    point_rows,
+    trial_columns,
+)
 from trials.search.feasibility import check_cost, check_reach
 from trials.search.no_search import given_genotype
 from trials.search.search import Search
@@ -56,11 +65,8 @@ def run_trial(config: TrialConfig, context: TrialContext) -> None:
         mesh.require_agreement("images", images.identity)
         record = Record.open(config, context, mesh, images.fingerprint)
         check_reach(config, images.shape, images.classes, context.constraints)
-        genotype = _search(config, images, compute, mesh, record)
-        check_cost(config, genotype, images, context.constraints)
-        network = _train(config, genotype, images, compute, mesh, record)
+        network = _train(config, images, compute, mesh, record)
     if context.rank == 0:
-        context.directory.write_network(key, checkpoint.pack(_network_state(network, images)))
         shared = trial_columns(config, context, record, network)
         rungs = config.ladder.rungs()
         measured = measure_points(config, rungs, network, images, compute)
@@ -112,9 +118,9 @@ def load_network(config: TrialConfig, stored: State, images: Images) -> Network:
 
 
 def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, record: Record) -> Genotype:
-    """Return the genotype: given, of a shared search, or of a new search; of the checkpoint once the training runs."""
-    if record.state is not None and record.state["phase"] == Training.name:
-        return Genotype.from_json(record.state[Training.name]["genotype"])
+    """Return the genotype: given, of a shared search, or of a new search; of the checkpoint once the search is over."""
+    if record.state is not None and record.state["phase"] != Search.stage:
+        return Genotype.from_json(record.state[record.state["phase"]]["genotype"])
     if (genotype := given_genotype(config) or shared_search.load(record)) is not None:
         return genotype
     torch.manual_seed(seed_of(config.seed, Purpose.SEARCH, config.streams))
@@ -123,19 +129,55 @@ def _search(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, r
     return search.genotype()
 
 
-def _train(
-    config: TrialConfig, genotype: Genotype, images: Images, compute: Compute, mesh: Mesh, record: Record
-) -> Network:
-    """Train the discrete network from scratch. Its weights have a seed of their own, so the search may be skipped."""
-    torch.manual_seed(seed_of(config.seed, Purpose.TRAINING, config.streams))
-    training = Training(config, genotype, images, compute, mesh)
-    _run_epochs(training, record, compute)
-    return training.network
+def _train(config: TrialConfig, images: Images, compute: Compute, mesh: Mesh, record: Record) -> Network:
+    """Run the search and the stages after it; return the network. What any trial has stored is not run again.
+
+    Raises:
+        InfeasibleError: the architecture breaks a constraint.
+    """
+    sequence, network, first = config.stages(), None, record.position
+    if (found := stages.load_last(record, sequence)) is not None:
+        position, stored = found
+        network, first = load_network(sequence[position], stored, images), position + 1
+        compute.place(network)
+    genotype = network.genotype if network else _search(config, images, compute, mesh, record)
+    check_cost(config, genotype, images, record.context.constraints)
+    for position, stage in enumerate(sequence[first:], first):
+        phase = _phase(stage, position, genotype, network, images, compute, mesh)
+        _run_epochs(phase, record, compute, at_end=partial(_store, record, stage, phase.network, images))
+        network = phase.network
+    assert network is not None, "a trial has at least one stage"
+    return network
 
 
-def _run_epochs(
-    phase: Phase, record: Record, compute: Compute, at_end: Callable[[], None] = lambda: None
-) -> None:
+def _phase(
+    stage: TrialConfig,
+    position: int,
+    genotype: Genotype,
+    before: Network | None,
+    images: Images,
+    compute: Compute,
+    mesh: Mesh,
+) -> Training:
+    """Return the phase of a stage. The weights of a training have a seed of their own, so the search may be skipped.
+
+    ``before`` is the network of the stage before; None if that of a checkpoint will be restored.
+    """
+    purpose = Purpose.FINETUNING if position else Purpose.TRAINING
+    torch.manual_seed(seed_of(stage.seed, purpose, stage.streams))
+    if not position:
+        return Training(stage, genotype, images, compute, mesh)
+    network = build_network(stage, genotype, images)
+    if before is not None:
+        network.load_state_dict(before.state_dict())
+    return Finetuning(stage, network, images, compute, mesh, calibration_batches(images, compute))
+
+
+def _store(record: Record, stage: TrialConfig, network: Network, images: Images) -> None:
+    stages.store(record, stage, _network_state(network, images))
+
+
+def _run_epochs(phase: Phase, record: Record, compute: Compute, at_end: Callable[[], None]) -> None:
     """Run the remaining epochs of a phase, and record each of them.
 
     ``at_end`` is called after the last, before it is reported: whoever stops the trial there finds the phase complete.
@@ -167,5 +209,4 @@ def _network_state(network: Network, images: Images) -> State:
         "network": network.state_dict(),
         "class_names": list(images.class_names),
         "input": {"shape": list(images.shape), "mean": images.mean.tolist(), "std": images.std.tolist()},
-        "data": images.fingerprint,
     }

@@ -13,7 +13,7 @@ from orchestrator.conductor import transitions
 from orchestrator.conductor.front_keeper import FrontKeeper
 from orchestrator.conductor.monitor import Monitor
 from orchestrator.conductor.observations import Observation, read_observations
-from orchestrator.conductor.shared_searches import SharedSearches
+from orchestrator.conductor.shared_work import SharedWork
 from orchestrator.conductor.stalls import Stalls
 from orchestrator.conductor.standing import Standing
 from orchestrator.conductor.time_estimate import Spent, mean_spent, search_share
@@ -29,7 +29,7 @@ from results.storage.ledger import Failure
 from results.tables.evidence import Evidence
 
 LOOK_AHEAD = 32
-"""Trials that may be proposed and wait for a search, in order to find one that can start."""
+"""Trials that may be proposed and wait for others, in order to find one that can start."""
 
 ESTIMATE_FROM = 50
 """Finished trials whose times a launch reads for its estimate of the time left: reading thousands takes seconds."""
@@ -59,7 +59,7 @@ class Conductor:
         standing = Standing.read(sweep, directory)
         self._finished = standing.finished
         self._running: dict[int, LedgerEntry] = {}
-        self._searches = SharedSearches()
+        self._shared = SharedWork()
         self._front_keeper = FrontKeeper(sweep, directory, monitor.clock, finished=len(self._finished))
         self._give_up_unusable(standing)
         self._revive(standing.evidence, failed=retry_failed)
@@ -89,7 +89,7 @@ class Conductor:
             self._running[entry.index] = entry
             resumed = entry.index < self._first_new_index or entry.failures
             epochs_done = self._epochs_done(entry) if resumed else 0
-            self._searches.started(entry, epochs_done)
+            self._shared.started(entry, epochs_done)
             self.monitor.started(entry, epochs_done)
         return entry
 
@@ -102,8 +102,7 @@ class Conductor:
         """Record an epoch by its progress row, and return whether the trial continues."""
         self.monitor.epoch(index, row)
         self.stalls.progressed(index, row.get("epoch_s", 0.0))
-        if row.get("phase") != "search" or row.get("epoch") == row.get("epochs", 0):
-            self._searches.finished(index)
+        self._shared.reported(index, row)
         if self._stopping is None or index not in self._running:
             return True
         decision = self._stopping.reported(index, row)
@@ -121,7 +120,7 @@ class Conductor:
 
     def succeeded(self, index: int) -> None:
         """Record a trial that has written its points."""
-        self._searches.finished(index)
+        self._shared.finished(index)
         entry = self._end(index)
         observation = read_observations(self.sweep, self.directory, entry.key).get(entry.key)
         if observation is None:
@@ -229,14 +228,14 @@ class Conductor:
     # The next trial
 
     def _next_startable(self) -> LedgerEntry | None:
-        """Return the first queued or new trial whose search no other trial is running."""
+        """Return the first queued or new trial whose search and stages no other trial is running."""
         for position, entry in enumerate(self._queue):
-            if self._searches.is_free(entry):
+            if self._shared.is_free(entry):
                 del self._queue[position]
                 return self._with_current_ladder(entry)
         ahead = 0 if self._proposals.searcher.adaptive else LOOK_AHEAD
         while len(self._queue) <= ahead and (proposed := self._propose()) is not None:
-            if self._searches.is_free(proposed):
+            if self._shared.is_free(proposed):
                 return proposed
             self._queue.append(proposed)
         return None
@@ -270,7 +269,7 @@ class Conductor:
 
     def _end(self, index: int) -> LedgerEntry:
         self.stalls.ended(index)
-        self._searches.ended(index)
+        self._shared.ended(index)
         return self._running.pop(index)
 
     def _has_all_points(self, key: str) -> bool:

@@ -23,7 +23,7 @@ class Running:
 
     index: int
     epochs: int
-    """Epochs of search and training."""
+    """Epochs of all phases."""
     step: int = 0
     """Finished epochs."""
     phase: str = "waiting"
@@ -98,7 +98,7 @@ class Monitor:
         self.failed_count = counts["failed"]
         self.stopped_count = counts["stopped"]
         self.infeasible_count = counts["infeasible"]
-        self._epochs = sweep.trial.search_epochs + sweep.trial.train.epochs
+        self._epochs = sweep.trial.epochs
         if spent is not None:
             finished = self.finished_count
             self._trial_s, self._ladder_s = Mean(sum(spent), finished), Mean(spent.ladder, finished)

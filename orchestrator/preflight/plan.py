@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -30,6 +30,7 @@ from results import LedgerEntry, ResultsError, RunDirectory
 from results.durations import format_duration
 from results.states import SETTLED
 from results.tables.evidence import Evidence
+from trials.config import TrialConfig
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Plan:
     """Trials that are not finished yet."""
     searches: int
     """Supernet searches in total: trials that differ only in training share one."""
+    trainings: int
+    """Trainings in total: trials that differ only in fine-tuning share one."""
     rungs: int
     """Points of each trial."""
     epochs: int
@@ -88,15 +91,18 @@ def make_plan(
     trials = max(sweep.budget, len(entries))
     to_run = trials - _settled(sweep, directory, entries)
     searches = count_searches(sweep, trials)
+    trainings = _count(sweep, trials, lambda config: config.stages()[0].trial_key())
     at_a_time = min(gang_capacity(sweep.resources, nodes), sweep.resources.max_concurrent or trials)
-    search_epochs, training_epochs = mean_epochs(sweep)
+    middle = _middle(sweep)
+    epochs = min(searches, to_run) * middle.search_epochs + min(trainings, to_run) * middle.train.epochs
     return Plan(
         sweep,
         trials=trials,
         to_run=to_run,
         searches=searches,
+        trainings=trainings,
         rungs=len(sweep.trial.ladder.rungs()),
-        epochs=round(min(searches, to_run) * search_epochs + to_run * training_epochs),
+        epochs=epochs + to_run * middle.finetune.epochs,
         at_a_time=at_a_time,
         seconds=_seconds(directory, min(searches, to_run), to_run, at_a_time),
         notes=[
@@ -141,6 +147,7 @@ def describe(plan: Plan) -> list[str]:
         if finished
         else f"trials:     {plan.trials}",
         f"searches:   {plan.searches}",
+        *([f"trainings:  {plan.trainings}, with a fine-tuning for each trial"] if _finetunes(sweep) else []),
         f"points:     {plan.trials * plan.rungs} ({plan.rungs} for each trial, no retraining)",
         f"objectives: {objectives}",
         *(f"constraint: {bound}" for bound in sweep.bounds),
@@ -216,9 +223,21 @@ def _halving_note(sweep: Sweep) -> str:
 
 
 def mean_epochs(sweep: Sweep) -> tuple[float, float]:
-    """Return the epochs of a trial's search and of its training, in the middle of the swept ranges."""
-    middle = apply_assignment(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
-    return middle.search_epochs, middle.train.epochs
+    """Return the epochs of a trial's search and of all that follows it, in the middle of the swept ranges."""
+    middle = _middle(sweep)
+    return middle.search_epochs, middle.epochs - middle.search_epochs
+
+
+def _middle(sweep: Sweep) -> TrialConfig:
+    """Return the trial in the middle of the swept ranges."""
+    return apply_assignment(sweep.trial, {d.path: d.at(0.5) for d in sweep.dimensions})
+
+
+def _finetunes(sweep: Sweep) -> bool:
+    return any(
+        apply_assignment(sweep.trial, assignment).finetune.epochs
+        for assignment in assignments(sweep, ("finetune.epochs",))
+    )
 
 
 def count_searches(sweep: Sweep, trials: int) -> int:
@@ -226,14 +245,18 @@ def count_searches(sweep: Sweep, trials: int) -> int:
     fields = ("search.algorithm", "search.genotype", "search.epochs")
     if not any(apply_assignment(sweep.trial, each).search_epochs for each in assignments(sweep, fields)):
         return 0
+    return _count(sweep, trials, TrialConfig.search_key)
+
+
+def _count(sweep: Sweep, trials: int, key_of: Callable[[TrialConfig], str]) -> int:
+    """Return the number of different keys among ``trials`` trials, at most."""
     first = {dimension.path: dimension.at(0.0) for dimension in sweep.dimensions}
-    key = apply_assignment(sweep.trial, first).search_key()
-    searches = 1
+    key, count = key_of(apply_assignment(sweep.trial, first)), 1
     for dimension in sweep.dimensions:
         other = first | {dimension.path: dimension.at(1.0)}
-        if apply_assignment(sweep.trial, other).search_key() != key:
-            searches *= dimension.size or trials
-    return min(searches, trials)
+        if key_of(apply_assignment(sweep.trial, other)) != key:
+            count *= dimension.size or trials
+    return min(count, trials)
 
 
 def open_directory(sweep: Sweep, run_dir: str | os.PathLike[str] | None) -> RunDirectory:

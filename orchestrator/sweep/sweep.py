@@ -16,7 +16,14 @@ import pyarrow as pa
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import SweepError
-from orchestrator.sweep import architecture_files, combinations, dimensions, joint_dimensions, yaml_text
+from orchestrator.sweep import (
+    architecture_files,
+    combinations,
+    dimensions,
+    joint_dimensions,
+    lambda_path,
+    yaml_text,
+)
 from orchestrator.sweep.dimensions import Assignment, Dimension, FieldValue, Range
 from orchestrator.sweep.faults import fault_lines, without_faults
 from results import ResultsError
@@ -183,6 +190,7 @@ class Sweep(Config):
         base = _trial_or_none(fields.get("trial", {}))
         if base is not None:
             faults += combinations.size_faults(base, dims)
+            faults += lambda_path.faults(base, dims)
         if isinstance(strategy := fields.get("strategy"), Mapping) and strategy.get("searcher") == "grid":
             faults += _grid_faults(dims)
         if faults:
@@ -269,7 +277,8 @@ class Sweep(Config):
 
     def config(self, assignment: Assignment) -> TrialConfig:
         """Return the configuration of the trial with these values at the swept paths."""
-        return combinations.apply_assignment(self.trial, assignment)
+        config = combinations.apply_assignment(self.trial, assignment)
+        return lambda_path.filled_in(config, self.dimensions)
 
     def assignment(self, config: Mapping[str, object]) -> Assignment:
         """Return the values at the swept paths of a recorded trial configuration."""

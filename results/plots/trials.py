@@ -153,7 +153,7 @@ def curves_figure(
     rows = _sample_trials(measured)
     traces = []
     for index, (level, group) in enumerate(_by_group(rows, groups)):
-        for phase, dash in (("search", "dot"), ("train", "solid")):
+        for phase, dash in (("search", "dot"), ("train", "solid"), ("finetune", "dash")):
             part = group[group["phase"] == phase]
             if part.empty:
                 continue

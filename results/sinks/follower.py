@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from results.record_types import PointRow, ProgressRow
+from results.record_types import PointRow, ProgressRow, epochs_of
 from results.schema import POINTS, PROGRESS
 from results.sinks.sink import Scalar, Sink, TagStep, Trial
 from results.storage.ledger import LedgerEntry
@@ -30,7 +30,7 @@ def _numeric_columns(schema: pa.Schema, *, without: Iterable[str]) -> list[str]:
 
 _IDS = {"trial_index", "seed", "step", "epoch", "epochs", "rung"}
 _SETTINGS = {"cells", "channels", "nodes", "splitting", "width_growth", "network_cells", "network_channels"}
-_SETTINGS |= {"search_epochs", "train_epochs", "regularization"}
+_SETTINGS |= {"search_epochs", "train_epochs", "finetune_epochs", "regularization"}
 _OF_EPOCH = _numeric_columns(PROGRESS, without=_IDS)
 _OF_POINT = _numeric_columns(POINTS, without=_IDS | _SETTINGS)
 """Columns that become scalars."""
@@ -115,8 +115,7 @@ def _scalars(epochs: Sequence[ProgressRow], points: Sequence[PointRow]) -> Itera
     for point in points:
         yield from _of_row(point, _OF_POINT, "points", point["rung"], point["finished_at"])
     for point in points[:1]:
-        last_epoch = point["search_epochs"] + point["train_epochs"]
-        yield from _of_row(point, _OF_POINT, "final", last_epoch, point["finished_at"])
+        yield from _of_row(point, _OF_POINT, "final", epochs_of(point), point["finished_at"])
 
 
 def _of_row(

@@ -10,7 +10,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.record_types import JsonObject, PointRow, ProgressRow, TrialRow
+from results.record_types import JsonObject, PointRow, ProgressRow, TrialRow, epochs_of
 from results.schema import POINTS, TRIALS
 from results.states import UNUSABLE
 from results.storage.ledger import LedgerEntry
@@ -19,7 +19,16 @@ from results.storage.run_directory import RunDirectory
 from results.tables.evidence import Evidence
 
 _PROGRESS = ["trial_key", "trial_index", "seed", "step", "phase", "epoch_s", "host", "at"]
-_POINTS = ["trial_key", "trial_index", "seed", "rung", "config", "search_epochs", "train_epochs"]
+_POINTS = [
+    "trial_key",
+    "trial_index",
+    "seed",
+    "rung",
+    "config",
+    "search_epochs",
+    "train_epochs",
+    "finetune_epochs",
+]
 _POINTS += ["search_s", "train_s", "host", "finished_at"]
 
 
@@ -82,14 +91,16 @@ def _row(entry: LedgerEntry, last: _Last | None, evidence: Evidence) -> TrialRow
 
 
 def configured_epochs(config: JsonObject) -> int | None:
-    """Return the configured epochs of both phases; None if the configuration does not have them.
+    """Return the configured epochs of all phases; None if the configuration does not have them.
 
     A trial with the search algorithm ``none`` does not search.
     """
     try:
         search = config["search"]
         searching = 0 if search.get("algorithm") == "none" else int(search["epochs"])
-        return searching + int(config["train"]["epochs"])
+        finetune = config.get("finetune", {"epochs": 0, "path": []})  # older versions had none
+        finetuning = int(finetune["epochs"]) * (1 + len(finetune["path"]))
+        return searching + int(config["train"]["epochs"]) + finetuning
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -115,8 +126,8 @@ def _last_points(points: pa.Table) -> dict[str, _Last]:
         row["trial_key"]: _Last(
             index=row["trial_index"],
             seed=row["seed"],
-            phase="train",
-            epochs_done=row["search_epochs"] + row["train_epochs"],
+            phase="finetune" if row["finetune_epochs"] else "train",
+            epochs_done=epochs_of(row),
             elapsed_s=row["search_s"] + row["train_s"],
             host=row["host"],
             at=row["finished_at"],

@@ -41,11 +41,13 @@ class Phase(Protocol):
 
     Attributes:
         name: of the phase, as in the progress table.
+        stage: name of the phase in checkpoints: unlike ``name``, it differs between two fine-tunings of a trial.
         epochs: at most.
         stopped: the phase has ended early.
     """
 
     name: str
+    stage: str
     epochs: int
     stopped: bool
 
@@ -98,6 +100,12 @@ class Record:
         mesh.require_agreement("checkpoint", lambda: str(state["step"] if state else 0).encode())
         return Record(config, context, mesh, fingerprint, state, state["rows"] if state else [])
 
+    @property
+    def position(self) -> int:
+        """Position in ``TrialConfig.stages`` of the stage in which the trial was at its checkpoint; 0 in the search."""
+        stage = "search" if self.state is None else str(self.state["phase"])
+        return 0 if stage in ("search", "train") else 1 + int(stage.removeprefix("finetune-"))
+
     def restore(self, phase: Phase) -> int:
         """Restore ``phase`` from the checkpoint, if it is of that phase, and return the number of epochs done.
 
@@ -105,10 +113,10 @@ class Record:
             CheckpointError: the checkpoint does not fit the networks of the trial.
         """
         state = self.state
-        if state is None or state["phase"] != phase.name:
+        if state is None or state["phase"] != phase.stage:
             return 0
         try:
-            phase.load_state_dict(state[phase.name])
+            phase.load_state_dict(state[phase.stage])
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointError(
                 f"a checkpoint must fit the trial's network, but got: {one_line(error, 300)}"
@@ -162,7 +170,7 @@ class Record:
         self.context.report(self.rows[-1])
 
     def add_shared(self, row: JsonObject) -> None:
-        """Record an epoch of another trial's search as an epoch of this trial: store its row, then report it."""
+        """Record an epoch that another trial has computed as an epoch of this trial: store its row, then report it."""
         self.rows.append(row | {"trial_key": self.config.trial_key(), "trial_index": self.context.index})
         if self.context.rank == 0:
             self._write_progress()
@@ -177,12 +185,12 @@ class Record:
         state = {
             "trial_key": key,
             "data": self.fingerprint,
-            "phase": phase.name,
+            "phase": phase.stage,
             "epoch": epochs_done,
             "step": len(self.rows),
             "rows": self.rows,
             "random": checkpoint.random_state(),
-            phase.name: phase.state_dict(),
+            phase.stage: phase.state_dict(),
         }
         self.context.directory.write_checkpoint(key, len(self.rows), checkpoint.pack(state))
 

@@ -8,6 +8,7 @@ from trials.config.base import Config
 from trials.config.data import DataConfig
 from trials.config.device import DeviceConfig
 from trials.config.feature_maps import FeatureMapsConfig
+from trials.config.finetune import FinetuneConfig
 from trials.config.ladder import LADDER_LISTS, SHARE_MODES, LadderConfig, Rung
 from trials.config.search import SearchConfig
 from trials.config.space import SpaceConfig
@@ -23,6 +24,7 @@ __all__ = [
     "DataConfig",
     "DeviceConfig",
     "FeatureMapsConfig",
+    "FinetuneConfig",
     "LadderConfig",
     "Rung",
     "SearchConfig",

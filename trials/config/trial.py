@@ -16,6 +16,7 @@ from trials.config.base import Config
 from trials.config.data import DataConfig
 from trials.config.device import DeviceConfig
 from trials.config.feature_maps import FeatureMapsConfig
+from trials.config.finetune import FinetuneConfig
 from trials.config.ladder import LADDER_LISTS, LadderConfig
 from trials.config.search import SearchConfig
 from trials.config.space import NetworkSizes, SpaceConfig
@@ -38,6 +39,9 @@ class TrialConfig(Config):
     search: SearchConfig = SearchConfig()
     train: TrainConfig = TrainConfig()
     feature_maps: FeatureMapsConfig = FeatureMapsConfig()
+    finetune: Annotated[FinetuneConfig, Added(before=FinetuneConfig().model_dump(mode="json"))] = (
+        FinetuneConfig()
+    )
     ladder: LadderConfig = LadderConfig()
     device: DeviceConfig = DeviceConfig()
 
@@ -83,6 +87,28 @@ class TrialConfig(Config):
         """Epochs of the search; 0 for a trial that does not search."""
         return 0 if self.search.algorithm == "none" else self.search.epochs
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages."""
+        return self.search_epochs + self.train.epochs + self.finetune.epochs * (1 + len(self.finetune.path))
+
+    def stages(self) -> tuple[TrialConfig, ...]:
+        """Return the trials that end after the training and after each fine-tuning of this one, which is the last.
+
+        The network of each is that of its trial key, whichever trial has computed it.
+        """
+        if not self.finetune.epochs:
+            return (self,)
+        before = self.model_copy(update={"finetune": self.finetune.previous()})
+        return (*before.stages(), self)
+
+    def shared_work(self) -> list[tuple[str, int]]:
+        """Return key and epochs of the search, if there is one, and of each stage. Trials share work by its key."""
+        search = [(self.search_key(), self.search_epochs)] if self.search_epochs else []
+        epochs = [self.train.epochs, *[self.finetune.epochs] * (1 + len(self.finetune.path))]
+        stages = self.stages()
+        return search + [(stage.trial_key(), epochs[i]) for i, stage in enumerate(stages)]
+
     def network_sizes(self) -> NetworkSizes:
         """Return the sizes of the discrete network: those of the supernet, unless ``train`` overrides them."""
         space = self.space
@@ -93,7 +119,7 @@ class TrialConfig(Config):
             splitting=space.splitting,
             width_growth=space.width_growth,
             patch_size=space.patch_size,
-            activation=space.activation,
+            activation=(self.finetune.activation if self.finetune.epochs else None) or space.activation,
             stem=space.stem,
         )
 
@@ -116,9 +142,11 @@ class TrialConfig(Config):
 
         The rungs are left out: they do not change the trained network, so a longer ladder is still the same trial.
         """
-        ladder = identity(self.ladder)
+        whole, ladder = identity(self), identity(self.ladder)
+        if not self.finetune.epochs:
+            whole.pop("finetune", None)
         fixed = {name: ladder[name] for name in ladder.keys() - LADDER_LISTS}
-        return _digest({**identity(self), "ladder": fixed})
+        return _digest({**whole, "ladder": fixed})
 
     def search_key(self) -> str:
         """Return the key of this trial's search. Trials that differ only in what follows the search share it."""

@@ -22,6 +22,8 @@ class Purpose(IntEnum):
     """Initial weights of the discrete network, drop path, and every other draw in the training."""
     TRAINING_IMAGES = 5
     """Order and augmentation of the training images, and which of them are held out of the training."""
+    FINETUNING = 6
+    """Every draw in a fine-tuning but order and augmentation, which go on from the training."""
 
 
 _SHARED = {
@@ -30,6 +32,7 @@ _SHARED = {
     Purpose.SEARCH_ALPHAS: 1,
     Purpose.TRAINING: 1,
     Purpose.TRAINING_IMAGES: 2,
+    Purpose.FINETUNING: 3,
 }
 """What version 0.1 added to the seed of the trial: the training of seed 0 drew what the alphas of seed 1 drew."""
 

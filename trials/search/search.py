@@ -53,7 +53,7 @@ class Search(Phase):
         mesh: the ranks of the trial.
     """
 
-    name = "search"
+    name = stage = "search"
 
     def __init__(self, config: TrialConfig, images: Images, compute: Compute, mesh: Mesh) -> None:
         self.config, self.compute, self.mesh = config, compute, mesh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -32,6 +33,29 @@ from trials.train.objective import Meter, Objective
 from trials.train.optimizers import cosine, load_state, set_rate, sgd
 
 
+@dataclass(frozen=True)
+class Course:
+    """What differs between training from scratch and fine-tuning.
+
+    Attributes:
+        epochs: of this phase.
+        learning_rate: at its begin; cosine decay to 0.
+        regularization: lambda.
+        drop_path: drop-path probability that is reached at its end.
+        schedule: course of lambda (:mod:`trials.feature_maps.schedule`).
+        warm_up: share of the epochs without the term, before the schedule begins.
+        epochs_before: epochs in which the images were seen before: their order and augmentation go on from there.
+    """
+
+    epochs: int
+    learning_rate: float
+    regularization: float
+    drop_path: float = 0.0
+    schedule: str = "constant"
+    warm_up: float = 0.0
+    epochs_before: int = 0
+
+
 class Training(Phase):
     """The training phase of a trial. Its state is the network and its optimizer.
 
@@ -43,31 +67,51 @@ class Training(Phase):
         mesh: the ranks of the trial.
     """
 
-    name = "train"
+    name = stage = "train"
     stopped = False
 
     def __init__(
         self, config: TrialConfig, genotype: Genotype, images: Images, compute: Compute, mesh: Mesh
     ) -> None:
-        self.config, self.compute, self.mesh = config, compute, mesh
-        self.epochs = config.train.epochs
-        self.network = build_network(config, genotype, images)
+        train, maps = config.train, config.feature_maps
+        course = Course(
+            train.epochs,
+            train.learning_rate,
+            maps.regularization,
+            train.drop_path,
+            maps.schedule,
+            maps.warm_up,
+        )
+        self._prepare(config, build_network(config, genotype, images), images, compute, mesh, course)
+
+    def _prepare(
+        self,
+        config: TrialConfig,
+        network: Network,
+        images: Images,
+        compute: Compute,
+        mesh: Mesh,
+        course: Course,
+    ) -> None:
+        """Set up the training of ``network``, in place."""
+        self.config, self.compute, self.mesh, self.course = config, compute, mesh, course
+        self.epochs, self.network = course.epochs, network
         compute.place(self.network)
         if config.device.sync_batch_norm:
             share_statistics(self.network, mesh.group)
         self.optimizer = sgd(
             self.network.parameters(),
             compute.device,
-            config.train.learning_rate,
+            course.learning_rate,
             momentum=config.train.momentum,
             weight_decay=config.train.weight_decay,
         )
         self.gradients = GradientBuckets(self.network.parameters(), mesh)
         maps = config.feature_maps
-        regularized = maps.regularization > 0
         macs = tap_macs(self.network, images.shape) if maps.weighting == "macs" else None
-        self.regularizer = Regularizer.of(self.network, maps, macs) if regularized else None
-        self.objective = Objective(self.network, compute, self.regularizer, maps.regularization)
+        weight = course.regularization
+        self.regularizer = Regularizer.of(self.network, maps, macs) if weight > 0 else None
+        self.objective = Objective(self.network, compute, self.regularizer, weight)
         self.batches, self.validation_batches = self._split_batches(images)
         self.batch, self.meter = StaticBatch(self.batches), Meter(compute.device)
         self.step = ReplayedStep(self._step, record=can_record(compute, mesh))
@@ -102,21 +146,21 @@ class Training(Phase):
     @override
     def run_epoch(self, epoch: int) -> EpochColumns:
         self.network.train()
-        probability = self.config.train.drop_path * epoch / self.epochs
+        probability = self.course.drop_path * epoch / self.epochs
         drop_path = DropPath(probability, self.mesh.rank, self.mesh.world_size)
         if drop_path != self.network.drop_path:
             self.network.drop_path = drop_path
             self.step.forget()
-        maps = self.config.feature_maps
-        strength = maps.regularization * share_of_lambda(maps.schedule, maps.warm_up, epoch, self.epochs)
-        if strength != self.objective.weight:
-            self.objective.weight = strength
+        course = self.course
+        share = share_of_lambda(course.schedule, course.warm_up, epoch, self.epochs)
+        if course.regularization * share != self.objective.weight:
+            self.objective.weight = course.regularization * share
             self.step.forget()
-        rate = cosine(self.config.train.learning_rate, 0.0, epoch, self.epochs)
+        rate = cosine(course.learning_rate, 0.0, epoch, self.epochs)
         set_rate(self.optimizer, rate)
         self.meter.clear()
         with self.regularizer.collecting() if self.regularizer else nullcontext():
-            for raw in self.batches.raw(epoch):
+            for raw in self.batches.raw(self.course.epochs_before + epoch):
                 self.batch.fill(raw)
                 self.step()
         loss, accuracy, term, images = self.meter.means(self.mesh, "training")
@@ -140,10 +184,14 @@ class Training(Phase):
     def _step(self) -> None:
         """Take a step of the weights on the current batch."""
         self.optimizer.zero_grad(set_to_none=True)
-        with self.gradients.averaging():
-            self.objective.evaluate(self.batch.batch(), self.meter).backward()
+        self._backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.gradient_clip)
         self.optimizer.step()
+
+    def _backward(self) -> None:
+        """Compute the gradients of the weights on the current batch."""
+        with self.gradients.averaging():
+            self.objective.evaluate(self.batch.batch(), self.meter).backward()
 
     @torch.no_grad()
     def _validate(self, batches: Batches) -> tuple[float, float]:

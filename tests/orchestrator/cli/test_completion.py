@@ -45,7 +45,7 @@ def test_columns() -> None:
     assert complete("shrinksweep front runs/digits --min spac") == []  # no number
     assert complete("shrinksweep front runs/digits --where spac") == ["space"]
     assert completion.columns("accuracy > 0.9 and splitt") == ["accuracy > 0.9 and splitting"]
-    assert complete("shrinksweep front runs/digits --epsilon effective_m") == ["effective_macs="]
+    assert complete("shrinksweep front runs/digits --epsilon effective_macs_f") == ["effective_macs_fused="]
 
 
 def test_points_of_the_run_that_was_given() -> None:

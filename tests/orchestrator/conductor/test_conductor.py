@@ -429,6 +429,56 @@ def test_after_a_kill_no_trial_waits_for_a_search_that_is_finished(
     assert started(conductor_of(tmp_path)) == then
 
 
+def finetuned(path: Path, **block: object) -> Conductor:
+    trial = {"search": {"epochs": 1}, "train": {"epochs": 2}, "finetune": {"epochs": 2, **block}}
+    return conductor_of(path, trial=trial, sweep={"finetune.regularization": [0.0, 0.1, 1.0]})
+
+
+def epochs(conductor: Conductor, index: int, *names: str) -> None:
+    """Report epochs, such as ``train 1/2``."""
+    for name in names:
+        phase, fraction = name.split()
+        epoch, count = map(int, fraction.split("/"))
+        conductor.reported(index, {"phase": phase, "epoch": epoch, "epochs": count})
+
+
+def test_trials_that_share_a_training_wait_for_the_one_that_runs_it(tmp_path: Path) -> None:
+    conductor = finetuned(tmp_path)
+    assert started(conductor) == [0]
+    epochs(conductor, 0, "search 1/1", "train 1/2")
+    assert started(conductor) == []
+    epochs(conductor, 0, "train 2/2")
+    assert started(conductor) == [1, 2]
+
+
+def test_each_lambda_of_a_path_waits_for_the_smaller_ones(tmp_path: Path) -> None:
+    conductor = finetuned(tmp_path, **{"from": "previous"})
+    assert started(conductor) == [0]
+    epochs(conductor, 0, "search 1/1", "train 1/2", "train 2/2", "finetune 1/2")
+    assert started(conductor) == []
+    epochs(conductor, 0, "finetune 2/2")
+    assert started(conductor) == [1]
+    epochs(conductor, 1, "search 1/1", "train 2/2", "finetune 1/2", "finetune 2/2", "finetune 1/2")
+    assert started(conductor) == []
+    epochs(conductor, 1, "finetune 2/2")
+    assert started(conductor) == [2]
+
+
+def test_after_a_kill_no_trial_waits_for_stages_that_are_finished(tmp_path: Path) -> None:
+    before = finetuned(tmp_path, **{"from": "previous"})
+    assert started(before) == [0]
+    entry = before._entries[0]
+    config = TrialConfig.model_validate(entry.config)
+    killed = TrialContext(before.directory, 0, before.sweep.name)
+    before.directory.write_progress(
+        entry.key, [progress_row(config, killed, step, 5) for step in range(1, 5)]
+    )
+    again = finetuned(tmp_path, **{"from": "previous"})
+    assert started(again) == [0]
+    epochs(again, 0, "finetune 2/2")
+    assert started(again) == [1]
+
+
 def test_trials_of_different_searches_do_not_wait(tmp_path: Path) -> None:
     in_search = {"search": {"epochs": 1}, "train": {"epochs": 2}, "feature_maps": {"in_search": True}}
     assert started(conductor_of(tmp_path / "in search", trial=in_search)) == list(range(6))
