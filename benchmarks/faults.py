@@ -67,7 +67,7 @@ def sweep(seeds: int, scheduler: str = "halving") -> Sweep:
         strategy={
             "searcher": "grid",
             "scheduler": scheduler,
-            "halving": {"first_epochs": COMPARED_AFTER, "eta": 3},
+            "halving": {"first_epochs": COMPARED_AFTER, "eta": 3, "objectives": {"accuracy": "max"}},
         },
         resources={"stalled_after_s": 10.0},
         retries=5,

@@ -99,8 +99,9 @@ def ray_session(
         notify("SIGTERM: stopping")
         raise KeyboardInterrupt from None
     except Exception as error:  # of many classes, by cause
-        what = f"be reachable at {address}" if address else "start on this machine"
-        raise LaunchError(f"Ray must {what}, but {one_line(error)}") from None
+        if address:
+            raise LaunchError(f"Ray must be reachable at {address}, but {one_line(error)}") from None
+        raise LaunchError(f"Ray must start on this machine, but {one_line(error)}") from None
     try:
         yield living_nodes()
     finally:

@@ -168,13 +168,15 @@ class RunTables:
     def taps(self) -> pd.DataFrame:
         """Return one row for each feature-map tap of each point.
 
-        Columns: point, trial_key, rung, threshold, and the tap's name and measurements.
+        Columns: point, trial_key, rung, threshold, and the tap's name and measurements; ``tap_threshold`` is its own
+        threshold.
         """
         table = self._points(["point", "trial_key", "rung", "threshold", "taps"])
         taps = table["taps"].combine_chunks()
         points = table.drop_columns(["taps"]).take(pc.list_parent_indices(taps))
         for field, values in zip(taps.type.value_type, taps.flatten().flatten(), strict=True):
-            points = points.append_column(field, values)
+            name = "tap_threshold" if field.name == "threshold" else field.name
+            points = points.append_column(field.with_name(name), values)
         return to_frame(points)
 
     def progress(self, columns: Columns | None = None) -> pd.DataFrame:

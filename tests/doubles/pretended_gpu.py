@@ -198,7 +198,8 @@ def _note(kind: str, name: str) -> None:
     if _waits is None:
         return
     frames = traceback.extract_stack()
-    ours = [f for f in frames if f.filename.startswith(str(ROOT)) and f.filename != __file__]
+    here = [f for f in frames if f.filename.startswith(str(ROOT)) and f.filename != __file__]
+    ours = [f for f in here if "site-packages" not in f.filename]
     place = f"{Path(ours[-1].filename).relative_to(ROOT)}:{ours[-1].lineno}" if ours else "?"
     _waits.append(f"{kind} {place} {name}")
 

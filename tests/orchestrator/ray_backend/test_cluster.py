@@ -80,9 +80,19 @@ def test_gangs_whose_nodes_die_go_on_elsewhere(nodes: FourNodes, tmp_path: Path)
 
 
 def more_rows(directory: RunDirectory, before: int) -> dict[str, datetime]:
-    """Return the epochs on storage, or none if there are fewer than two more than ``before``."""
-    rows = at_of(directory)
+    """Return the epochs that have a checkpoint, or none if there are fewer than two more than ``before``.
+
+    The row of an epoch is stored first: a kill between the two repeats that epoch.
+    """
+    rows = {row: at for row, at in at_of(directory).items() if has_checkpoint(directory, row)}
     return rows if len(rows) >= before + 2 else {}
+
+
+def has_checkpoint(directory: RunDirectory, row: str) -> bool:
+    """Whether the trial of an epoch would go on after it, or is finished."""
+    key, step = row.split()
+    steps = [int(file.name[:8]) for file in directory.storage.list(f"checkpoints/{key}")]
+    return directory.has_points(key) or max(steps, default=0) >= int(step)
 
 
 def at_of(directory: RunDirectory) -> dict[str, datetime]:

@@ -149,7 +149,9 @@ def test_the_ladder_has_the_rows_of_a_cpu_and_reads_once_a_pass() -> None:
         compute.place(away)
         placed = batches_on(GPU)
         found = evaluate(away, rungs, cost, compute, placed, lambda: placed)
-        assert columns_that_differ(expected, found) == {}
+        differences = columns_that_differ(expected, found)
+        assert differences.pop("taps.threshold", 0.0) < 1e-15  # sums of magnitudes in another order
+        assert differences == {}
         waits.clear()
         ranges = calibrate(away, placed, compute)
         assert_one_read(waits)
